@@ -1,0 +1,122 @@
+//! What an operator posts at the end of an epoch, and the file behind it.
+
+use alloy_primitives::{Address, B256, I256, U256, keccak256};
+use alloy_sol_types::SolValue;
+use serde::{Deserialize, Serialize};
+
+use crate::abi::PayoutRole;
+use crate::merkle::{MerkleTree, leaf, sum_root};
+use crate::receipt::Answer;
+use crate::split::FeeParts;
+
+/// Most answers of one batch.
+pub const MAX_ANSWERS: usize = 1_000_000;
+
+/// Why somebody is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayoutKind {
+    /// By influence.
+    Contributor,
+    /// By accepted clusters, from what influence left unexplained.
+    Base,
+    /// For serving.
+    Operator,
+    /// For the adapter.
+    Developer,
+}
+
+impl From<PayoutKind> for PayoutRole {
+    fn from(kind: PayoutKind) -> Self {
+        match kind {
+            PayoutKind::Contributor => Self::Contributor,
+            PayoutKind::Base => Self::Base,
+            PayoutKind::Operator => Self::Operator,
+            PayoutKind::Developer => Self::Developer,
+        }
+    }
+}
+
+/// One claimable amount of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Payout {
+    /// Why.
+    pub role: PayoutKind,
+    /// To whom.
+    pub account: Address,
+    /// How much, wei.
+    pub amount: U256,
+}
+
+/// The leaf of payout number `index`: `keccak256(keccak256(abi.encode(index, account, role, amount)))`.
+pub fn payout_leaf(index: usize, payout: &Payout) -> B256 {
+    let role: PayoutRole = payout.role.into();
+    leaf(&(U256::from(index), payout.account, U256::from(role as u8), payout.amount).abi_encode())
+}
+
+/// The tree over all payouts of a batch.
+pub fn payout_tree(payouts: &[Payout]) -> MerkleTree {
+    MerkleTree::new(payouts.iter().enumerate().map(|(index, payout)| payout_leaf(index, payout)).collect())
+}
+
+/// The Merkle-sum root over the receipts' ids with their fees, and the sum of the fees.
+pub fn receipts_root(chain_id: u64, answers: &[Answer]) -> (B256, U256) {
+    let leaves: Vec<_> = answers.iter().map(|a| (a.receipt.id(chain_id), a.receipt.fee)).collect();
+    sum_root(&leaves)
+}
+
+/// What a verifier says about a batch: `keccak256(abi.encode(receiptsRoot, payoutsRoot, fileHash))`.
+pub fn verdict_digest(receipts_root: B256, payouts_root: B256, file_hash: B256) -> B256 {
+    keccak256((receipts_root, payouts_root, file_hash).abi_encode())
+}
+
+/// How one answer enters the settlement of its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerWeight {
+    /// Log-probability of the answer with the adapter less that without, micronats; may be negative.
+    pub explained_micronats: i64,
+    /// Wei that a nat of this answer is worth.
+    pub wei_per_nat: U256,
+    /// The part of the contributors' pool that influence may claim, wei.
+    pub explained_wei: U256,
+}
+
+/// The settled, exact credit of one cluster over all answers of the batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterCredit {
+    /// Number of the cluster in the Datanet version.
+    pub cluster: u32,
+    /// Salted hash of the record that stands for it.
+    pub record: B256,
+    /// Who owns it.
+    pub contributor: Address,
+    /// Signed influence over the batch, weighted by what the answers paid, in wei before clipping and scaling.
+    pub influence_wei: I256,
+    /// What influence pays it, wei.
+    pub paid: U256,
+}
+
+/// The file behind a posted batch: everything that its roots follow from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchFile {
+    /// Chain that it is posted on.
+    pub chain_id: u64,
+    /// Who served.
+    pub operator: Address,
+    /// Number of the epoch.
+    pub epoch: u64,
+    /// Adapter of all its answers.
+    pub adapter: U256,
+    /// The answers, in the order of their sequence numbers.
+    pub answers: Vec<Answer>,
+    /// How each entered the settlement, in the same order.
+    pub weights: Vec<AnswerWeight>,
+    /// By cluster, in the order of their numbers.
+    pub credits: Vec<ClusterCredit>,
+    /// The fees by role; `contributors` holds influence and base pool together.
+    pub parts: FeeParts,
+    /// How much of the contributors' part is the base pool.
+    pub base: U256,
+    /// Who can claim what, sorted by role, then account.
+    pub payouts: Vec<Payout>,
+}

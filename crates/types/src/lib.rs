@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+pub mod addresses;
+pub mod amount;
+pub mod batch;
+pub mod merkle;
+pub mod receipt;
+pub mod shares;
+pub mod split;
+
+pub use alloy_primitives::{Address, B256, U256};
+
+#[cfg(test)]
+mod tests;
