@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod loss;
+mod lora;
+mod model;
+mod pool;
+mod session;
+mod tokenizer;
+
+pub use config::Config;
+pub use error::Error;
+pub use loss::{Dual, Grad, Prefix, Record, Sample};
+pub use lora::{Adapter, Block, Half, Lora, LoraConfig, LoraLayout, Target, init, load_peft, save_peft};
+pub use model::Model;
+pub use pool::Pool;
+pub use session::Session;
+pub use tokenizer::{Message, Role, Tokenizer};
