@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+#![deny(
+    clippy::float_arithmetic,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing
+)]
+
+mod block;
+mod call;
+mod env;
+mod error;
+mod evm;
+mod genesis;
+mod overlay;
+mod precompiles;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use block::{BlockOutcome, BuiltBlock, TxOutcome, build_block, execute_block};
+pub use call::{CALL_GAS_CAP, CallOutcome, CallRequest, CallStatus, EstimateError, call, estimate_gas};
+pub use env::{BlockEnv, MAX_TRANSACTION_GAS, SPEC, next_base_fee};
+pub use error::{ExecutionError, TxError};
+pub use genesis::{Genesis, GenesisError, GenesisRole, GenesisStake, ValidatorSeat};
+pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};

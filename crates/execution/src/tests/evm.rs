@@ -1,0 +1,176 @@
+//! The EVM itself: transfers, fees, contracts, calls, estimates, and what is refused.
+
+use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip4844Variant, TxLegacy};
+use alloy_primitives::{Bytes, TxKind, U256, hex};
+use openledger_types::addresses::BURN;
+
+use super::{GWEI, TestChain, account, genesis, open, sign};
+use crate::{
+    CallRequest, CallStatus, EstimateError, ExecutionError, GenesisError, TxError, build_block, call,
+    estimate_gas, execute_block,
+};
+
+#[test]
+fn a_transfer_pays_the_base_fee_to_burn_and_the_tip_to_the_beneficiary() {
+    let mut chain = TestChain::new();
+    let (succeeded, outcome) = chain.send(account(1), account(4), open(3), Bytes::new());
+    assert!(succeeded);
+    let fee = U256::from(21_000 * GWEI);
+    assert_eq!(outcome.gas_used, 21_000);
+    assert_eq!(outcome.transactions[0].effective_gas_price, u128::from(2 * GWEI));
+    assert_eq!(chain.balance(account(4)), open(1_000_003));
+    assert_eq!(chain.balance(account(1)), open(999_997) - fee - fee);
+    assert_eq!(chain.balance(BURN), fee);
+    assert_eq!(chain.balance(account(0xbe)), fee);
+}
+
+#[test]
+fn legacy_and_access_list_transactions_run_and_blob_transactions_are_refused() {
+    let mut chain = TestChain::new();
+    let to = TxKind::Call(account(4));
+    let price = u128::from(2 * GWEI);
+    let legacy =
+        TxLegacy { chain_id: Some(7), gas_price: price, gas_limit: 21_000, to, ..TxLegacy::default() };
+    let listed =
+        TxEip2930 { chain_id: 7, nonce: 1, gas_price: price, gas_limit: 21_000, to, ..TxEip2930::default() };
+    let outcome = chain.block(&[sign(legacy, account(1)), sign(listed, account(1))]);
+    let kinds: Vec<_> = outcome.receipts.iter().map(|receipt| receipt.tx_type() as u8).collect();
+    assert_eq!(kinds, [0, 1]);
+    assert_eq!(outcome.receipts[1].cumulative_gas_used(), 42_000);
+
+    let blob: TxEip4844Variant =
+        TxEip4844Variant::TxEip4844(TxEip4844 { chain_id: 7, nonce: 2, ..TxEip4844::default() });
+    let error = execute_block(&chain.env, &[sign(blob, account(1))], &chain.state).unwrap_err();
+    assert!(matches!(
+        error,
+        ExecutionError::InvalidTransaction { index: 0, reason: TxError::BlobsNotSupported, .. }
+    ));
+}
+
+#[test]
+fn a_proposer_leaves_out_what_makes_a_block_invalid() {
+    let mut chain = TestChain::new();
+    let good = chain.tx(account(1), account(4), open(1), Bytes::new());
+    let gap = sign(TxEip1559 { chain_id: 7, nonce: 9, ..fee(21_000) }, account(1));
+    let poor = sign(TxEip1559 { chain_id: 7, value: open(1), ..fee(21_000) }, account(0x77));
+    let cheap =
+        sign(TxEip1559 { max_fee_per_gas: 1, max_priority_fee_per_gas: 0, ..fee(21_000) }, account(2));
+    let greedy = sign(fee(17_000_000), account(3));
+    let foreign = sign(TxEip1559 { chain_id: 8, ..fee(21_000) }, account(4));
+    let candidates = [gap, good.clone(), poor, cheap, greedy, foreign];
+    let built = build_block(&chain.env, candidates.iter().cloned(), &chain.state).unwrap();
+    assert_eq!(built.included, [good]);
+    let reasons: Vec<_> = built.rejected.into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(reasons[0], TxError::NonceTooHigh { got: 9, expected: 0 });
+    assert!(matches!(reasons[1], TxError::InsufficientFunds { .. }));
+    assert_eq!(reasons[2], TxError::FeeTooLow { base_fee: GWEI });
+    assert_eq!(reasons[3], TxError::GasLimitTooHigh { got: 17_000_000, limit: 1 << 24 });
+    assert!(matches!(reasons[4], TxError::Invalid(_)));
+    // The refused ones left no trace: not even a warm account.
+    assert_eq!(execute_block(&chain.env, &built.included, &chain.state).unwrap(), built.outcome);
+    for candidate in &candidates {
+        let alone = execute_block(&chain.env, std::slice::from_ref(candidate), &chain.state);
+        assert_eq!(alone.is_ok(), built.included.contains(candidate));
+    }
+}
+
+fn fee(gas_limit: u64) -> TxEip1559 {
+    TxEip1559 {
+        chain_id: 7,
+        gas_limit,
+        max_fee_per_gas: u128::from(2 * GWEI),
+        max_priority_fee_per_gas: u128::from(GWEI),
+        to: TxKind::Call(account(4)),
+        ..TxEip1559::default()
+    }
+}
+
+#[test]
+fn a_block_takes_no_more_than_its_gas_limit() {
+    let mut chain = TestChain::new();
+    chain.env.gas_limit = 50_000;
+    let txs: Vec<_> = (0..3).map(|nonce| sign(TxEip1559 { nonce, ..fee(21_000) }, account(1))).collect();
+    let built = build_block(&chain.env, txs.iter().cloned(), &chain.state).unwrap();
+    assert_eq!(built.included.len(), 2);
+    assert_eq!(built.rejected, []);
+    let error = execute_block(&chain.env, &txs, &chain.state).unwrap_err();
+    assert!(matches!(
+        error,
+        ExecutionError::InvalidTransaction {
+            index: 2,
+            reason: TxError::BlockGasExceeded { got: 21_000, limit: 8_000 },
+            ..
+        }
+    ));
+}
+
+#[test]
+fn what_a_contract_destroys_with_itself_is_burnt_and_not_lost() {
+    let mut chain = TestChain::new();
+    // Init code: ADDRESS SELFDESTRUCT. The contract gives its balance to itself in its first transaction.
+    let (succeeded, outcome) = chain.send(account(1), TxKind::Create, open(5), hex!("30ff"));
+    assert!(succeeded);
+    assert_eq!(chain.balance(BURN), open(5) + U256::from(outcome.gas_used * GWEI));
+}
+
+#[test]
+fn a_contract_keeps_its_code_and_slots() {
+    let mut chain = TestChain::new();
+    // Runtime: SSTORE(0, CALLDATALOAD(0)), 6 bytes; init code returns them.
+    let (succeeded, outcome) =
+        chain.send(account(1), TxKind::Create, U256::ZERO, hex!("656000356000556000526006601af3"));
+    assert!(succeeded);
+    let contract = outcome.transactions[0].contract_address.unwrap();
+    assert!(chain.send(account(1), contract, U256::ZERO, U256::from(42).to_be_bytes::<32>()).0);
+    use crate::StateReader;
+    assert_eq!(chain.state.storage(contract, U256::ZERO).unwrap(), U256::from(42));
+    assert!(chain.send(account(1), contract, U256::ZERO, Bytes::new()).0);
+    assert_eq!(chain.state.storage(contract, U256::ZERO).unwrap(), U256::ZERO);
+}
+
+#[test]
+fn a_call_costs_nothing_and_changes_nothing_but_needs_its_value() {
+    let chain = TestChain::new();
+    let request =
+        CallRequest { from: account(1), to: Some(account(4)), value: open(1), ..CallRequest::default() };
+    let outcome = call(&chain.env, &request, &chain.state).unwrap();
+    assert_eq!((outcome.status, outcome.gas_used), (CallStatus::Success, 21_000));
+    let poor = CallRequest { from: account(0x77), ..request };
+    assert!(matches!(
+        call(&chain.env, &poor, &chain.state),
+        Err(ExecutionError::InvalidCall(TxError::InsufficientFunds { .. }))
+    ));
+}
+
+#[test]
+fn an_estimate_suffices_and_is_at_most_a_64th_above_what_is_needed() {
+    let chain = TestChain::new();
+    let request = CallRequest { from: account(1), to: Some(account(4)), ..CallRequest::default() };
+    assert_eq!(estimate_gas(&chain.env, &request, &chain.state), Ok(21_000));
+    // Init code that stores 1, then returns nothing.
+    let create = CallRequest { to: None, data: Bytes::from(hex!("6001600055")), ..request.clone() };
+    let estimate = estimate_gas(&chain.env, &create, &chain.state).unwrap();
+    let with = |gas| {
+        let request = CallRequest { gas: Some(gas), ..create.clone() };
+        call(&chain.env, &request, &chain.state).unwrap().status
+    };
+    assert_eq!(with(estimate), CallStatus::Success);
+    assert_eq!(with(estimate - estimate / 50), CallStatus::Halt("out of gas".to_owned()));
+    // PUSH0 PUSH0 REVERT
+    let reverting = CallRequest { data: Bytes::from(hex!("5f5ffd")), ..create };
+    assert_eq!(estimate_gas(&chain.env, &reverting, &chain.state), Err(EstimateError::Revert(Bytes::new())));
+}
+
+#[test]
+fn a_genesis_must_allocate_the_whole_supply() {
+    let mut genesis = genesis();
+    genesis.alloc.insert(account(4), U256::ZERO);
+    assert!(matches!(genesis.state_writes(), Err(GenesisError::Supply { .. })));
+}
+
+#[test]
+fn a_genesis_reads_back_from_its_json() {
+    let json = serde_json::to_string(&genesis()).unwrap();
+    let read: crate::Genesis = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.hash(), genesis().hash());
+}
