@@ -1,0 +1,67 @@
+//! Everything that must hold before a change lands, in the order that fails soonest.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::tidy;
+
+pub(crate) fn run(offline: bool) -> Result<()> {
+    let start = Instant::now();
+    step("format", cargo(&["fmt", "--all", "--check"]))?;
+    println!("== layout");
+    tidy::run()?;
+    step("lints", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("tests", cargo(&["test", "--workspace"]))?;
+    step(
+        "the same bits without optimisation",
+        cargo(&[
+            "test",
+            "--profile",
+            "unoptimised",
+            "-p",
+            "openledger-model",
+            "-p",
+            "openledger-train",
+            "-p",
+            "openledger-attribution",
+            "hash",
+        ]),
+    )?;
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    step("documentation", docs)?;
+    step(
+        "accuracy of attribution, small",
+        cargo(&["run", "--package", "openledger-bench", "--", "attribution", "--quick"]),
+    )?;
+    if !offline {
+        step("the whole flow and foreign clients", shell("conformance/run"))?;
+    }
+    println!("== all of it in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(args);
+    command
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("bash");
+    command.arg(script);
+    command
+}
+
+fn step(name: &str, mut command: Command) -> Result<()> {
+    println!("== {name}");
+    let start = Instant::now();
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    if !status.success() {
+        bail!("{name} failed ({status}); again with: {command:?}");
+    }
+    println!("== {name}: {} s", start.elapsed().as_secs());
+    Ok(())
+}
