@@ -1,0 +1,63 @@
+//! Files that are either there in full or not there at all, whenever the process dies.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+    time::Duration,
+};
+
+use crate::error::{IoContext, Result};
+
+/// A temporary file this old belongs to no running writer.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Makes the names in `dir` survive a power cut.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    // Only Unix lets a folder be opened and synced; elsewhere the rename itself is journalled.
+    if cfg!(unix) {
+        File::open(dir).and_then(|folder| folder.sync_all()).at("sync folder", dir)?;
+    }
+    Ok(())
+}
+
+/// Writes `bytes` to `dest` through a synced temporary file in `tmp` (same file system) and a rename.
+pub(crate) fn write_atomic(tmp: &Path, dest: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(tmp).at("create a temporary file in", tmp)?;
+    file.write_all(bytes).at("write", file.path())?;
+    persist(file, dest)
+}
+
+/// Syncs `file` and gives it its final name.
+pub(crate) fn persist(file: tempfile::NamedTempFile, dest: &Path) -> Result<()> {
+    file.as_file().sync_all().at("sync", file.path())?;
+    file.persist(dest).map_err(|failed| failed.error).at("rename a finished file to", dest)?;
+    match dest.parent() {
+        Some(dir) => sync_dir(dir),
+        None => Ok(()),
+    }
+}
+
+/// Creates `dir` and makes its name survive a power cut.
+pub(crate) fn create_dir(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).at("create folder", dir)?;
+    match dir.parent() {
+        Some(parent) if parent.is_dir() => sync_dir(parent),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a killed process left in its temporary folder.
+pub(crate) fn sweep(tmp: &Path) -> Result<()> {
+    for entry in fs::read_dir(tmp).at("list folder", tmp)? {
+        let entry = entry.at("list folder", tmp)?;
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > STALE) {
+            fs::remove_file(entry.path()).at("remove stale file", &entry.path())?;
+        }
+    }
+    Ok(())
+}
