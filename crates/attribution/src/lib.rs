@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+pub mod influence;
+pub mod settle;
+pub mod spans;

@@ -1,0 +1,54 @@
+//! From what the answers of an epoch paid, and what every cluster contributed to them, to who is paid what.
+//!
+//! Integers only; the one door through which a float enters is [`piconats`], which checks it.
+//!
+//! # Symbols
+//! | symbol | meaning | unit |
+//! |---|---|---|
+//! | `q`, `fee_q` | an answer and its fee | wei |
+//! | `e_q` | its log-probability with the adapter less that without | micronats, may be negative |
+//! | `floor` | least nats that an answer counts for ([`Rules::floor_micronats`]) | micronats |
+//! | `c`, `s_c` | a cluster of records and its weighted influence from the replay | piconats, signed |
+//!
+//! # Rules
+//! 1. *Pool.* `pool_q` is the contributors' part of `fee_q` ([`FeeSplit::split`]).
+//! 2. *Price of a nat.* `wei_per_nat_q = pool_q * 10^6 / max(e_q, floor)`. The floor keeps an answer that the adapter
+//!    barely changed from paying without bound for what little it did.
+//! 3. *What influence may claim.* `explained_q = pool_q` where `e_q >= floor`, else `pool_q * max(e_q, 0) / floor`.
+//! 4. *Replay.* One reverse pass through the training run takes `λ = Σ_q ω_q ∇log p_q` with
+//!    `ω_q = floor(wei_per_nat_q * 10^9 / w_ref) / 10^9`, `w_ref = max_q wei_per_nat_q`, so that the largest weight is
+//!    one and the floating-point work is of the same size whatever OPEN is worth ([`Weights`]). What it returns for
+//!    each record, `∂(Σ_q ω_q log p_q)/∂w`, is rounded to piconats ([`piconats`]) and added up by cluster: `s_c`.
+//! 5. *Influence.* `influence_c = s_c * w_ref / 10^12` wei, toward zero. Signed: what a cluster did for one answer and
+//!    against another is netted over the epoch.
+//! 6. *Clipping.* `raw_c = max(0, influence_c)`, per cluster and not per owner: a cluster is what it is whoever holds
+//!    it, so dividing one's clusters among many names changes no `raw_c`. Clipping by owner would make it pay.
+//! 7. *Cap.* `cap = Σ_q explained_q`. If `Σ_c raw_c <= cap` every cluster is paid `raw_c`; else `cap` is divided in
+//!    proportion ([`apportion`]).
+//! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided equally among all accepted clusters, units left over going to
+//!    the first by number.
+//! 9. *Payouts.* Summed by role and account, zero amounts dropped, sorted by role, then account.
+//!
+//! Divisions round down. Every fee is accounted for to the wei: payouts, validators, treasury and burn add up to the
+//! fees ([`Settlement::totals`]).
+//!
+//! # Properties
+//! Conservation; no payout depends on the order in which answers or clusters are given; the accounts that clusters
+//! are held by do not change what the clusters are paid; no cluster of negative influence is paid for influence, and
+//! influence in all is never paid more than what the adapter explained.
+
+mod error;
+mod payout;
+mod score;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::SettleError;
+pub use payout::{ClusterScore, Settlement, settle};
+pub use score::{MAX_SCORE_PICONATS, piconats};
+pub use weight::{AnswerFee, Rules, Weights, weights};
+
+#[cfg(doc)]
+use openledger_types::{shares::apportion, split::FeeSplit};

@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, I256, Sign, U256};
+use openledger_types::abi::RoleTotals;
+use openledger_types::batch::{AnswerWeight, ClusterCredit, Payout, PayoutKind};
+use openledger_types::shares::apportion;
+use openledger_types::split::FeeParts;
+
+use super::{MAX_SCORE_PICONATS, SettleError, Weights};
+
+/// Most clusters of a Datanet version that a settlement takes.
+const MAX_CLUSTERS: usize = 1 << 22;
+
+const PICONATS_PER_NAT: u64 = 1_000_000_000_000;
+
+/// One accepted cluster with what the replay found for it. Clusters that training never saw have score 0 and take
+/// part in the base pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterScore {
+    /// Number of the cluster in the Datanet version.
+    pub cluster: u32,
+    /// Salted hash of the record that stands for it.
+    pub record: B256,
+    /// Who owns it.
+    pub contributor: Address,
+    /// Sum over its records of the weighted influence, piconats.
+    pub score_piconats: i128,
+}
+
+/// A settled epoch: what the batch file holds of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// How each answer entered, in the order given.
+    pub weights: Vec<AnswerWeight>,
+    /// By cluster, in the order of their numbers.
+    pub credits: Vec<ClusterCredit>,
+    /// The fees by role; `contributors` holds influence and base pool together.
+    pub parts: FeeParts,
+    /// How much of the contributors' part is the base pool.
+    pub base: U256,
+    /// Who can claim what, sorted by role, then account.
+    pub payouts: Vec<Payout>,
+}
+
+impl Settlement {
+    /// The totals by role that the batch posts; they add up to the fees.
+    pub fn totals(&self) -> RoleTotals {
+        self.parts.totals(self.base)
+    }
+}
+
+/// Settles an epoch (rules 5 to 9 of the module). `clusters` are all accepted clusters, in any order.
+///
+/// # Errors
+/// [`SettleError::TooMany`], [`SettleError::DuplicateCluster`], [`SettleError::ClusterScore`],
+/// [`SettleError::NoClusters`].
+pub fn settle(
+    weights: Weights,
+    clusters: &[ClusterScore],
+    operator: Address,
+    developer: Address,
+) -> Result<Settlement, SettleError> {
+    let clusters = in_order(clusters)?;
+    let influence: Vec<_> =
+        clusters.iter().map(|c| influence_wei(c.score_piconats, weights.reference)).collect();
+    let paid = pay(&influence, weights.cap);
+    let base = weights.parts.contributors - sum(&paid);
+    if clusters.is_empty() && !base.is_zero() {
+        return Err(SettleError::NoClusters { base });
+    }
+    let base_parts = apportion(base, &vec![U256::from(1); clusters.len()]);
+
+    let mut accounts = Accounts::default();
+    for ((cluster, paid), base) in clusters.iter().zip(&paid).zip(&base_parts) {
+        accounts.add(PayoutKind::Contributor, cluster.contributor, *paid);
+        accounts.add(PayoutKind::Base, cluster.contributor, *base);
+    }
+    accounts.add(PayoutKind::Operator, operator, weights.parts.operator);
+    accounts.add(PayoutKind::Developer, developer, weights.parts.developer);
+
+    let credits = clusters
+        .iter()
+        .zip(influence)
+        .zip(paid)
+        .map(|((cluster, influence_wei), paid)| ClusterCredit {
+            cluster: cluster.cluster,
+            record: cluster.record,
+            contributor: cluster.contributor,
+            influence_wei,
+            paid,
+        })
+        .collect();
+    Ok(Settlement {
+        weights: weights.answers,
+        credits,
+        parts: weights.parts,
+        base,
+        payouts: accounts.payouts(),
+    })
+}
+
+/// The clusters by number, each checked.
+fn in_order(clusters: &[ClusterScore]) -> Result<Vec<ClusterScore>, SettleError> {
+    if clusters.len() > MAX_CLUSTERS {
+        return Err(SettleError::TooMany { what: "clusters", got: clusters.len(), limit: MAX_CLUSTERS });
+    }
+    let mut sorted = clusters.to_vec();
+    sorted.sort_unstable_by_key(|c| c.cluster);
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0].cluster == pair[1].cluster) {
+        return Err(SettleError::DuplicateCluster { cluster: pair[0].cluster });
+    }
+    match sorted.iter().find(|c| c.score_piconats.unsigned_abs() > MAX_SCORE_PICONATS.unsigned_abs()) {
+        Some(c) => Err(SettleError::ClusterScore {
+            cluster: c.cluster,
+            got: c.score_piconats,
+            limit: MAX_SCORE_PICONATS,
+        }),
+        None => Ok(sorted),
+    }
+}
+
+/// `score * reference / 10^12`, toward zero. At most 10^9 nats times 10^33 wei a nat (the supply at a floor of one
+/// micronat): 140 bits.
+fn influence_wei(score_piconats: i128, reference: U256) -> I256 {
+    let magnitude = U256::from(score_piconats.unsigned_abs()) * reference / U256::from(PICONATS_PER_NAT);
+    let sign = if score_piconats < 0 { Sign::Negative } else { Sign::Positive };
+    I256::checked_from_sign_and_abs(sign, magnitude).expect("140 bits and a sign fit 256 bits")
+}
+
+fn pay(influence: &[I256], cap: U256) -> Vec<U256> {
+    let raw: Vec<_> =
+        influence.iter().map(|i| if i.is_negative() { U256::ZERO } else { i.unsigned_abs() }).collect();
+    if sum(&raw) <= cap { raw } else { apportion(cap, &raw) }
+}
+
+fn sum(amounts: &[U256]) -> U256 {
+    amounts.iter().fold(U256::ZERO, |sum, amount| sum + *amount)
+}
+
+/// Amounts by role and account.
+#[derive(Default)]
+struct Accounts(BTreeMap<(PayoutKind, Address), U256>);
+
+impl Accounts {
+    fn add(&mut self, role: PayoutKind, account: Address, amount: U256) {
+        *self.0.entry((role, account)).or_default() += amount;
+    }
+
+    fn payouts(self) -> Vec<Payout> {
+        self.0
+            .into_iter()
+            .filter(|(_, amount)| !amount.is_zero())
+            .map(|((role, account), amount)| Payout { role, account, amount })
+            .collect()
+    }
+}

@@ -1,0 +1,230 @@
+use alloy_primitives::{Address, B256, I256, U256};
+use openledger_types::amount::{ONE_OPEN, SUPPLY};
+use openledger_types::batch::{Payout, PayoutKind};
+use openledger_types::split::FeeSplit;
+use proptest::prelude::*;
+
+use super::*;
+
+const OPERATOR: Address = Address::repeat_byte(0xa1);
+const DEVELOPER: Address = Address::repeat_byte(0xa2);
+const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000 };
+
+fn answer(fee: U256, explained_micronats: i64) -> AnswerFee {
+    AnswerFee { fee, explained_micronats }
+}
+
+fn cluster(number: u32, owner: u8, score_piconats: i128) -> ClusterScore {
+    let record = B256::from(U256::from(number));
+    ClusterScore { cluster: number, record, contributor: Address::repeat_byte(owner), score_piconats }
+}
+
+fn settled(answers: &[AnswerFee], clusters: &[ClusterScore]) -> Settlement {
+    settle(weights(answers, &RULES).unwrap(), clusters, OPERATOR, DEVELOPER).unwrap()
+}
+
+fn total<'a>(payouts: impl IntoIterator<Item = &'a Payout>) -> U256 {
+    payouts.into_iter().fold(U256::ZERO, |sum, p| sum + p.amount)
+}
+
+fn paid_to(settlement: &Settlement, owners: &[u8]) -> U256 {
+    let owners: Vec<_> = owners.iter().map(|o| Address::repeat_byte(*o)).collect();
+    total(settlement.payouts.iter().filter(|p| owners.contains(&p.account)))
+}
+
+/// Fees up to the whole supply over ten answers, and explained nats of either sign around the floor.
+fn any_answers() -> impl Strategy<Value = Vec<AnswerFee>> {
+    let fee = prop_oneof![
+        Just(U256::ZERO),
+        (1_u64..1000).prop_map(U256::from),
+        any::<u64>().prop_map(U256::from),
+        (0_u64..100_000_000).prop_map(|open| U256::from(open) * ONE_OPEN + U256::from(open % 7))
+    ];
+    let explained =
+        prop_oneof![-5_000_000_i64..50_000_000, -200_000_i64..200_000, Just(i64::MIN), Just(i64::MAX)];
+    prop::collection::vec((fee, explained).prop_map(|(fee, explained)| answer(fee, explained)), 1..10)
+}
+
+/// Clusters 0.. of owners 1 to 4 with scores from below a piconat's worth to the limit.
+fn any_clusters() -> impl Strategy<Value = Vec<ClusterScore>> {
+    let score = prop_oneof![
+        Just(0_i128),
+        -1_000_000_000_000_i128..1_000_000_000_000,
+        -1_000_i128..1_000,
+        -MAX_SCORE_PICONATS..=MAX_SCORE_PICONATS
+    ];
+    prop::collection::vec((1_u8..5, score), 1..40).prop_map(|entries| {
+        let numbered = (0..).zip(entries);
+        numbered.map(|(number, (owner, score))| cluster(number, owner, score)).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_wei_of_the_fees_is_accounted_for(answers in any_answers(), clusters in any_clusters()) {
+        let settlement = settled(&answers, &clusters);
+        let fees = answers.iter().fold(U256::ZERO, |sum, a| sum + a.fee);
+        let parts = &settlement.parts;
+        prop_assert_eq!(total(&settlement.payouts) + parts.validators + parts.treasury + parts.burn, fees);
+        let totals = settlement.totals();
+        prop_assert_eq!(
+            totals.contributors + totals.base + totals.operator + totals.developer + totals.validators
+                + totals.treasury + totals.burn,
+            fees
+        );
+        let of = |role| total(settlement.payouts.iter().filter(|p| p.role == role));
+        prop_assert_eq!(of(PayoutKind::Contributor), totals.contributors);
+        prop_assert_eq!(of(PayoutKind::Base), totals.base);
+        prop_assert_eq!(of(PayoutKind::Operator), totals.operator);
+        prop_assert_eq!(of(PayoutKind::Developer), totals.developer);
+    }
+
+    #[test]
+    fn influence_is_paid_where_it_helped_and_never_beyond_what_was_explained(
+        answers in any_answers(),
+        clusters in any_clusters(),
+    ) {
+        let cap = weights(&answers, &RULES).unwrap().cap;
+        let settlement = settled(&answers, &clusters);
+        prop_assert!(settlement.totals().contributors <= cap);
+        for credit in &settlement.credits {
+            let raw = if credit.influence_wei.is_negative() { U256::ZERO } else { credit.influence_wei.unsigned_abs() };
+            prop_assert!(credit.paid <= raw);
+        }
+    }
+
+    #[test]
+    fn the_order_of_answers_and_clusters_changes_no_payout(
+        (answers, shuffled_answers) in any_answers().prop_flat_map(|a| (Just(a.clone()), Just(a).prop_shuffle())),
+        (clusters, shuffled) in any_clusters().prop_flat_map(|c| (Just(c.clone()), Just(c).prop_shuffle())),
+    ) {
+        let straight = settled(&answers, &clusters);
+        let other = settled(&shuffled_answers, &shuffled);
+        prop_assert_eq!(straight.payouts, other.payouts);
+        prop_assert_eq!(straight.credits, other.credits);
+    }
+
+    #[test]
+    fn dividing_clusters_among_several_accounts_pays_the_same_in_sum(
+        answers in any_answers(),
+        clusters in any_clusters(),
+        moved in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let mut split = clusters.clone();
+        for (cluster, moved) in split.iter_mut().zip(moved) {
+            if moved && cluster.contributor == Address::repeat_byte(1) {
+                cluster.contributor = Address::repeat_byte(9);
+            }
+        }
+        let (honest, divided) = (settled(&answers, &clusters), settled(&answers, &split));
+        prop_assert_eq!(paid_to(&honest, &[1]), paid_to(&divided, &[1, 9]));
+        for owner in 2..5 {
+            prop_assert_eq!(paid_to(&honest, &[owner]), paid_to(&divided, &[owner]));
+        }
+    }
+
+    #[test]
+    fn payouts_are_sorted_distinct_and_never_zero(answers in any_answers(), clusters in any_clusters()) {
+        let payouts = settled(&answers, &clusters).payouts;
+        prop_assert!(payouts.is_sorted_by(|a, b| (a.role, a.account) < (b.role, b.account)));
+        prop_assert!(payouts.iter().all(|p| !p.amount.is_zero()));
+    }
+
+    #[test]
+    fn piconats_round_to_the_nearest_integer(pico in -1_000_000_000_i64..1_000_000_000) {
+        let nats = pico as f64 / 1e12;
+        prop_assert_eq!(piconats(nats).unwrap(), i128::from(pico));
+    }
+}
+
+#[test]
+fn a_worked_epoch_is_settled_to_the_wei() {
+    // Pools of 40 and 80 wei; 2 nats and half the floor explained: 20 and 800 wei a nat, 40 and 40 wei claimable.
+    let answers = [answer(U256::from(100), 2_000_000), answer(U256::from(200), 50_000)];
+    let weights = weights(&answers, &RULES).unwrap();
+    let numbers: Vec<_> = weights.answers.iter().map(|w| (w.wei_per_nat, w.explained_wei)).collect();
+    assert_eq!(numbers, [(U256::from(20), U256::from(40)), (U256::from(800), U256::from(40))]);
+    assert_eq!((weights.reference, weights.cap), (U256::from(800), U256::from(80)));
+    assert_eq!(weights.ppb, [25_000_000, 1_000_000_000]);
+    assert_eq!(weights.replay(), [0.025, 1.0]);
+
+    // 0.05, 0.03, -0.04 nats at 800 wei: 40, 24, -32 wei, within the cap; 120 - 64 = 56 wei of base pool by thirds.
+    let clusters =
+        [cluster(7, 1, 50_000_000_000), cluster(2, 2, 30_000_000_000), cluster(4, 1, -40_000_000_000)];
+    let settlement = settle(weights, &clusters, OPERATOR, DEVELOPER).unwrap();
+    let credits: Vec<_> = settlement.credits.iter().map(|c| (c.cluster, c.influence_wei, c.paid)).collect();
+    let wei = |n: i64| I256::try_from(n).unwrap();
+    assert_eq!(
+        credits,
+        [(2, wei(24), U256::from(24)), (4, wei(-32), U256::ZERO), (7, wei(40), U256::from(40))]
+    );
+    assert_eq!(settlement.base, U256::from(56));
+    let payout = |role, owner, amount| Payout { role, account: owner, amount: U256::from(amount) };
+    let (one, two) = (Address::repeat_byte(1), Address::repeat_byte(2));
+    assert_eq!(
+        settlement.payouts,
+        [
+            payout(PayoutKind::Contributor, one, 40),
+            payout(PayoutKind::Contributor, two, 24),
+            payout(PayoutKind::Base, one, 37),
+            payout(PayoutKind::Base, two, 19),
+            payout(PayoutKind::Operator, OPERATOR, 90),
+            payout(PayoutKind::Developer, DEVELOPER, 45),
+        ]
+    );
+}
+
+#[test]
+fn influence_beyond_what_was_explained_is_scaled_down_in_proportion() {
+    // Pool of 40 wei, all claimable, 40 wei a nat; 2 and 1 nats of influence share it 2 to 1.
+    let settlement = settled(
+        &[answer(U256::from(100), 1_000_000)],
+        &[cluster(0, 1, 2_000_000_000_000), cluster(1, 2, 1_000_000_000_000)],
+    );
+    let paid: Vec<_> = settlement.credits.iter().map(|c| c.paid).collect();
+    assert_eq!(paid, [U256::from(27), U256::from(13)]);
+    assert_eq!(settlement.base, U256::ZERO);
+}
+
+#[test]
+fn an_answer_that_the_adapter_made_worse_pays_only_the_base_pool() {
+    let settlement = settled(&[answer(U256::from(1000), -3_000_000)], &[cluster(0, 1, 5_000_000_000_000)]);
+    assert_eq!(settlement.totals().contributors, U256::ZERO);
+    assert_eq!(settlement.base, U256::from(400));
+}
+
+#[test]
+fn the_largest_amounts_fit() {
+    let rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 1 };
+    let weights = weights(&[answer(SUPPLY, 1)], &rules).unwrap();
+    let clusters: Vec<_> = (0..1000).map(|n| cluster(n, 1, MAX_SCORE_PICONATS)).collect();
+    let settlement = settle(weights, &clusters, OPERATOR, DEVELOPER).unwrap();
+    assert_eq!(settlement.base, U256::ZERO);
+    assert_eq!(paid_to(&settlement, &[1]), settlement.parts.contributors);
+}
+
+#[test]
+fn what_cannot_be_settled_is_refused() {
+    let fee = answer(U256::from(100), 1);
+    let check = |answers: &[AnswerFee], clusters: &[ClusterScore], expected: SettleError| {
+        let result =
+            weights(answers, &RULES).and_then(|weights| settle(weights, clusters, OPERATOR, DEVELOPER));
+        assert_eq!(result.unwrap_err(), expected);
+    };
+    check(&[answer(SUPPLY, 1), fee], &[], SettleError::Fees { answer: 1, limit: SUPPLY });
+    check(&[answer(U256::MAX, 1), answer(U256::MAX, 1)], &[], SettleError::Fees { answer: 0, limit: SUPPLY });
+    check(&[fee], &[], SettleError::NoClusters { base: U256::from(40) });
+    check(&[fee], &[cluster(3, 1, 0), cluster(3, 2, 0)], SettleError::DuplicateCluster { cluster: 3 });
+    let over = MAX_SCORE_PICONATS + 1;
+    check(
+        &[fee],
+        &[cluster(3, 1, -over)],
+        SettleError::ClusterScore { cluster: 3, got: -over, limit: MAX_SCORE_PICONATS },
+    );
+    assert_eq!(weights(&[fee], &Rules { floor_micronats: 0, ..RULES }), Err(SettleError::ZeroFloor));
+    for nats in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.1e9] {
+        assert!(matches!(piconats(nats), Err(SettleError::Score { .. })));
+    }
+    assert_eq!(piconats(0.5e-12), Ok(0));
+    assert_eq!(piconats(1.5e-12), Ok(2));
+}

@@ -1,0 +1,96 @@
+use alloy_primitives::U256;
+use openledger_types::amount::SUPPLY;
+use openledger_types::batch::{AnswerWeight, MAX_ANSWERS};
+use openledger_types::split::{FeeParts, FeeSplit};
+
+use super::SettleError;
+
+const MICRONATS_PER_NAT: u64 = 1_000_000;
+const PPB: u64 = 1_000_000_000;
+
+/// The governed numbers of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How a fee is split.
+    pub split: FeeSplit,
+    /// Least micronats that an answer counts for; positive.
+    pub floor_micronats: u64,
+}
+
+/// What an answer brings to the settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerFee {
+    /// What was paid for it, wei.
+    pub fee: U256,
+    /// Its log-probability with the adapter less that without, micronats.
+    pub explained_micronats: i64,
+}
+
+/// How the answers of a batch enter its replay and its settlement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights {
+    /// By answer, in the order given: what the batch file says of each.
+    pub answers: Vec<AnswerWeight>,
+    /// By answer: its weight `ω` in the replay, parts per billion of [`Weights::reference`].
+    pub ppb: Vec<u64>,
+    /// `w_ref`: the largest price of a nat, wei.
+    pub reference: U256,
+    /// What influence may claim in all, wei.
+    pub cap: U256,
+    /// The fees by role.
+    pub parts: FeeParts,
+}
+
+impl Weights {
+    /// The weights as the replay takes them: `ppb / 10^9`, divided in double and rounded to single precision.
+    pub fn replay(&self) -> Vec<f32> {
+        self.ppb.iter().map(|ppb| (*ppb as f64 / PPB as f64) as f32).collect()
+    }
+}
+
+/// Prices the nats of every answer (rules 1 to 4 of the module).
+///
+/// # Errors
+/// [`SettleError::Split`], [`SettleError::ZeroFloor`], [`SettleError::TooMany`], [`SettleError::Fees`].
+pub fn weights(answers: &[AnswerFee], rules: &Rules) -> Result<Weights, SettleError> {
+    rules.split.check()?;
+    if rules.floor_micronats == 0 {
+        return Err(SettleError::ZeroFloor);
+    }
+    if answers.len() > MAX_ANSWERS {
+        return Err(SettleError::TooMany { what: "answers", got: answers.len(), limit: MAX_ANSWERS });
+    }
+    let mut parts = FeeParts::default();
+    let mut fees = U256::ZERO;
+    let mut weighted = Vec::with_capacity(answers.len());
+    for (number, answer) in answers.iter().enumerate() {
+        fees = fees
+            .checked_add(answer.fee)
+            .filter(|sum| *sum <= SUPPLY)
+            .ok_or(SettleError::Fees { answer: number, limit: SUPPLY })?;
+        let split = rules.split.split(answer.fee);
+        weighted.push(weigh(split.contributors, answer.explained_micronats, rules.floor_micronats));
+        parts += split;
+    }
+    let reference = weighted.iter().map(|w| w.wei_per_nat).max().unwrap_or_default();
+    let cap = weighted.iter().fold(U256::ZERO, |sum, w| sum + w.explained_wei);
+    let ppb = weighted.iter().map(|w| parts_per_billion(w.wei_per_nat, reference)).collect();
+    Ok(Weights { answers: weighted, ppb, reference, cap, parts })
+}
+
+fn weigh(pool: U256, explained_micronats: i64, floor_micronats: u64) -> AnswerWeight {
+    let explained = u64::try_from(explained_micronats).unwrap_or(0);
+    let floor = U256::from(floor_micronats);
+    AnswerWeight {
+        explained_micronats,
+        wei_per_nat: pool * U256::from(MICRONATS_PER_NAT) / U256::from(explained.max(floor_micronats)),
+        explained_wei: if explained >= floor_micronats { pool } else { pool * U256::from(explained) / floor },
+    }
+}
+
+fn parts_per_billion(wei_per_nat: U256, reference: U256) -> u64 {
+    if reference.is_zero() {
+        return 0;
+    }
+    u64::try_from(wei_per_nat * U256::from(PPB) / reference).expect("no weight is above the largest one")
+}

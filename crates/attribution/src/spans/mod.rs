@@ -1,0 +1,53 @@
+//! Verbatim evidence: which spans of an answer stand word for word in a Datanet version, and where.
+//!
+//! # The index
+//! The tokens of all records, each record followed by one [`SEPARATOR`], form one text of 16-bit units. Its *suffix
+//! array* `SA` lists the positions of the text in the order of the suffixes that start there, compared unit by unit
+//! and with a suffix before its own extensions. There is exactly one such array, so whoever builds the index gets the
+//! same bytes, and a wrong one is refuted without building anything:
+//! - a position that is out of range, repeated or missing, or
+//! - one pair of neighbours `SA[i], SA[i + 1]` out of order ([`SpanIndex::verify_adjacent`]).
+//!
+//! # The spans of an answer
+//! For each start `s` of an answer of `L` tokens, the suffixes that share the longest prefix with `answer[s..]` are
+//! the two neighbours of the place where it would be inserted: one binary search and two comparisons give the longest
+//! match `answer[s..e(s)]`. As `e` never decreases with `s`, a match is maximal (contained in no other) exactly when
+//! `e(s) > e(s - 1)`. Maximal matches of at least [`MIN_TOKENS`] tokens are reported by start. A match never spans two
+//! records, since no answer contains the separator.
+//!
+//! # Rarity
+//! `Σ -log2(count(t) / n)` over the tokens `t` of the span, `n` being the number of tokens of the version: how many
+//! bits the span would take if tokens were drawn one by one. It is summed in units of 2⁻³² bit with an integer
+//! logarithm and rounded down to thousandths of a bit, so it is the same number everywhere.
+//!
+//! What is found here is called a *match*, never an *influence*: it says that the words stand there, not that the
+//! model learnt them there.
+
+mod error;
+mod file;
+mod index;
+mod log2;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::SpanError;
+pub use index::{IndexedRecord, SpanIndex};
+
+/// Shortest match that is reported, in tokens: shorter ones are stock phrases.
+pub const MIN_TOKENS: usize = 5;
+
+/// Most places that are listed for one span.
+pub const MAX_MATCHES: usize = 8;
+
+/// Ends every record in the text; therefore no token.
+pub const SEPARATOR: u16 = u16::MAX;
+
+/// Most records of an index.
+pub const MAX_RECORDS: usize = 1 << 22;
+
+/// Most units of the text, separators included: what 32-bit positions address.
+pub const MAX_UNITS: usize = (1 << 31) - 1;
+
+/// Longest answer that is searched, in tokens: the longest context of the models served.
+pub const MAX_ANSWER_TOKENS: usize = 1 << 13;
