@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod kernel;
 mod loss;
 mod lora;
 mod model;

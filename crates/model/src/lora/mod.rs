@@ -7,5 +7,6 @@ mod peft;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use layout::Uniform;
 pub use layout::{Adapter, Block, Half, Lora, LoraConfig, LoraLayout, Target, init};
 pub use peft::{load_peft, save_peft};
