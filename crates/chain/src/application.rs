@@ -1,0 +1,262 @@
+//! What a block is to the engine: how one is built, when one is valid, and what happens once it is final.
+//!
+//! # Order of a finalised block
+//! 1. `capture`: the entries that it overwrites are noted, and the block with its receipts is made durable in the index.
+//! 2. The engine applies the state and makes it durable.
+//! 3. `finalized`: the pool follows, the head moves, listeners are told.
+//!
+//! A crash between two of these repeats them from the first, which gives the same content again.
+//!
+//! # Time
+//! A header's timestamp counts seconds, and blocks come faster, so a block may carry its parent's timestamp but never
+//! an earlier one. It may be at most [`MAX_STEP`] after its parent's, which bounds what a false clock can do; after a
+//! longer stop the chain's time catches up over several blocks.
+
+use crate::{
+    Block,
+    block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, Seal},
+    executor,
+    ledger::{self, Executed, Ledger},
+    state::{self, Databases, Key, Sealed, Value},
+};
+use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
+use alloy_primitives::{Address, B256};
+use commonware_consensus::{marshal::ancestry::Ancestry, simplex::scheme::ed25519::Scheme};
+use commonware_glue::stateful::{
+    self, Finality, Input, Proposed,
+    db::{DatabaseSet, Merkleized as _, Unmerkleized as _},
+};
+use commonware_runtime::{Clock, tokio};
+use commonware_storage::qmdb::sync::Target;
+use commonware_utils::non_empty_range;
+use futures::StreamExt;
+use openledger_execution::{BlockEnv, BlockOutcome, ExecutionError, build_block, execute_block};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use tracing::{debug, warn};
+
+/// The longest that a block's time may be after its parent's. Block one may be any time after genesis.
+const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The application that the engine drives.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+impl App {
+    /// The time for a block on `parent`, by the local clock.
+    fn timestamp(&self, clock: &impl Clock, parent: &Block) -> u64 {
+        let now = clock.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let earliest = parent.header().timestamp;
+        if parent.number() == 0 {
+            now.max(earliest)
+        } else {
+            now.clamp(earliest, earliest + MAX_STEP.as_secs())
+        }
+    }
+
+    /// Whether a block may carry `timestamp` after `parent`.
+    fn may_follow(parent: &Block, timestamp: u64) -> bool {
+        let earliest = parent.header().timestamp;
+        timestamp >= earliest && (parent.number() == 0 || timestamp - earliest <= MAX_STEP.as_secs())
+    }
+
+    /// The batch that a block on `parent` executes over.
+    fn base(&self, batch: state::Batch, parent: &Block) -> state::Batch {
+        if parent.number() == 0 { state::write(batch, &self.ledger.genesis_entries) } else { batch }
+    }
+
+    /// Hashes the changes of a block.
+    async fn seal(batch: state::Batch, context: Context, entries: &state::Entries) -> (Sealed, B256, Seal) {
+        let sealed =
+            state::write(batch, entries).merkleize().await.expect("the state store can hash what it read");
+        let bounds = sealed.bounds();
+        let state_range = non_empty_range!(bounds.inactivity_floor, bounds.tip.size);
+        let root = block::hash(&sealed.root());
+        (sealed, root, Seal { context, state_range })
+    }
+
+    /// Recovers the senders and executes on a thread of its own.
+    async fn execute(
+        &self,
+        batch: &state::Batch,
+        env: BlockEnv,
+        transactions: Vec<TxEnvelope>,
+    ) -> Result<(Vec<Address>, BlockOutcome), ExecutionError> {
+        let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
+        executor::run(batch, self.ledger.codes.clone(), hashes, move |reader| {
+            let mut recovered = Vec::with_capacity(transactions.len());
+            for transaction in transactions {
+                match transaction.try_into_recovered() {
+                    Ok(transaction) => recovered.push(transaction),
+                    Err(_) => return Ok(None),
+                }
+            }
+            let outcome = execute_block(&env, &recovered, reader)?;
+            Ok(Some((recovered.iter().map(|tx| tx.signer()).collect(), outcome)))
+        })
+        .await?
+        .ok_or_else(|| ExecutionError::Internal("a signature does not recover".into()))
+    }
+
+    /// Executes `block` on `parent` and compares everything that its header says.
+    async fn check(&self, block: &Block, parent: &Block, batch: state::Batch) -> Result<Sealed, String> {
+        let header = block.header();
+        if !Self::may_follow(parent, header.timestamp) {
+            return Err(format!(
+                "its time {} cannot follow its parent's {}",
+                header.timestamp,
+                parent.header().timestamp
+            ));
+        }
+        let context = block.seal().context.clone();
+        let env = self
+            .ledger
+            .env(parent, &context, header.timestamp)
+            .ok_or_else(|| format!("its leader {} has no seat", context.leader))?;
+        let batch = self.base(batch, parent);
+        let (senders, outcome) = self
+            .execute(&batch, env, block.transactions().to_vec())
+            .await
+            .map_err(|error| error.to_string())?;
+        let entries = state::entries(&outcome.writes);
+        let (sealed, root, seal) = Self::seal(batch, context, &entries).await;
+        let expected = ledger::header(&env, &seal, root, block.transactions(), &outcome);
+        if expected != *header {
+            return Err(format!("its header is {header:?}, execution gives {expected:?}"));
+        }
+        self.remember(block, senders, outcome);
+        Ok(sealed)
+    }
+
+    fn remember(&self, block: &Block, senders: Vec<Address>, outcome: BlockOutcome) {
+        let number = block.number();
+        self.ledger.pool.included(number, block.transaction_hashes());
+        let entries = self.ledger.all_entries(number, &outcome);
+        let parent = block.header().parent_hash;
+        self.ledger.remember(number, block.hash(), Executed { parent, entries, senders, outcome });
+    }
+}
+
+impl stateful::Application<tokio::Context> for App {
+    type SigningScheme = Scheme;
+    type Context = Context;
+    type Block = Block;
+    type Databases = Databases;
+    type Captured = ();
+    type Provider = ();
+    type Input = ();
+
+    fn sync_targets(block: &Block) -> <Databases as DatabaseSet<tokio::Context>>::SyncTargets {
+        Target::new(block::digest(block.header().state_root), block.seal().state_range.clone())
+    }
+
+    async fn genesis(&mut self) -> Block {
+        self.ledger.genesis_block.clone()
+    }
+
+    async fn propose(
+        &mut self,
+        (clock, context): (tokio::Context, Context),
+        ancestry: impl Ancestry<Block>,
+        batch: state::Batch,
+        _input: Input<(), ()>,
+    ) -> Option<Proposed<Self, tokio::Context>> {
+        let mut ancestry = ancestry;
+        let parent = ancestry.next().await?.inner().clone();
+        let timestamp = self.timestamp(&clock, &parent);
+        let env = self.ledger.env(&parent, &context, timestamp)?;
+        let batch = self.base(batch, &parent);
+        let candidates = self.ledger.pool.candidates(env.base_fee, MAX_BLOCK_TRANSACTION_BYTES);
+        let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
+        let built = executor::run(&batch, self.ledger.codes.clone(), hashes, move |reader| {
+            build_block(&env, candidates.into_iter(), reader)
+        })
+        .await;
+        let built = match built {
+            Ok(built) => built,
+            Err(error) => {
+                warn!(number = env.number, %error, "no block could be built");
+                return None;
+            }
+        };
+        for (hash, reason) in &built.rejected {
+            debug!(%hash, %reason, "transaction left out");
+        }
+        self.ledger.pool.rejected(&built.rejected);
+
+        let entries = state::entries(&built.outcome.writes);
+        let (merkleized, root, seal) = Self::seal(batch, context, &entries).await;
+        let (transactions, senders): (Vec<_>, Vec<_>) =
+            built.included.into_iter().map(|transaction| transaction.into_parts()).unzip();
+        let header = ledger::header(&env, &seal, root, &transactions, &built.outcome);
+        let block = Block::new(header, seal, transactions);
+        self.remember(&block, senders, built.outcome);
+        Some(Proposed { block, merkleized })
+    }
+
+    async fn process(
+        &mut self,
+        _context: (tokio::Context, Context),
+        ancestry: impl Ancestry<Block>,
+        batch: state::Batch,
+        _finality: Finality,
+    ) -> Option<Sealed> {
+        let mut ancestry = ancestry;
+        let block = ancestry.next().await?.inner().clone();
+        let parent = ancestry.next().await?.inner().clone();
+        match self.check(&block, &parent, batch).await {
+            Ok(sealed) => Some(sealed),
+            Err(reason) => {
+                warn!(number = block.number(), hash = %block.hash(), reason, "block refused");
+                None
+            }
+        }
+    }
+
+    async fn capture(
+        &mut self,
+        _context: (tokio::Context, Context),
+        block: &Block,
+        _batch: &Sealed,
+        readers: <Databases as DatabaseSet<tokio::Context>>::Readers,
+    ) {
+        let number = block.number();
+        let executed = self
+            .ledger
+            .executed(number, block.hash())
+            .expect("a block is executed in this process before it is applied");
+        let keys: Vec<&Key> = executed.entries.iter().map(|(key, _)| key).collect();
+        let values = readers.read().await.get_many(&keys).await.expect("the state store can be read");
+        let old: BTreeMap<Key, Option<Value>> = keys.into_iter().copied().zip(values).collect();
+        self.ledger.recent.note(number, old);
+
+        let (ledger, block) = (self.ledger.clone(), block.clone());
+        ::tokio::task::spawn_blocking(move || ledger.index.put(&block, &executed.senders, &executed.outcome))
+            .await
+            .expect("writing the index does not panic")
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    async fn finalized(
+        &mut self,
+        _context: (tokio::Context, Context),
+        block: &Block,
+        (): (),
+        _readers: <Databases as DatabaseSet<tokio::Context>>::Readers,
+    ) {
+        let executed = self
+            .ledger
+            .executed(block.number(), block.hash())
+            .expect("a block is executed in this process before it is applied");
+        let base_fee = ledger::base_fee_after(block.header());
+        self.ledger.pool.finalised(block, &executed.senders, base_fee);
+        self.ledger.set_head(ledger::indexed(block));
+        self.ledger.forget(block.number());
+        debug!(number = block.number(), transactions = block.transactions().len(), "block finalised");
+    }
+}

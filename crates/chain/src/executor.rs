@@ -1,0 +1,144 @@
+//! Runs execution, which is synchronous, over the store, which is not.
+//!
+//! The job runs on a thread of its own and asks for keys over a bounded channel; the task that owns the batch reads
+//! them and answers. Nobody blocks inside the runtime, a run of dependent reads costs one exchange each, and dropping
+//! the task ends the job at its next read.
+
+use crate::state::{self, Batch, Key, Value};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use openledger_execution::{AccountState, ExecutionError, StateError, StateReader};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, mpsc::SyncSender, mpsc::sync_channel},
+};
+use tokio::sync::mpsc;
+
+/// Reads that may wait for their answer. The job waits for each answer, so one is in use.
+const QUEUE: usize = 4;
+/// Contracts whose code is kept in memory: at most 12 MiB.
+const CODES_CACHED: usize = 512;
+
+/// Keys that are wanted, and where the values go.
+pub(crate) struct ReadRequest {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) reply: SyncSender<Result<Vec<Option<Value>>, String>>,
+}
+
+/// Code by its hash, shared by everything that executes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CodeCache {
+    codes: Arc<Mutex<BTreeMap<B256, Bytes>>>,
+}
+
+impl CodeCache {
+    fn get(&self, hash: B256) -> Option<Bytes> {
+        self.codes.lock().expect("no code panics with this lock").get(&hash).cloned()
+    }
+
+    fn put(&self, hash: B256, code: Bytes) {
+        let mut codes = self.codes.lock().expect("no code panics with this lock");
+        if codes.len() >= CODES_CACHED {
+            codes.pop_first();
+        }
+        codes.insert(hash, code);
+    }
+}
+
+/// Answers for entries by their keys; the rest of [`StateReader`] follows from it.
+pub(crate) trait Entry: Send {
+    fn read(&self, keys: Vec<Key>) -> Result<Vec<Option<Value>>, StateError>;
+    fn block_hash(&self, number: u64) -> Result<B256, StateError>;
+}
+
+/// A state to execute on, made of entries.
+pub(crate) struct Reader<S> {
+    pub(crate) entries: S,
+    pub(crate) codes: CodeCache,
+}
+
+impl<S: Entry> Reader<S> {
+    fn one(&self, key: Key) -> Result<Option<Value>, StateError> {
+        let mut values = self.entries.read(vec![key])?;
+        values.pop().ok_or_else(|| StateError::Backend("a read had no answer".into()))
+    }
+}
+
+impl<S: Entry> StateReader for Reader<S> {
+    fn account(&self, address: Address) -> Result<Option<AccountState>, StateError> {
+        Ok(self.one(state::account_key(address))?.as_ref().map(state::decode_account))
+    }
+
+    fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        let value = self.one(state::slot_key(address, slot))?;
+        Ok(value.as_ref().map(state::decode_slot).unwrap_or_default())
+    }
+
+    fn code(&self, hash: B256) -> Result<Bytes, StateError> {
+        if let Some(code) = self.codes.get(hash) {
+            return Ok(code);
+        }
+        let missing = || StateError::Backend(format!("there is no code {hash}"));
+        let first = self.one(state::code_key(hash, 0))?.ok_or_else(missing)?;
+        let rest = state::code_rest(hash, &first).map_err(StateError::Backend)?;
+        let mut values = vec![first];
+        for value in self.entries.read(rest)? {
+            values.push(value.ok_or_else(missing)?);
+        }
+        let code = state::join_code(hash, &values).map_err(StateError::Backend)?;
+        self.codes.put(hash, code.clone());
+        Ok(code)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        self.entries.block_hash(number)
+    }
+}
+
+/// Hashes of the blocks that lie below the one being executed.
+pub(crate) type BlockHashes = Arc<dyn Fn(u64) -> Option<B256> + Send + Sync>;
+
+/// Entries that the task with the batch reads for us.
+pub(crate) struct Remote {
+    reads: mpsc::Sender<ReadRequest>,
+    hashes: BlockHashes,
+}
+
+impl Entry for Remote {
+    fn read(&self, keys: Vec<Key>) -> Result<Vec<Option<Value>>, StateError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (reply, answer) = sync_channel(1);
+        let gone = || StateError::Backend("the execution was cancelled".into());
+        self.reads.blocking_send(ReadRequest { keys, reply }).map_err(|_closed| gone())?;
+        answer.recv().map_err(|_closed| gone())?.map_err(StateError::Backend)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        (self.hashes)(number)
+            .ok_or_else(|| StateError::Backend(format!("the hash of block {number} is not known")))
+    }
+}
+
+/// Runs `job` over the state of `batch`.
+///
+/// # Panics
+/// If the store fails or the job panics: neither says anything about the block, and the engine treats a failing
+/// store as fatal everywhere.
+pub(crate) async fn run<T: Send + 'static>(
+    batch: &Batch,
+    codes: CodeCache,
+    hashes: BlockHashes,
+    job: impl FnOnce(&Reader<Remote>) -> Result<T, ExecutionError> + Send + 'static,
+) -> Result<T, ExecutionError> {
+    let (reads, mut requests) = mpsc::channel(QUEUE);
+    let reader = Reader { entries: Remote { reads, hashes }, codes };
+    let job = tokio::task::spawn_blocking(move || job(&reader));
+    while let Some(ReadRequest { keys, reply }) = requests.recv().await {
+        let keys: Vec<&Key> = keys.iter().collect();
+        let values = batch.get_many(&keys).await.expect("the state store can be read");
+        // The job is gone only if it panicked, which the join below reports.
+        drop(reply.send(Ok(values)));
+    }
+    job.await.expect("execution does not panic")
+}

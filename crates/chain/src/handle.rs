@@ -1,0 +1,428 @@
+//! What the rest of the node can ask of a running chain.
+//!
+//! Every method may wait for the disk or for the engine, briefly: call them from a thread that may block, not from an
+//! asynchronous task.
+
+use crate::{
+    ChainError, IndexedBlock, IndexedHeader, IndexedReceipt, PoolError,
+    engine::Request,
+    executor::{Entry, ReadRequest, Reader},
+    ledger::Ledger,
+    pool::{self, AdmissionRules},
+    state::{Key, Value},
+};
+use alloy_consensus::{TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
+use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
+use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateReader};
+use std::{
+    sync::{Arc, Mutex, mpsc::sync_channel},
+    thread::JoinHandle,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A running validator. Clones share it; it stops when [`shutdown`](Self::shutdown) is called or the last is dropped.
+#[derive(Clone)]
+pub struct ChainHandle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) shutdown: Mutex<Option<oneshot::Sender<()>>>,
+    pub(crate) thread: Mutex<Option<JoinHandle<Result<(), ChainError>>>>,
+}
+
+impl Inner {
+    fn stop(&self) -> Result<(), ChainError> {
+        if let Some(shutdown) = self.shutdown.lock().expect("no code panics with this lock").take() {
+            // An engine that stopped by itself no longer listens; joining its thread tells why.
+            if shutdown.send(()).is_err() {
+                tracing::debug!("the engine had stopped already");
+            }
+        }
+        let thread = self.thread.lock().expect("no code panics with this lock").take();
+        match thread {
+            Some(thread) => thread.join().unwrap_or(Err(ChainError::Stopped)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tracing::error!(%error, "the chain ended with an error");
+        }
+    }
+}
+
+/// A transaction in a block.
+#[derive(Clone, Debug)]
+pub struct FoundTransaction {
+    /// The transaction with its sender.
+    pub transaction: Recovered<TxEnvelope>,
+    /// The block that holds it.
+    pub header: IndexedHeader,
+    /// Its position there.
+    pub position: u32,
+}
+
+/// Which logs are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Any of these emitters; none means all.
+    pub addresses: Vec<Address>,
+    /// For each position, any of these topics; none means all.
+    pub topics: Vec<Vec<B256>>,
+}
+
+impl LogFilter {
+    fn may_match(&self, bloom: &Bloom) -> bool {
+        let any = |wanted: &mut dyn Iterator<Item = &[u8]>| {
+            let mut empty = true;
+            for raw in wanted {
+                empty = false;
+                if bloom.contains_input(BloomInput::Raw(raw)) {
+                    return true;
+                }
+            }
+            empty
+        };
+        any(&mut self.addresses.iter().map(|address| address.as_slice()))
+            && self.topics.iter().all(|topics| any(&mut topics.iter().map(|topic| topic.as_slice())))
+    }
+
+    fn matches(&self, log: &Log) -> bool {
+        (self.addresses.is_empty() || self.addresses.contains(&log.address))
+            && self.topics.iter().enumerate().all(|(position, wanted)| {
+                wanted.is_empty() || log.topics().get(position).is_some_and(|topic| wanted.contains(topic))
+            })
+    }
+}
+
+/// How much one log query may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Blocks.
+    pub blocks: u64,
+    /// Logs.
+    pub logs: usize,
+}
+
+impl Default for LogLimits {
+    /// What common providers allow.
+    fn default() -> Self {
+        Self { blocks: 10_000, logs: 10_000 }
+    }
+}
+
+/// A log with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLog {
+    /// The log.
+    pub log: Log,
+    /// Number, hash and timestamp of its block.
+    pub block: (u64, B256, u64),
+    /// Hash and position of its transaction.
+    pub transaction: (B256, u64),
+    /// Its position among the logs of the block.
+    pub position: u64,
+}
+
+impl ChainHandle {
+    /// The genesis the chain started from.
+    pub fn genesis(&self) -> &Genesis {
+        &self.inner.ledger.genesis
+    }
+
+    /// The finalised head. Nothing else is ever shown: a block is final when clients first see it.
+    pub fn head(&self) -> Arc<IndexedHeader> {
+        self.inner.ledger.head()
+    }
+
+    /// New finalised heads from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<IndexedHeader>> {
+        self.inner.ledger.subscribe()
+    }
+
+    /// The certificate that made a block final, encoded as the engine has it: proposal (round, parent view, block
+    /// hash) and the signatures of the validators. `None` where a later block's certificate covers it.
+    ///
+    /// # Errors
+    /// [`ChainError::Stopped`].
+    pub fn finalisation(&self, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner
+            .requests
+            .blocking_send(Request::Finalisation { number, reply })
+            .map_err(|_closed| ChainError::Stopped)?;
+        answer.blocking_recv().map_err(|_closed| ChainError::Stopped)
+    }
+
+    /// Takes a transaction into the pool and returns its hash.
+    ///
+    /// # Errors
+    /// [`PoolError`] says why not.
+    pub fn submit(&self, transaction: TxEnvelope) -> Result<B256, PoolError> {
+        let ledger = &self.inner.ledger;
+        let rules =
+            AdmissionRules { chain_id: ledger.genesis.chain_id, block_gas_limit: ledger.genesis.gas_limit };
+        pool::check(&transaction, &rules)?;
+        let transaction =
+            transaction.try_into_recovered().map_err(|_unrecoverable| PoolError::InvalidSender)?;
+        let unavailable = |error: &dyn std::fmt::Display| PoolError::Unavailable(error.to_string());
+        let state = self.state(self.head().header.number).map_err(|error| unavailable(&error))?;
+        let account = state.account(transaction.signer()).map_err(|error| unavailable(&error))?;
+        ledger.pool.insert(transaction, account.unwrap_or_default())
+    }
+
+    /// A transaction that waits for a block.
+    pub fn waiting(&self, hash: B256) -> Option<Recovered<TxEnvelope>> {
+        self.inner.ledger.pool.get(hash)
+    }
+
+    /// How many transactions wait.
+    pub fn waiting_count(&self) -> usize {
+        self.inner.ledger.pool.len()
+    }
+
+    /// The nonce an account would use next, counting what waits.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn pending_nonce(&self, address: Address) -> Result<u64, ChainError> {
+        let state = self.state(self.head().header.number)?;
+        let nonce = state.account(address).map_err(|error| self.unreadable(error))?.unwrap_or_default().nonce;
+        Ok(self.inner.ledger.pool.pending_nonce(address).unwrap_or(0).max(nonce))
+    }
+
+    fn unreadable(&self, error: StateError) -> ChainError {
+        let head = self.head().header.number;
+        match error {
+            StateError::Backend(_) if self.inner.requests.is_closed() => ChainError::Stopped,
+            _ => ChainError::StateNotAvailable {
+                number: head,
+                oldest: self.inner.ledger.recent.oldest(head),
+                newest: head,
+            },
+        }
+    }
+
+    /// The state after a block, which stays that of the block while the head moves on.
+    ///
+    /// # Errors
+    /// [`ChainError::StateNotAvailable`] above the head, and more than 128 blocks below it or before the last start.
+    pub fn state(&self, number: u64) -> Result<StateView, ChainError> {
+        let ledger = &self.inner.ledger;
+        let newest = ledger.head().header.number;
+        let oldest = ledger.recent.oldest(newest);
+        if number > newest || number < oldest {
+            return Err(ChainError::StateNotAvailable { number, oldest, newest });
+        }
+        Ok(StateView {
+            reader: Reader {
+                entries: Snapshot { number, ledger: ledger.clone(), requests: self.inner.requests.clone() },
+                codes: ledger.codes.clone(),
+            },
+        })
+    }
+
+    /// The environment a call at a block runs in: that of the block itself, as in geth.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn env(&self, number: u64) -> Result<Option<BlockEnv>, ChainError> {
+        Ok(self.header(number)?.map(|header| self.inner.ledger.env_of(&header.header)))
+    }
+
+    /// The base fee of the block after the head.
+    pub fn next_base_fee(&self) -> u64 {
+        crate::ledger::base_fee_after(&self.head().header)
+    }
+
+    /// A finalised header by number.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn header(&self, number: u64) -> Result<Option<IndexedHeader>, ChainError> {
+        if number > self.head().header.number { Ok(None) } else { self.inner.ledger.index.header(number) }
+    }
+
+    /// The number of a finalised block by hash.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn number(&self, hash: B256) -> Result<Option<u64>, ChainError> {
+        let head = self.head().header.number;
+        Ok(self.inner.ledger.index.number(hash)?.filter(|number| *number <= head))
+    }
+
+    /// A finalised block by number.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn block(&self, number: u64) -> Result<Option<IndexedBlock>, ChainError> {
+        if number > self.head().header.number { Ok(None) } else { self.inner.ledger.index.block(number) }
+    }
+
+    /// The receipts of a finalised block.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn receipts(&self, number: u64) -> Result<Option<Vec<IndexedReceipt>>, ChainError> {
+        if number > self.head().header.number { Ok(None) } else { self.inner.ledger.index.receipts(number) }
+    }
+
+    /// Block and position of a finalised transaction.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn place(&self, hash: B256) -> Result<Option<(u64, u32)>, ChainError> {
+        let head = self.head().header.number;
+        Ok(self.inner.ledger.index.transaction(hash)?.filter(|(number, _)| *number <= head))
+    }
+
+    /// A finalised transaction.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn transaction(&self, hash: B256) -> Result<Option<FoundTransaction>, ChainError> {
+        let Some((number, position)) = self.place(hash)? else { return Ok(None) };
+        let Some(block) = self.inner.ledger.index.block(number)? else { return Ok(None) };
+        let transaction = block.transactions.into_iter().nth(position as usize);
+        Ok(transaction.map(|transaction| FoundTransaction { transaction, header: block.header, position }))
+    }
+
+    /// Logs of the blocks `from` to `to`, both included.
+    ///
+    /// # Errors
+    /// [`ChainError::TooMuch`] if there are more blocks or logs than the limits allow.
+    pub fn logs(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &LogFilter,
+        limits: LogLimits,
+    ) -> Result<Vec<FoundLog>, ChainError> {
+        let to = to.min(self.head().header.number);
+        let span = (to + 1).saturating_sub(from);
+        if span > limits.blocks {
+            return Err(ChainError::TooMuch { what: "block range", got: span, limit: limits.blocks });
+        }
+        let mut found = Vec::new();
+        for number in from..=to {
+            let Some(header) = self.header(number)? else { continue };
+            if !filter.may_match(&header.header.logs_bloom) {
+                continue;
+            }
+            self.logs_of(number, &header, filter, &mut found)?;
+            if found.len() > limits.logs {
+                let (got, limit) = (found.len() as u64, limits.logs as u64);
+                return Err(ChainError::TooMuch { what: "query results", got, limit });
+            }
+        }
+        Ok(found)
+    }
+
+    fn logs_of(
+        &self,
+        number: u64,
+        header: &IndexedHeader,
+        filter: &LogFilter,
+        found: &mut Vec<FoundLog>,
+    ) -> Result<(), ChainError> {
+        let (Some(block), Some(receipts)) = (self.block(number)?, self.receipts(number)?) else {
+            return Ok(());
+        };
+        let mut position = 0;
+        for (index, (transaction, receipt)) in (0..).zip(block.transactions.iter().zip(&receipts)) {
+            for log in receipt.receipt.logs() {
+                if filter.matches(log) {
+                    found.push(FoundLog {
+                        log: log.clone(),
+                        block: (number, header.hash, header.header.timestamp),
+                        transaction: (*transaction.tx_hash(), index),
+                        position,
+                    });
+                }
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the validator and waits until it has: what is final is on disk.
+    ///
+    /// # Errors
+    /// [`ChainError::Engine`] if it had failed before.
+    pub fn shutdown(&self) -> Result<(), ChainError> {
+        self.inner.stop()
+    }
+
+    /// True once the engine no longer runs.
+    pub fn has_stopped(&self) -> bool {
+        self.inner.requests.is_closed()
+    }
+}
+
+impl std::fmt::Debug for ChainHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChainHandle").field("head", &self.head().header.number).finish_non_exhaustive()
+    }
+}
+
+/// The state after one block.
+pub struct StateView {
+    reader: Reader<Snapshot>,
+}
+
+impl StateReader for StateView {
+    fn account(&self, address: Address) -> Result<Option<AccountState>, StateError> {
+        self.reader.account(address)
+    }
+
+    fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        self.reader.storage(address, slot)
+    }
+
+    fn code(&self, hash: B256) -> Result<Bytes, StateError> {
+        self.reader.code(hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        self.reader.block_hash(number)
+    }
+}
+
+struct Snapshot {
+    number: u64,
+    ledger: Arc<Ledger>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Entry for Snapshot {
+    fn read(&self, keys: Vec<Key>) -> Result<Vec<Option<Value>>, StateError> {
+        if self.number == 0 {
+            return Ok(self.ledger.genesis_values(&keys));
+        }
+        let stopped = || StateError::Backend("the chain has stopped".into());
+        let (reply, answer) = sync_channel(1);
+        self.requests
+            .blocking_send(Request::Read(ReadRequest { keys: keys.clone(), reply }))
+            .map_err(|_closed| stopped())?;
+        let values = answer.recv().map_err(|_closed| stopped())?.map_err(StateError::Backend)?;
+        self.ledger
+            .recent
+            .at(self.number, &keys, values)
+            .ok_or_else(|| StateError::Backend(format!("the state at block {} is gone", self.number)))
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        let header =
+            self.ledger.index.header(number).map_err(|error| StateError::Backend(error.to_string()))?;
+        header
+            .map(|header| header.hash)
+            .ok_or_else(|| StateError::Backend(format!("the hash of block {number} is not known")))
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod application;
+mod block;
+mod engine;
+mod error;
+mod executor;
+mod handle;
+mod index;
+mod key;
+mod ledger;
+mod lock;
+mod pacing;
+mod pool;
+mod rebuild;
+mod recent;
+mod start;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use block::{Block, MAX_BLOCK_TRANSACTION_BYTES, MAX_TRANSACTION_BYTES};
+pub use error::{ChainError, PoolError};
+pub use handle::{ChainHandle, FoundLog, FoundTransaction, LogFilter, LogLimits, StateView};
+pub use index::{IndexedBlock, IndexedHeader, IndexedReceipt};
+pub use key::ConsensusKey;
+pub use pool::PoolLimits;
+pub use start::{ChainConfig, start};

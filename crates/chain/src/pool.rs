@@ -1,0 +1,430 @@
+//! Transactions that wait for a block.
+//!
+//! Per account they are kept by nonce; those that follow on without a gap can be proposed, the others wait for the
+//! missing one. A transaction replaces another with its nonce if it pays a tenth more in both fees. What is in a block
+//! that is not final yet is not offered again, and comes back if another block is finalised instead. The pool is in
+//! memory only: what was not included when the process ends has to be sent again.
+
+use crate::{Block, MAX_TRANSACTION_BYTES, PoolError};
+use alloy_consensus::{Transaction, TxEnvelope, TxType, transaction::Recovered, transaction::TxHashRef};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B256, U256};
+use openledger_execution::{AccountState, MAX_TRANSACTION_GAS, TxError};
+use std::{
+    collections::{BTreeMap, BinaryHeap},
+    sync::{Mutex, MutexGuard},
+};
+use tokio::sync::Notify;
+
+/// EIP-3860.
+const MAX_INIT_CODE_BYTES: usize = 49_152;
+/// A replacement pays this much more, in per cent: geth's default.
+const PRICE_BUMP_PERCENT: u128 = 10;
+
+/// How much the pool holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// Transactions of one account.
+    pub per_account: usize,
+    /// Transactions in total.
+    pub total: usize,
+    /// How far a nonce may be ahead of the account's next.
+    pub nonce_ahead: u64,
+}
+
+impl Default for PoolLimits {
+    /// 256 per account are a wallet's batch; 16,384 in total are at most 2 GiB if every one has the full 128 KiB, and
+    /// some 10 MiB as transactions are.
+    fn default() -> Self {
+        Self { per_account: 256, total: 16_384, nonce_ahead: 256 }
+    }
+}
+
+/// What a transaction is checked against before it may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdmissionRules {
+    pub(crate) chain_id: u64,
+    pub(crate) block_gas_limit: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    transaction: Recovered<TxEnvelope>,
+    hash: B256,
+    size: usize,
+    cost: U256,
+    /// Orders equal tips: first come, first served.
+    arrival: u64,
+    /// The block that holds it, not final yet.
+    included: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// The nonce that the finalised state expects.
+    next: u64,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+impl Account {
+    /// Transactions that follow on the account's nonce without a gap.
+    fn consecutive(&self) -> impl Iterator<Item = &Waiting> {
+        let next = self.next;
+        (next..)
+            .zip(self.waiting.range(next..))
+            .take_while(|(want, (have, _))| want == *have)
+            .map(|(_, (_, w))| w)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    accounts: BTreeMap<Address, Account>,
+    places: BTreeMap<B256, (Address, u64)>,
+    arrivals: u64,
+    /// Base fee of the next block, for telling what can be proposed.
+    base_fee: u64,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    limits: PoolLimits,
+    inner: Mutex<Inner>,
+    ready: Notify,
+}
+
+impl Pool {
+    pub(crate) fn new(limits: PoolLimits, base_fee: u64) -> Self {
+        Self { limits, inner: Mutex::new(Inner { base_fee, ..Inner::default() }), ready: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no code panics with this lock")
+    }
+
+    /// Takes a checked transaction; `account` is the sender's finalised state.
+    ///
+    /// # Errors
+    /// Those of [`PoolError`] that depend on the account and on what waits.
+    pub(crate) fn insert(
+        &self,
+        transaction: Recovered<TxEnvelope>,
+        account: AccountState,
+    ) -> Result<B256, PoolError> {
+        let hash = *transaction.tx_hash();
+        let sender = transaction.signer();
+        let nonce = transaction.nonce();
+        let mut inner = self.lock();
+        if inner.places.contains_key(&hash) {
+            return Err(PoolError::AlreadyKnown);
+        }
+        let next = account.nonce.max(inner.accounts.get(&sender).map_or(0, |known| known.next));
+        if nonce < next {
+            return Err(PoolError::NonceTooLow { expected: next, got: nonce });
+        }
+        if nonce - next > self.limits.nonce_ahead {
+            return Err(PoolError::NonceTooHigh {
+                expected: next,
+                got: nonce,
+                limit: self.limits.nonce_ahead,
+            });
+        }
+        let cost = most_it_costs(&transaction);
+        let replaces =
+            inner.check_account(&self.limits, sender, nonce, cost, &transaction, account.balance)?;
+        if replaces.is_none() && inner.places.len() >= self.limits.total && !inner.drop_unready() {
+            return Err(PoolError::Full { limit: self.limits.total });
+        }
+
+        if let Some(old) = replaces {
+            inner.places.remove(&old);
+        }
+        inner.places.insert(hash, (sender, nonce));
+        inner.arrivals += 1;
+        let arrival = inner.arrivals;
+        let size = transaction.encode_2718_len();
+        let known = inner.accounts.entry(sender).or_default();
+        known.next = next;
+        known.waiting.insert(nonce, Waiting { transaction, hash, size, cost, arrival, included: None });
+        drop(inner);
+        self.ready.notify_waiters();
+        Ok(hash)
+    }
+
+    /// Waits until there is something to propose.
+    pub(crate) async fn wait_ready(&self) {
+        loop {
+            let notified = self.ready.notified();
+            tokio::pin!(notified);
+            // Register before looking, so that nothing arrives between the look and the wait.
+            notified.as_mut().enable();
+            if self.lock().has_ready() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// The best paying transactions that can be in the next block, each account's in the order of its nonces, up to
+    /// `max_bytes` in all.
+    pub(crate) fn candidates(&self, base_fee: u64, max_bytes: usize) -> Vec<Recovered<TxEnvelope>> {
+        let inner = self.lock();
+        let mut queues: BTreeMap<Address, Vec<&Waiting>> = BTreeMap::new();
+        let mut heads = BinaryHeap::new();
+        for (address, account) in &inner.accounts {
+            let mut queue: Vec<_> = account
+                .consecutive()
+                .filter(|waiting| waiting.included.is_none())
+                .take_while(|waiting| waiting.transaction.max_fee_per_gas() >= u128::from(base_fee))
+                .collect();
+            queue.reverse();
+            if let Some(first) = queue.last() {
+                heads.push((tip(first, base_fee), u64::MAX - first.arrival, *address));
+                queues.insert(*address, queue);
+            }
+        }
+        let mut bytes = 0;
+        let mut chosen = Vec::new();
+        while let Some((_, _, address)) = heads.pop() {
+            let Some(queue) = queues.get_mut(&address) else { continue };
+            let Some(waiting) = queue.pop() else { continue };
+            if bytes + waiting.size > max_bytes {
+                continue;
+            }
+            bytes += waiting.size;
+            chosen.push(waiting.transaction.clone());
+            if let Some(next) = queue.last() {
+                heads.push((tip(next, base_fee), u64::MAX - next.arrival, address));
+            }
+        }
+        chosen
+    }
+
+    /// Notes that a block holds these, so that they are not proposed again meanwhile.
+    pub(crate) fn included(&self, number: u64, hashes: impl Iterator<Item = B256>) {
+        let mut inner = self.lock();
+        for hash in hashes {
+            if let Some(waiting) = inner.waiting_mut(hash) {
+                waiting.included = Some(number);
+            }
+        }
+    }
+
+    /// Drops what a proposer found that no block can take, such as a sender who can no longer pay.
+    pub(crate) fn rejected(&self, rejected: &[(B256, TxError)]) {
+        let mut inner = self.lock();
+        for (hash, reason) in rejected {
+            // Nonces come right by themselves: too low means that a block which is not final yet has it.
+            if !matches!(reason, TxError::NonceTooLow { .. } | TxError::NonceTooHigh { .. }) {
+                inner.remove(*hash);
+            }
+        }
+    }
+
+    /// Follows a finalised block; `base_fee` is that of the next one.
+    pub(crate) fn finalised(&self, block: &Block, senders: &[Address], base_fee: u64) {
+        let mut inner = self.lock();
+        inner.base_fee = base_fee;
+        for (transaction, sender) in block.transactions().iter().zip(senders) {
+            inner.advance(*sender, transaction.nonce() + 1);
+        }
+        for account in inner.accounts.values_mut() {
+            for waiting in account.waiting.values_mut() {
+                if waiting.included.is_some_and(|number| number <= block.number()) {
+                    waiting.included = None;
+                }
+            }
+        }
+        let ready = inner.has_ready();
+        drop(inner);
+        if ready {
+            self.ready.notify_waiters();
+        }
+    }
+
+    /// The nonce an account would use next, counting what waits; `None` if nothing of it does.
+    pub(crate) fn pending_nonce(&self, address: Address) -> Option<u64> {
+        let inner = self.lock();
+        let account = inner.accounts.get(&address)?;
+        Some(account.next + account.consecutive().count() as u64)
+    }
+
+    /// A waiting transaction.
+    pub(crate) fn get(&self, hash: B256) -> Option<Recovered<TxEnvelope>> {
+        let inner = self.lock();
+        let (sender, nonce) = inner.places.get(&hash)?;
+        Some(inner.accounts.get(sender)?.waiting.get(nonce)?.transaction.clone())
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().places.len()
+    }
+}
+
+impl Inner {
+    /// Checks what the account can afford and what it may keep; returns what the transaction would replace.
+    fn check_account(
+        &self,
+        limits: &PoolLimits,
+        sender: Address,
+        nonce: u64,
+        cost: U256,
+        transaction: &TxEnvelope,
+        balance: U256,
+    ) -> Result<Option<B256>, PoolError> {
+        let known = self.accounts.get(&sender);
+        let old = known.and_then(|known| known.waiting.get(&nonce));
+        if old.is_some_and(|old| !pays_more(transaction, &old.transaction)) {
+            return Err(PoolError::ReplacementUnderpriced);
+        }
+        let others = known.map_or(U256::ZERO, |known| {
+            known
+                .waiting
+                .iter()
+                .filter(|(other, _)| **other != nonce)
+                .fold(U256::ZERO, |sum, (_, waiting)| sum.saturating_add(waiting.cost))
+        });
+        let want = cost.saturating_add(others);
+        if want > balance {
+            return Err(PoolError::InsufficientFunds { sender, have: balance, want });
+        }
+        if old.is_none() && known.is_some_and(|known| known.waiting.len() >= limits.per_account) {
+            return Err(PoolError::AccountLimit { sender, limit: limits.per_account });
+        }
+        Ok(old.map(|old| old.hash))
+    }
+
+    fn has_ready(&self) -> bool {
+        let base_fee = u128::from(self.base_fee);
+        self.accounts.values().any(|account| {
+            account
+                .consecutive()
+                .find(|waiting| waiting.included.is_none())
+                .is_some_and(|waiting| waiting.transaction.max_fee_per_gas() >= base_fee)
+        })
+    }
+
+    fn waiting_mut(&mut self, hash: B256) -> Option<&mut Waiting> {
+        let (sender, nonce) = self.places.get(&hash)?;
+        self.accounts.get_mut(sender)?.waiting.get_mut(nonce)
+    }
+
+    fn remove(&mut self, hash: B256) {
+        let Some((sender, nonce)) = self.places.remove(&hash) else { return };
+        if let Some(account) = self.accounts.get_mut(&sender) {
+            account.waiting.remove(&nonce);
+            if account.waiting.is_empty() {
+                self.accounts.remove(&sender);
+            }
+        }
+    }
+
+    /// The account's next nonce is now `next`: what is below it can never be included.
+    fn advance(&mut self, sender: Address, next: u64) {
+        let Some(account) = self.accounts.get_mut(&sender) else { return };
+        account.next = account.next.max(next);
+        let kept = account.waiting.split_off(&account.next);
+        let stale = std::mem::replace(&mut account.waiting, kept);
+        if account.waiting.is_empty() {
+            self.accounts.remove(&sender);
+        }
+        for waiting in stale.into_values() {
+            self.places.remove(&waiting.hash);
+        }
+    }
+
+    /// Makes room by dropping the youngest transaction that could not be proposed anyway.
+    fn drop_unready(&mut self) -> bool {
+        let base_fee = u128::from(self.base_fee);
+        let unready = self
+            .accounts
+            .values()
+            .flat_map(|account| {
+                let ready = account
+                    .consecutive()
+                    .take_while(|waiting| waiting.transaction.max_fee_per_gas() >= base_fee)
+                    .count();
+                account.waiting.values().skip(ready)
+            })
+            .max_by_key(|waiting| waiting.arrival)
+            .map(|waiting| waiting.hash);
+        if let Some(hash) = unready {
+            self.remove(hash);
+        }
+        unready.is_some()
+    }
+}
+
+fn tip(waiting: &Waiting, base_fee: u64) -> u128 {
+    waiting.transaction.effective_tip_per_gas(base_fee).unwrap_or_default()
+}
+
+fn most_it_costs(transaction: &TxEnvelope) -> U256 {
+    U256::from(transaction.max_fee_per_gas())
+        .saturating_mul(U256::from(transaction.gas_limit()))
+        .saturating_add(transaction.value())
+}
+
+fn pays_more(new: &TxEnvelope, old: &TxEnvelope) -> bool {
+    let bumped = |fee: u128| fee.saturating_add(fee.saturating_mul(PRICE_BUMP_PERCENT).div_ceil(100));
+    let tip = |tx: &TxEnvelope| tx.max_priority_fee_per_gas().unwrap_or_else(|| tx.max_fee_per_gas());
+    new.max_fee_per_gas() >= bumped(old.max_fee_per_gas()) && tip(new) >= bumped(tip(old))
+}
+
+/// Checks what can be said of a transaction without the state.
+///
+/// # Errors
+/// Those of [`PoolError`] that depend on the transaction alone.
+pub(crate) fn check(transaction: &TxEnvelope, rules: &AdmissionRules) -> Result<(), PoolError> {
+    if transaction.tx_type() == TxType::Eip4844 {
+        return Err(PoolError::TypeNotSupported);
+    }
+    let size = transaction.encode_2718_len();
+    if size > MAX_TRANSACTION_BYTES {
+        return Err(PoolError::Oversized { got: size, limit: MAX_TRANSACTION_BYTES });
+    }
+    match transaction.chain_id() {
+        None => return Err(PoolError::NotReplayProtected),
+        Some(got) if got != rules.chain_id => {
+            return Err(PoolError::InvalidChainId { got, expected: rules.chain_id });
+        }
+        Some(_) => {}
+    }
+    let limit = rules.block_gas_limit.min(MAX_TRANSACTION_GAS);
+    if transaction.gas_limit() > limit {
+        return Err(PoolError::ExceedsBlockGasLimit { got: transaction.gas_limit(), limit });
+    }
+    let tip = transaction.max_priority_fee_per_gas().unwrap_or_default();
+    if tip > transaction.max_fee_per_gas() {
+        return Err(PoolError::TipAboveMax { tip, max: transaction.max_fee_per_gas() });
+    }
+    if transaction.is_create() && transaction.input().len() > MAX_INIT_CODE_BYTES {
+        return Err(PoolError::InitCodeTooLarge {
+            got: transaction.input().len(),
+            limit: MAX_INIT_CODE_BYTES,
+        });
+    }
+    let want = intrinsic_gas(transaction);
+    if transaction.gas_limit() < want {
+        return Err(PoolError::IntrinsicGas { got: transaction.gas_limit(), want });
+    }
+    Ok(())
+}
+
+/// What a transaction costs before anything is executed: EIP-2028, 2930, 3860, 7623 and 7702.
+fn intrinsic_gas(transaction: &TxEnvelope) -> u64 {
+    let data = transaction.input();
+    let zeros = data.iter().filter(|byte| **byte == 0).count() as u64;
+    let tokens = zeros + (data.len() as u64 - zeros) * 4;
+    let creation = if transaction.is_create() { 32_000 + 2 * data.len().div_ceil(32) as u64 } else { 0 };
+    let access = transaction
+        .access_list()
+        .map_or(0, |list| list.0.iter().map(|item| 2_400 + 1_900 * item.storage_keys.len() as u64).sum());
+    let authorisations = transaction.authorization_list().map_or(0, |list| 25_000 * list.len() as u64);
+    (21_000 + tokens * 4 + creation + access + authorisations).max(21_000 + tokens * 10)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Starting a validator.
+
+use crate::{
+    ChainError, ChainHandle, ConsensusKey, PoolLimits,
+    engine::{self, Controls, Membership},
+    handle::Inner,
+    index::Index,
+    key,
+    ledger::Ledger,
+    lock::FolderLock,
+    pacing::Pace,
+    pool::Pool,
+};
+use commonware_cryptography::ed25519;
+use commonware_runtime::{Runner as _, tokio as runtime};
+use openledger_execution::Genesis;
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, mpsc::sync_channel},
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait for the engine.
+const REQUESTS: usize = 1024;
+/// Threads of the engine's runtime.
+const THREADS: usize = 2;
+
+/// What a validator is started with.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// Where blocks, state and index live. Made if missing; one process at a time.
+    pub data_dir: PathBuf,
+    /// What the chain starts from. A folder belongs to one genesis.
+    pub genesis: Genesis,
+    /// The key of this validator, one of the genesis.
+    pub signer: ConsensusKey,
+    /// Where this validator listens for the others. A single validator may let the system choose (port 0).
+    pub listen: SocketAddr,
+    /// Where the other validators listen, by public key in hex. Empty for a single validator.
+    pub peers: BTreeMap<String, SocketAddr>,
+    /// Least time from one block to the next while transactions wait.
+    pub block_interval: Duration,
+    /// Time after which a block is made although no transaction waits.
+    pub heartbeat: Duration,
+    /// How many transactions may wait.
+    pub pool: PoolLimits,
+}
+
+impl ChainConfig {
+    /// A single validator on this machine: blocks at most every 50 ms under load, one a second when idle.
+    pub fn new(data_dir: impl Into<PathBuf>, genesis: Genesis, signer: ConsensusKey) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            genesis,
+            signer,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            peers: BTreeMap::new(),
+            block_interval: Duration::from_millis(50),
+            heartbeat: Duration::from_secs(1),
+            pool: PoolLimits::default(),
+        }
+    }
+}
+
+/// Starts a validator on threads of its own and returns once it can answer: after a crash, once it has recovered.
+///
+/// # Errors
+/// [`ChainError`] names what is missing, wrong, in use or damaged.
+pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
+    let folder = config.data_dir.clone();
+    fs::create_dir_all(&folder).map_err(|source| ChainError::Io { path: folder.clone(), source })?;
+    let lock = FolderLock::take(&folder)?;
+
+    let (seats, addresses) = members(&config)?;
+    let leader = seats
+        .keys()
+        .next()
+        .cloned()
+        .ok_or_else(|| ChainError::Genesis { reason: "there is no validator".into() })?;
+    let genesis_block = engine::genesis_block(&config.genesis, leader);
+    let index = Index::open(&folder.join("index.redb"), config.genesis.hash())?;
+    let pool = Pool::new(config.pool, config.genesis.base_fee);
+    let namespace = format!("openledger-{}-{}", config.genesis.chain_id, config.genesis.hash()).into_bytes();
+    let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, seats, pool, index)?);
+    let membership = Membership { signer: config.signer, listen: config.listen, addresses, namespace };
+    let pace = Pace { interval: config.block_interval, heartbeat: config.heartbeat };
+
+    let (requests, received) = mpsc::channel(REQUESTS);
+    let (shutdown, stop) = oneshot::channel();
+    let (ready, is_ready) = sync_channel(1);
+    let controls = Controls { requests: received, ready, shutdown: stop };
+    let thread = std::thread::Builder::new()
+        .name("chain".into())
+        .spawn({
+            let (ledger, folder) = (ledger.clone(), folder.clone());
+            move || {
+                // Held until the last task has ended.
+                let _lock = lock;
+                run(&folder, ledger, membership, pace, controls)
+            }
+        })
+        .map_err(|source| ChainError::Io { path: folder, source })?;
+
+    if is_ready.recv().is_err() {
+        return Err(match thread.join() {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => ChainError::Stopped,
+        });
+    }
+    let inner =
+        Inner { ledger, requests, shutdown: Mutex::new(Some(shutdown)), thread: Mutex::new(Some(thread)) };
+    Ok(ChainHandle { inner: Arc::new(inner) })
+}
+
+/// Runs the engine to its end. Its storage reports damage by panicking, which becomes an error here.
+fn run(
+    folder: &Path,
+    ledger: Arc<Ledger>,
+    membership: Membership,
+    pace: Pace,
+    controls: Controls,
+) -> Result<(), ChainError> {
+    let engine = |reason| ChainError::Engine { folder: folder.to_owned(), reason };
+    let config = runtime::Config::new()
+        .with_storage_directory(folder.join("engine"))
+        .with_worker_threads(THREADS)
+        .with_tcp_nodelay(Some(true));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        runtime::Runner::new(config).start(|context| engine::run(context, ledger, membership, pace, controls))
+    }));
+    match ran {
+        Ok(outcome) => outcome.map_err(engine),
+        Err(panic) => Err(engine(panic_text(panic.as_ref()))),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked without a message").to_owned()
+}
+
+type Members =
+    (BTreeMap<ed25519::PublicKey, alloy_primitives::Address>, BTreeMap<ed25519::PublicKey, SocketAddr>);
+
+/// Seats by key, and where each validator listens.
+fn members(config: &ChainConfig) -> Result<Members, ChainError> {
+    let mut seats = BTreeMap::new();
+    for seat in &config.genesis.validators {
+        let key = key::parse(&seat.consensus_key).ok_or_else(|| ChainError::Genesis {
+            reason: format!("{:?} is not an ed25519 public key in hex", seat.consensus_key),
+        })?;
+        if seats.insert(key, seat.account).is_some() {
+            return Err(ChainError::Genesis {
+                reason: format!("the validator {} has two seats", seat.consensus_key),
+            });
+        }
+    }
+    let own = config.signer.public();
+    if !seats.contains_key(&own) {
+        return Err(ChainError::NotAValidator { key: config.signer.public_hex(), validators: seats.len() });
+    }
+    let mut known = BTreeMap::new();
+    for (text, address) in &config.peers {
+        let key = key::parse(text).ok_or_else(|| ChainError::Genesis {
+            reason: format!("the peer {text:?} is not an ed25519 public key in hex"),
+        })?;
+        known.insert(key, *address);
+    }
+    let addresses = seats
+        .keys()
+        .map(|key| {
+            let address = if *key == own { Some(config.listen) } else { known.get(key).copied() };
+            let address = address.ok_or_else(|| ChainError::NoAddress { key: key::hex(key) })?;
+            Ok((key.clone(), address))
+        })
+        .collect::<Result<_, ChainError>>()?;
+    Ok((seats, addresses))
+}

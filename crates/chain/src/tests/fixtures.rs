@@ -1,0 +1,100 @@
+//! A small chain: one funded account, as many validators as asked for.
+
+use crate::{ChainConfig, ChainHandle, ConsensusKey};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use openledger_execution::{Genesis, ValidatorSeat};
+use openledger_types::amount::SUPPLY;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+pub(super) const CHAIN_ID: u64 = 20_260;
+pub(super) const WAIT: Duration = Duration::from_secs(30);
+
+pub(super) fn account(number: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(number)).expect("a small number is a valid key")
+}
+
+pub(super) fn validator_key(number: u8) -> ConsensusKey {
+    ConsensusKey::from_bytes([number; 32])
+}
+
+pub(super) fn genesis(validators: u8) -> Genesis {
+    Genesis {
+        chain_id: CHAIN_ID,
+        timestamp: 1_700_000_000,
+        gas_limit: 30_000_000,
+        base_fee: 1_000_000_000,
+        alloc: BTreeMap::from([(account(1).address(), SUPPLY)]),
+        validators: (1..=validators)
+            .map(|number| ValidatorSeat {
+                account: Address::repeat_byte(0x70 + number),
+                consensus_key: validator_key(number).public_hex(),
+            })
+            .collect(),
+        stakes: Vec::new(),
+        params: BTreeMap::new(),
+    }
+}
+
+pub(super) fn config(folder: &Path) -> ChainConfig {
+    let mut config = ChainConfig::new(folder, genesis(1), validator_key(1));
+    config.heartbeat = Duration::from_millis(300);
+    config.block_interval = Duration::from_millis(10);
+    config
+}
+
+pub(super) fn transfer(from: &PrivateKeySigner, nonce: u64, to: Address, value: u64) -> TxEnvelope {
+    call(from, nonce, TxKind::Call(to), U256::from(value), Bytes::new(), 21_000)
+}
+
+pub(super) fn call(
+    from: &PrivateKeySigner,
+    nonce: u64,
+    to: TxKind,
+    value: U256,
+    input: Bytes,
+    gas_limit: u64,
+) -> TxEnvelope {
+    sign(
+        from,
+        TxEip1559 {
+            chain_id: CHAIN_ID,
+            nonce,
+            gas_limit,
+            max_fee_per_gas: 10_000_000_000,
+            max_priority_fee_per_gas: 1_000_000_000,
+            to,
+            value,
+            input,
+            ..TxEip1559::default()
+        },
+    )
+}
+
+pub(super) fn sign(from: &PrivateKeySigner, transaction: TxEip1559) -> TxEnvelope {
+    let signature = from.sign_hash_sync(&transaction.signature_hash()).expect("a local key signs");
+    transaction.into_signed(signature).into()
+}
+
+/// Waits for something to become true.
+pub(super) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(start.elapsed() < WAIT, "waited {WAIT:?} for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the chain has finalised a transaction, and returns its block.
+pub(super) fn included(chain: &ChainHandle, hash: B256) -> u64 {
+    eventually("a transaction to be final", || chain.place(hash).expect("the index answers")).0
+}

@@ -1,0 +1,4 @@
+mod crash;
+mod fixtures;
+mod lifecycle;
+mod network;

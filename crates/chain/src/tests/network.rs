@@ -1,0 +1,73 @@
+//! Four validators over the real network.
+
+use super::fixtures::{self, account, config, eventually, included, transfer, validator_key};
+use crate::{ChainConfig, ChainHandle, start};
+use alloy_primitives::Address;
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    time::Duration,
+};
+
+const VALIDATORS: u8 = 4;
+
+fn free_addresses() -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..VALIDATORS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
+fn validator(folder: &Path, number: u8, addresses: &[SocketAddr]) -> ChainConfig {
+    let known: BTreeMap<_, _> = (1..=VALIDATORS)
+        .map(|other| validator_key(other).public_hex())
+        .zip(addresses.iter().copied())
+        .collect();
+    let mut config = config(&folder.join(number.to_string()));
+    config.genesis = fixtures::genesis(VALIDATORS);
+    config.signer = validator_key(number);
+    config.listen = known[&config.signer.public_hex()];
+    config.peers = known;
+    config.block_interval = Duration::from_millis(50);
+    config
+}
+
+fn agree(chains: &[ChainHandle]) {
+    let lowest = chains.iter().map(|chain| chain.head().header.number).min().unwrap();
+    for number in 0..=lowest {
+        let hashes: Vec<_> = chains.iter().map(|chain| chain.header(number).unwrap().unwrap().hash).collect();
+        assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "block {number}: {hashes:?}");
+    }
+}
+
+#[test]
+fn four_validators_agree_and_go_on_while_one_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let addresses = free_addresses();
+    let configs: Vec<_> =
+        (1..=VALIDATORS).map(|number| validator(folder.path(), number, &addresses)).collect();
+    let mut chains: Vec<_> = configs.iter().map(|config| start(config.clone()).unwrap()).collect();
+    let to = Address::repeat_byte(9);
+
+    let hash = chains[0].submit(transfer(&account(1), 0, to, 1)).unwrap();
+    for chain in &chains {
+        included(chain, hash);
+    }
+    agree(&chains);
+
+    let away = chains.pop().unwrap();
+    away.shutdown().unwrap();
+    drop(away);
+    let hash = chains[1].submit(transfer(&account(1), 1, to, 1)).unwrap();
+    for chain in &chains {
+        included(chain, hash);
+    }
+
+    let back = start(configs.last().unwrap().clone()).unwrap();
+    included(&back, hash);
+    chains.push(back);
+    let target = chains[0].head().header.number + 2;
+    for chain in &chains {
+        eventually("a common height", || (chain.head().header.number >= target).then_some(()));
+    }
+    agree(&chains);
+}
