@@ -95,6 +95,7 @@ sol! {
         event VersionPublished(uint256 indexed datanet, uint32 indexed version, bytes32 manifestHash, bytes32 recordsRoot, uint32 records, uint32 clusters);
 
         error UnknownDatanet(uint256 datanet);
+        error UnknownVersion(uint256 datanet, uint32 version);
         error UnknownContribution(uint256 contribution);
         error UnknownCommitment(bytes32 commitment);
         error CommitmentExists(bytes32 commitment);
@@ -325,6 +326,7 @@ sol! {
         error EmptyBatch();
         error TooMany(string what, uint256 count, uint256 limit);
         error FeesMismatch(uint256 fees, uint256 charges);
+        error DuplicateCharge(bytes32 key);
         error TotalsMismatch(uint256 fees, uint256 totals);
         /// A role's total is outside what the governed split permits.
         error SplitOutOfBounds(string role, uint256 got, uint256 least, uint256 most);

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![deny(
+    clippy::float_arithmetic,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing
+)]
+
+mod dispatch;
+mod error;
+mod layout;
+mod map_storage;
+mod math;
+mod storage;
+
+pub mod datanets;
+pub mod escrow;
+pub mod models;
+pub mod open;
+pub mod params;
+pub mod settlement;
+pub mod staking;
+
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::dispatch;
+pub use error::{ModuleError, Result, revert, revert_text};
+pub use layout::{List, Mapping, Place, Slot, Text, Word};
+pub use map_storage::MapStorage;
+pub use storage::{Block, Call, Storage};

@@ -1,0 +1,103 @@
+//! A storage in memory: builds the genesis state and carries the tests.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, Bytes, LogData, U256};
+
+use crate::dispatch::dispatch;
+use crate::error::{ModuleError, Result, revert_text};
+use crate::storage::{Block, Call, Storage};
+
+/// Slots, balances and logs in memory, without a price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapStorage {
+    /// The block that operations run in.
+    pub block: Block,
+    /// Slots that are not zero.
+    pub slots: BTreeMap<(Address, U256), U256>,
+    /// Balances that are not zero, wei.
+    pub balances: BTreeMap<Address, U256>,
+    /// Logs with the module that left them.
+    pub logs: Vec<(Address, LogData)>,
+}
+
+impl MapStorage {
+    /// Nothing, in this block.
+    pub const fn new(block: Block) -> Self {
+        Self { block, slots: BTreeMap::new(), balances: BTreeMap::new(), logs: Vec::new() }
+    }
+
+    /// Calls a module as a transaction would: value first, and everything undone if it fails.
+    ///
+    /// # Errors
+    /// Those of the module; a revert if the caller has less than the value.
+    pub fn call(&mut self, module: Address, caller: Address, value: U256, data: &[u8]) -> Result<Bytes> {
+        let before = self.clone();
+        let call = Call { caller, value, is_static: false };
+        let result = self
+            .transfer(caller, module, value)
+            .and_then(|()| dispatch(self, module, &call, data).unwrap_or_else(|| Err(no_module(module))));
+        if result.is_err() {
+            *self = before;
+        }
+        result
+    }
+
+    /// Calls a module where nothing may change.
+    ///
+    /// # Errors
+    /// Those of the module.
+    pub fn view(&mut self, module: Address, caller: Address, data: &[u8]) -> Result<Bytes> {
+        let call = Call { caller, value: U256::ZERO, is_static: true };
+        dispatch(self, module, &call, data).unwrap_or_else(|| Err(no_module(module)))
+    }
+
+    /// The sum of all balances.
+    pub fn total_balance(&self) -> U256 {
+        self.balances.values().fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
+    }
+}
+
+fn no_module(address: Address) -> ModuleError {
+    ModuleError::System(format!("there is no module at {address}"))
+}
+
+impl Storage for MapStorage {
+    fn sload(&mut self, account: Address, slot: U256) -> Result<U256> {
+        Ok(self.slots.get(&(account, slot)).copied().unwrap_or_default())
+    }
+
+    fn sstore(&mut self, account: Address, slot: U256, value: U256) -> Result<()> {
+        if value.is_zero() {
+            self.slots.remove(&(account, slot));
+        } else {
+            self.slots.insert((account, slot), value);
+        }
+        Ok(())
+    }
+
+    fn balance(&mut self, account: Address) -> Result<U256> {
+        Ok(self.balances.get(&account).copied().unwrap_or_default())
+    }
+
+    fn transfer(&mut self, from: Address, to: Address, amount: U256) -> Result<()> {
+        let left = self.balance(from)?.checked_sub(amount);
+        self.balances.insert(from, left.ok_or_else(|| revert_text("insufficient balance for the transfer"))?);
+        let grown = self.balance(to)?.checked_add(amount);
+        self.balances.insert(to, grown.expect("the sum of all balances fits a word"));
+        Ok(())
+    }
+
+    fn emit(&mut self, account: Address, log: LogData) -> Result<()> {
+        self.logs.push((account, log));
+        Ok(())
+    }
+
+    fn charge(&mut self, _gas: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn block(&self) -> Block {
+        self.block
+    }
+}

@@ -1,0 +1,397 @@
+//! Settlement: from a batch of receipts to money that its earners can claim.
+//!
+//! ```text
+//! post ──> Posted ──(verdicts: commit, then reveal)──> finalise ──> Finalised ──> claim …
+//!                                                           └─────> Refused: the payers have their money back
+//! ```
+//!
+//! - **Post.** An active operator posts an epoch of one adapter: roots, the sum of the fees, what each role gets and what
+//!   each key is charged. Charges and totals both add up to the fees; every role's total is what the governed split gives
+//!   it, less at most one wei per receipt for rounding down, and the treasury has what that leaves. The charges are taken
+//!   from escrow now.
+//! - **Verify.** Verifiers and validators who were bonded when the batch was posted commit to the digest of the roots that
+//!   they computed themselves. The commit window ends after `verify_window` blocks, or with the commitment of the last
+//!   verifier who was bonded at the post. Then everybody who committed reveals, until `reveal_window` blocks after the
+//!   verify window. No digest is public while anybody can still commit, so a copier has nothing to copy. A commitment is
+//!   bound to (verifier, block of its registration, batch), and its reveal is in a later block.
+//! - **Finalise.** After both windows, or once every verifier bonded at the post has committed and every commitment is
+//!   revealed. With more agreement than disagreement the batch is *Finalised*: validators, treasury and burn are paid, the
+//!   rest is claimable. Otherwise, also if nobody verified it, it is *Refused* and the payers are refunded.
+//! - **Claim.** A Merkle proof pays an account, whoever sends it, once per index.
+//!
+//! # Invariants
+//! The module's balance is the fees of posted batches and what finalised ones still owe. A batch never pays out more than
+//! it charged, whatever its payout root says.
+
+mod dispatch;
+#[cfg(test)]
+mod tests;
+mod totals;
+mod verdict;
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolValue;
+use openledger_types::abi::{
+    Batch, BatchPost, BatchStatus, Charge, ISettlement, PayoutRole, RoleTotals, StakeRole,
+};
+use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING, TREASURY};
+use openledger_types::merkle;
+
+pub(crate) use dispatch::dispatch;
+pub use verdict::{commit_verdict, reveal_verdict, verdict, verdict_commitment};
+
+use crate::dispatch::next_id;
+use crate::error::{Result, overflow, revert};
+use crate::layout::{List, Mapping, Slot, place};
+use crate::math::{add, half, sub, sum};
+use crate::storage::{Storage, emit};
+use crate::{escrow, models, params, staking};
+use verdict::{Progress, VerdictSlots};
+
+/// Most receipts of a batch.
+pub const MAX_RECEIPTS: u32 = 1_000_000;
+/// Most keys that a batch charges: a post with that many fits the gas of one transaction.
+pub const MAX_CHARGES: usize = 256;
+/// Most payouts of a batch.
+pub const MAX_PAYOUTS: u32 = 100_000;
+/// Most hashes of a proof: a tree over [`MAX_PAYOUTS`] is 17 deep.
+pub const MAX_PROOF: usize = 32;
+/// Gas of one level of a proof: keccak256 of two words.
+const PROOF_STEP_GAS: u64 = 42;
+
+place! {
+    struct BatchSlots {
+        /// Operator, epoch, receipts.
+        0: operator: Slot<(Address, u64, u32)>,
+        1: progress: Slot<Progress>,
+        2: adapter: Slot<U256>,
+        3: receipts_root: Slot<B256>,
+        4: payouts_root: Slot<B256>,
+        5: file_hash: Slot<B256>,
+        /// Fees, and what of them was claimed, wei.
+        6: fees: Slot<(u128, u128)>,
+        7: contributors_base: Slot<(u128, u128)>,
+        8: operator_developer: Slot<(u128, u128)>,
+        9: validators_treasury: Slot<(u128, u128)>,
+        /// Burnt part, wei; how many payouts there are.
+        10: burn: Slot<(u128, u32)>,
+        11: keys: List<B256>,
+        12: amounts: List<u128>,
+    }
+}
+
+const BATCH_COUNT: Slot<U256> = Slot::new(SETTLEMENT, 0);
+const BATCHES: Mapping<U256, BatchSlots> = Mapping::new(SETTLEMENT, 1);
+/// By operator, epoch, adapter.
+const BY_EPOCH: Mapping<Address, Mapping<u64, Mapping<U256, Slot<U256>>>> = Mapping::new(SETTLEMENT, 2);
+/// By batch, then verifier.
+const VERDICTS: Mapping<U256, Mapping<Address, VerdictSlots>> = Mapping::new(SETTLEMENT, 3);
+/// One bit per payout: by batch, then 256 payouts at a time.
+const CLAIMED: Mapping<U256, Mapping<U256, Slot<U256>>> = Mapping::new(SETTLEMENT, 4);
+
+/// Posts a batch and charges its payers.
+///
+/// # Errors
+/// `NotOperator`, `EmptyBatch`, `TooMany`, `UnknownAdapter`, `AdapterRetired` longer ago than the grace,
+/// `EpochAlreadyPosted`, `FeesMismatch`, `DuplicateCharge`, `TotalsMismatch`, `SplitOutOfBounds`, and those of a charge.
+pub fn post(storage: &mut dyn Storage, operator: Address, post: &BatchPost) -> Result<U256> {
+    if !staking::is_active(storage, operator, StakeRole::Operator)? {
+        return Err(revert(ISettlement::NotOperator { caller: operator }));
+    }
+    check_shape(post)?;
+    check_adapter(storage, post.adapter)?;
+    let by_epoch = BY_EPOCH.at(operator).at(post.epoch).at(post.adapter);
+    if !by_epoch.get(storage)?.is_zero() {
+        return Err(revert(ISettlement::EpochAlreadyPosted { epoch: post.epoch, adapter: post.adapter }));
+    }
+    let split = params::fee_split(storage)?;
+    totals::check(post.fees, &post.totals, post.receipts, &split)?;
+
+    let id = next_id(BATCH_COUNT.get(storage)?)?;
+    BATCH_COUNT.set(storage, id)?;
+    by_epoch.set(storage, id)?;
+    store(storage, id, operator, post)?;
+    for Charge { key, amount } in &post.charges {
+        escrow::charge(storage, operator, *key, *amount, id)?;
+    }
+    storage.transfer(ESCROW, SETTLEMENT, post.fees)?;
+    emit(
+        storage,
+        SETTLEMENT,
+        &ISettlement::Posted {
+            batch: id,
+            operator,
+            adapter: post.adapter,
+            epoch: post.epoch,
+            receiptsRoot: post.receiptsRoot,
+            payoutsRoot: post.payoutsRoot,
+            fileHash: post.fileHash,
+            fees: post.fees,
+        },
+    )?;
+    Ok(id)
+}
+
+fn check_shape(post: &BatchPost) -> Result<()> {
+    if post.receipts == 0 || post.payouts == 0 || post.charges.is_empty() {
+        return Err(revert(ISettlement::EmptyBatch {}));
+    }
+    for (what, count, limit) in [
+        ("receipts", U256::from(post.receipts), U256::from(MAX_RECEIPTS)),
+        ("payouts", U256::from(post.payouts), U256::from(MAX_PAYOUTS)),
+        ("charges", U256::from(post.charges.len()), U256::from(MAX_CHARGES)),
+    ] {
+        if count > limit {
+            return Err(revert(ISettlement::TooMany { what: what.to_owned(), count, limit }));
+        }
+    }
+    let mut keys = BTreeSet::new();
+    if let Some(charge) = post.charges.iter().find(|charge| !keys.insert(charge.key)) {
+        return Err(revert(ISettlement::DuplicateCharge { key: charge.key }));
+    }
+    let charges = sum(post.charges.iter().map(|charge| charge.amount))?;
+    if charges != post.fees {
+        return Err(revert(ISettlement::FeesMismatch { fees: post.fees, charges }));
+    }
+    Ok(())
+}
+
+fn check_adapter(storage: &mut dyn Storage, adapter: U256) -> Result<()> {
+    let (_, retired_at) = models::developer_of(storage, adapter)?;
+    if retired_at == 0 {
+        return Ok(());
+    }
+    let grace = params::get_u64(storage, "settle_grace")?;
+    if storage.block().timestamp > retired_at.saturating_add(grace) {
+        return Err(revert(ISettlement::AdapterRetired { adapter }));
+    }
+    Ok(())
+}
+
+fn store(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPost) -> Result<()> {
+    let slots = BATCHES.at(id);
+    let totals = &post.totals;
+    let progress = Progress {
+        status: BatchStatus::Posted,
+        posted_at: storage.block().number,
+        verifiers: staking::bonded(storage, StakeRole::Verifier)?,
+        ..Progress::default()
+    };
+    slots.operator.set(storage, (operator, post.epoch, post.receipts))?;
+    slots.progress.set(storage, progress)?;
+    slots.adapter.set(storage, post.adapter)?;
+    slots.receipts_root.set(storage, post.receiptsRoot)?;
+    slots.payouts_root.set(storage, post.payoutsRoot)?;
+    slots.file_hash.set(storage, post.fileHash)?;
+    slots.fees.set(storage, (half(post.fees)?, 0))?;
+    slots.contributors_base.set(storage, (half(totals.contributors)?, half(totals.base)?))?;
+    slots.operator_developer.set(storage, (half(totals.operator)?, half(totals.developer)?))?;
+    slots.validators_treasury.set(storage, (half(totals.validators)?, half(totals.treasury)?))?;
+    slots.burn.set(storage, (half(totals.burn)?, post.payouts))?;
+    slots.keys.init(storage, post.charges.iter().map(|charge| charge.key))?;
+    let amounts = post.charges.iter().map(|charge| half(charge.amount)).collect::<Result<Vec<_>>>()?;
+    slots.amounts.init(storage, amounts)
+}
+
+/// Decides a batch.
+///
+/// # Errors
+/// `UnknownBatch`, `WrongStatus` unless posted, `WindowOpen` while verdicts can still come.
+pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
+    let slots = BATCHES.at(id);
+    let mut progress = known(storage, id)?;
+    need_status(id, &progress, BatchStatus::Posted)?;
+    let until = verdict::reveal_until(storage, &progress)?;
+    if storage.block().number <= until && !progress.is_complete() {
+        return Err(revert(ISettlement::WindowOpen { until }));
+    }
+    let Progress { agree, disagree, .. } = progress;
+    let (fees, _) = slots.fees.get(storage)?;
+    if agree > disagree {
+        progress.status = BatchStatus::Finalised;
+        slots.progress.set(storage, progress)?;
+        let (validators, treasury) = slots.validators_treasury.get(storage)?;
+        let burnt = U256::from(slots.burn.get(storage)?.0);
+        storage.transfer(SETTLEMENT, STAKING, U256::from(validators))?;
+        staking::add_reward(storage, U256::from(validators))?;
+        storage.transfer(SETTLEMENT, TREASURY, U256::from(treasury))?;
+        storage.transfer(SETTLEMENT, BURN, burnt)?;
+        emit(storage, SETTLEMENT, &ISettlement::Finalised { batch: id, fees: U256::from(fees), burnt })
+    } else {
+        progress.status = BatchStatus::Refused;
+        slots.progress.set(storage, progress)?;
+        let keys = slots.keys.get(storage)?;
+        let amounts = slots.amounts.get(storage)?;
+        for (key, amount) in keys.into_iter().zip(amounts) {
+            escrow::refund(storage, key, U256::from(amount), id)?;
+        }
+        storage.transfer(SETTLEMENT, ESCROW, U256::from(fees))?;
+        emit(storage, SETTLEMENT, &ISettlement::Refused { batch: id, agree, disagree })
+    }
+}
+
+/// One line of the payout tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayoutClaim {
+    /// Its position.
+    pub index: U256,
+    /// Who is paid.
+    pub account: Address,
+    /// For what.
+    pub role: PayoutRole,
+    /// How much, wei.
+    pub amount: U256,
+}
+
+impl PayoutClaim {
+    /// `keccak256(keccak256(abi.encode(index, account, role, amount)))`.
+    pub fn leaf(&self) -> B256 {
+        merkle::leaf(&(self.index, self.account, U256::from(self.role as u8), self.amount).abi_encode())
+    }
+}
+
+/// Pays a line of the payout tree to its account.
+///
+/// # Errors
+/// `UnknownBatch`, `WrongStatus` unless finalised, `TooMany` hashes in the proof, `AlreadyClaimed`, `InvalidProof`,
+/// `TotalsMismatch` if the tree pays more than the batch owes.
+pub fn claim(storage: &mut dyn Storage, id: U256, line: &PayoutClaim, proof: &[B256]) -> Result<()> {
+    let slots = BATCHES.at(id);
+    let progress = known(storage, id)?;
+    need_status(id, &progress, BatchStatus::Finalised)?;
+    if proof.len() > MAX_PROOF {
+        let (count, limit) = (U256::from(proof.len()), U256::from(MAX_PROOF));
+        return Err(revert(ISettlement::TooMany { what: "proof".to_owned(), count, limit }));
+    }
+    let PayoutClaim { index, account, role, amount } = *line;
+    if claimed(storage, id, index)? {
+        return Err(revert(ISettlement::AlreadyClaimed { index }));
+    }
+    let root = slots.payouts_root.get(storage)?;
+    let steps = u64::try_from(proof.len()).map_err(|_too_many| overflow())?.saturating_add(4);
+    storage.charge(PROOF_STEP_GAS.saturating_mul(steps))?;
+    if index >= U256::from(slots.burn.get(storage)?.1) || !merkle::verify(root, line.leaf(), proof) {
+        return Err(revert(ISettlement::InvalidProof { root }));
+    }
+    let (fees, paid) = slots.fees.get(storage)?;
+    let totals = role_totals(storage, id)?;
+    let claimable = sum([totals.contributors, totals.base, totals.operator, totals.developer])?;
+    let paid = add(U256::from(paid), amount)?;
+    if paid > claimable {
+        return Err(revert(ISettlement::TotalsMismatch { fees: claimable, totals: paid }));
+    }
+    slots.fees.set(storage, (fees, half(paid)?))?;
+    let (word, bit) = bitmap_place(index);
+    let bits = CLAIMED.at(id).at(word).get(storage)?;
+    CLAIMED.at(id).at(word).set(storage, bits | bit)?;
+    storage.transfer(SETTLEMENT, account, amount)?;
+    emit(storage, SETTLEMENT, &ISettlement::Claimed { batch: id, index, account, role, amount })
+}
+
+/// Batches so far.
+///
+/// # Errors
+/// Those of the storage.
+pub fn batch_count(storage: &mut dyn Storage) -> Result<U256> {
+    BATCH_COUNT.get(storage)
+}
+
+/// A batch.
+///
+/// # Errors
+/// `UnknownBatch`.
+pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
+    let slots = BATCHES.at(id);
+    let progress = known(storage, id)?;
+    let (operator, epoch, receipts) = slots.operator.get(storage)?;
+    let (fees, claimed) = slots.fees.get(storage)?;
+    Ok(Batch {
+        operator,
+        epoch,
+        adapter: slots.adapter.get(storage)?,
+        receiptsRoot: slots.receipts_root.get(storage)?,
+        receipts,
+        fees: U256::from(fees),
+        totals: role_totals(storage, id)?,
+        payoutsRoot: slots.payouts_root.get(storage)?,
+        payouts: slots.burn.get(storage)?.1,
+        fileHash: slots.file_hash.get(storage)?,
+        status: progress.status,
+        postedAt: progress.posted_at,
+        agree: progress.agree,
+        disagree: progress.disagree,
+        claimed: U256::from(claimed),
+    })
+}
+
+/// The batch of an operator, epoch and adapter; 0 if there is none.
+///
+/// # Errors
+/// Those of the storage.
+pub fn batch_of(storage: &mut dyn Storage, operator: Address, epoch: u64, adapter: U256) -> Result<U256> {
+    BY_EPOCH.at(operator).at(epoch).at(adapter).get(storage)
+}
+
+/// True if a line of the payout tree has been paid.
+///
+/// # Errors
+/// Those of the storage.
+pub fn claimed(storage: &mut dyn Storage, id: U256, index: U256) -> Result<bool> {
+    let (word, bit) = bitmap_place(index);
+    Ok(!(CLAIMED.at(id).at(word).get(storage)? & bit).is_zero())
+}
+
+fn bitmap_place(index: U256) -> (U256, U256) {
+    let bit: usize = (index & U256::from(0xff)).wrapping_to();
+    (index.wrapping_shr(8), U256::ONE.wrapping_shl(bit))
+}
+
+fn role_totals(storage: &mut dyn Storage, id: U256) -> Result<RoleTotals> {
+    let slots = BATCHES.at(id);
+    let (contributors, base) = slots.contributors_base.get(storage)?;
+    let (operator, developer) = slots.operator_developer.get(storage)?;
+    let (validators, treasury) = slots.validators_treasury.get(storage)?;
+    let (burn, _) = slots.burn.get(storage)?;
+    Ok(RoleTotals {
+        contributors: U256::from(contributors),
+        base: U256::from(base),
+        operator: U256::from(operator),
+        developer: U256::from(developer),
+        validators: U256::from(validators),
+        treasury: U256::from(treasury),
+        burn: U256::from(burn),
+    })
+}
+
+fn known(storage: &mut dyn Storage, id: U256) -> Result<Progress> {
+    let progress = BATCHES.at(id).progress.get(storage)?;
+    if progress.status == BatchStatus::None {
+        return Err(revert(ISettlement::UnknownBatch { batch: id }));
+    }
+    Ok(progress)
+}
+
+fn need_status(id: U256, progress: &Progress, status: BatchStatus) -> Result<()> {
+    if progress.status == status {
+        Ok(())
+    } else {
+        Err(revert(ISettlement::WrongStatus { batch: id, status: progress.status }))
+    }
+}
+
+/// What a batch could still pay, or give back: the part of the module's balance that it accounts for.
+///
+/// # Errors
+/// `UnknownBatch`.
+pub fn held(storage: &mut dyn Storage, id: U256) -> Result<U256> {
+    let Batch { status, totals, fees, claimed, .. } = batch(storage, id)?;
+    match status {
+        BatchStatus::Posted => Ok(fees),
+        BatchStatus::Finalised => {
+            sub(sum([totals.contributors, totals.base, totals.operator, totals.developer])?, claimed)
+        }
+        _ => Ok(U256::ZERO),
+    }
+}

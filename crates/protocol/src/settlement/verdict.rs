@@ -1,0 +1,209 @@
+//! Verdicts: who may give one, until when, and what they add up to.
+
+use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_sol_types::SolValue;
+use openledger_types::abi::{BatchStatus, ISettlement, StakeRole};
+use openledger_types::addresses::SETTLEMENT;
+use openledger_types::batch::verdict_digest;
+
+use super::{BATCHES, VERDICTS, known, need_status};
+use crate::error::{Result, overflow, revert};
+use crate::layout::{Slot, Word, place};
+use crate::params;
+use crate::staking;
+use crate::storage::{Storage, emit};
+
+/// How far a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) status: BatchStatus,
+    /// Block of the post.
+    pub(super) posted_at: u64,
+    /// Verdicts revealed that agree.
+    pub(super) agree: u32,
+    /// Verdicts revealed that do not.
+    pub(super) disagree: u32,
+    /// Verifiers who were bonded at the post.
+    pub(super) verifiers: u32,
+    /// How many of them have committed.
+    pub(super) verifiers_committed: u32,
+    /// Commitments, of verifiers and validators.
+    pub(super) committed: u32,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            status: BatchStatus::None,
+            posted_at: 0,
+            agree: 0,
+            disagree: 0,
+            verifiers: 0,
+            verifiers_committed: 0,
+            committed: 0,
+        }
+    }
+}
+
+type Packed = (BatchStatus, u64, u32, u32, u32, u32, u32);
+
+impl Word for Progress {
+    const BITS: usize = Packed::BITS;
+
+    fn pack(self) -> U256 {
+        let Self { status, posted_at, agree, disagree, verifiers, verifiers_committed, committed } = self;
+        (status, posted_at, agree, disagree, verifiers, verifiers_committed, committed).pack()
+    }
+
+    fn unpack(word: U256) -> Self {
+        let (status, posted_at, agree, disagree, verifiers, verifiers_committed, committed) =
+            Packed::unpack(word);
+        Self { status, posted_at, agree, disagree, verifiers, verifiers_committed, committed }
+    }
+}
+
+impl Progress {
+    /// True if every verifier bonded at the post has committed, so that nobody else needs to be waited for.
+    pub(super) const fn commits_closed_early(&self) -> bool {
+        self.verifiers > 0 && self.verifiers_committed >= self.verifiers
+    }
+
+    /// True if moreover every commitment is revealed.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.commits_closed_early() && self.agree.saturating_add(self.disagree) >= self.committed
+    }
+}
+
+place! {
+    pub(super) struct VerdictSlots {
+        0: commitment: Slot<B256>,
+        1: digest: Slot<B256>,
+        /// Block of the commitment, block of the verifier's registration, whether it is revealed.
+        2: state: Slot<(u64, u64, bool)>,
+    }
+}
+
+/// The last block in which verdicts can be committed.
+fn commit_until(storage: &mut dyn Storage, progress: &Progress) -> Result<u64> {
+    Ok(progress.posted_at.saturating_add(params::get_u64(storage, "verify_window")?))
+}
+
+/// The last block in which verdicts can be revealed.
+pub(super) fn reveal_until(storage: &mut dyn Storage, progress: &Progress) -> Result<u64> {
+    let commit_until = commit_until(storage, progress)?;
+    Ok(commit_until.saturating_add(params::get_u64(storage, "reveal_window")?))
+}
+
+/// What a verifier commits to: `keccak256(abi.encode(verifier, registeredAt, batch, digest, salt))`.
+pub fn verdict_commitment(
+    verifier: Address,
+    registered_at: u64,
+    batch: U256,
+    digest: B256,
+    salt: B256,
+) -> B256 {
+    keccak256((verifier, registered_at, batch, digest, salt).abi_encode())
+}
+
+/// Commits a verdict.
+///
+/// # Errors
+/// `UnknownBatch`, `WrongStatus` unless posted, `NotVerifier` unless an active verifier or validator since before the
+/// post, `VerdictExists`, `WindowClosed`.
+pub fn commit_verdict(
+    storage: &mut dyn Storage,
+    verifier: Address,
+    batch: U256,
+    commitment: B256,
+) -> Result<()> {
+    let mut progress = known(storage, batch)?;
+    need_status(batch, &progress, BatchStatus::Posted)?;
+    let is_verifier = staking::is_active(storage, verifier, StakeRole::Verifier)?;
+    let registered_at = staking::staker(storage, verifier)?.registeredAt;
+    let eligible = is_verifier || staking::is_active(storage, verifier, StakeRole::Validator)?;
+    // An operator is no verifier at the same time, but may have become one since the post.
+    let operator = BATCHES.at(batch).operator.get(storage)?.0;
+    if !eligible || registered_at > progress.posted_at || verifier == operator {
+        return Err(revert(ISettlement::NotVerifier { caller: verifier }));
+    }
+    let slots = VERDICTS.at(batch).at(verifier);
+    if slots.state.get(storage)?.0 != 0 {
+        return Err(revert(ISettlement::VerdictExists { verifier }));
+    }
+    let now = storage.block().number;
+    let until = commit_until(storage, &progress)?;
+    if now > until || progress.commits_closed_early() {
+        return Err(revert(ISettlement::WindowClosed { since: until.min(now) }));
+    }
+    slots.commitment.set(storage, commitment)?;
+    slots.state.set(storage, (now, registered_at, false))?;
+    progress.committed = progress.committed.checked_add(1).ok_or_else(overflow)?;
+    if is_verifier {
+        progress.verifiers_committed = progress.verifiers_committed.checked_add(1).ok_or_else(overflow)?;
+    }
+    BATCHES.at(batch).progress.set(storage, progress)?;
+    emit(storage, SETTLEMENT, &ISettlement::VerdictCommitted { batch, verifier, commitment })
+}
+
+/// Reveals a verdict: it agrees if the digest is that of the posted roots.
+///
+/// # Errors
+/// `UnknownBatch`, `WrongStatus` unless posted, `NoVerdict` of this verifier, `VerdictExists` if it is revealed already,
+/// `WindowOpen` while others can still commit or in the block of the commitment, `WindowClosed`, `WrongReveal`.
+pub fn reveal_verdict(
+    storage: &mut dyn Storage,
+    verifier: Address,
+    batch: U256,
+    digest: B256,
+    salt: B256,
+) -> Result<()> {
+    let mut progress = known(storage, batch)?;
+    need_status(batch, &progress, BatchStatus::Posted)?;
+    let slots = VERDICTS.at(batch).at(verifier);
+    let (committed_at, registered_at, revealed) = slots.state.get(storage)?;
+    if committed_at == 0 {
+        return Err(revert(ISettlement::NoVerdict { verifier }));
+    }
+    if revealed {
+        return Err(revert(ISettlement::VerdictExists { verifier }));
+    }
+    let now = storage.block().number;
+    let commit_until = commit_until(storage, &progress)?;
+    if now <= commit_until && !progress.commits_closed_early() {
+        return Err(revert(ISettlement::WindowOpen { until: commit_until }));
+    }
+    if now <= committed_at {
+        return Err(revert(ISettlement::WindowOpen { until: committed_at }));
+    }
+    let until = reveal_until(storage, &progress)?;
+    if now > until {
+        return Err(revert(ISettlement::WindowClosed { since: until }));
+    }
+    let commitment = slots.commitment.get(storage)?;
+    let got = verdict_commitment(verifier, registered_at, batch, digest, salt);
+    if got != commitment {
+        return Err(revert(ISettlement::WrongReveal { commitment, got }));
+    }
+    slots.digest.set(storage, digest)?;
+    slots.state.set(storage, (committed_at, registered_at, true))?;
+    let posted = BATCHES.at(batch);
+    let agrees = digest
+        == verdict_digest(
+            posted.receipts_root.get(storage)?,
+            posted.payouts_root.get(storage)?,
+            posted.file_hash.get(storage)?,
+        );
+    let count = if agrees { &mut progress.agree } else { &mut progress.disagree };
+    *count = count.checked_add(1).ok_or_else(overflow)?;
+    posted.progress.set(storage, progress)?;
+    emit(storage, SETTLEMENT, &ISettlement::VerdictRevealed { batch, verifier, digest, agrees })
+}
+
+/// A verdict: its commitment, and its digest once revealed; zeros if there is none.
+///
+/// # Errors
+/// Those of the storage.
+pub fn verdict(storage: &mut dyn Storage, batch: U256, verifier: Address) -> Result<(B256, B256)> {
+    let slots = VERDICTS.at(batch).at(verifier);
+    Ok((slots.commitment.get(storage)?, slots.digest.get(storage)?))
+}
