@@ -1,0 +1,53 @@
+use alloy_primitives::{B256, U256};
+use openledger_types::abi::IParams;
+
+use super::{Module, Params};
+use crate::error::ClientError;
+
+/// A governed number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// What it is now.
+    pub value: U256,
+    /// The least it may ever be.
+    pub least: U256,
+    /// The most it may ever be.
+    pub most: U256,
+}
+
+impl Module<'_, Params> {
+    /// The governed number of this name.
+    ///
+    /// # Errors
+    /// As [`Module::call`]; [`ClientError::Reverted`] with `UnknownParam` if there is none.
+    pub async fn get(&self, name: &str) -> Result<U256, ClientError> {
+        // No parameter has a name this long; the module is asked for one that cannot exist, and says so.
+        let too_long = name.len() > B256::len_bytes();
+        let name = if too_long { B256::repeat_byte(0xff) } else { B256::right_padding_from(name.as_bytes()) };
+        self.call(&IParams::getCall { name }).await
+    }
+
+    /// Every governed number, in the module's order.
+    ///
+    /// # Errors
+    /// As [`Module::call`], and [`ClientError::Malformed`] if the lists differ in length.
+    pub async fn all(&self) -> Result<Vec<Param>, ClientError> {
+        let IParams::allReturn { names, values, least, most } = self.call(&IParams::allCall {}).await?;
+        if [values.len(), least.len(), most.len()] != [names.len(); 3] {
+            return Err(self.client.malformed("eth_call", "the lists of parameters differ in length"));
+        }
+        let ranges = least.into_iter().zip(most);
+        Ok(names
+            .iter()
+            .zip(values)
+            .zip(ranges)
+            .map(|((name, value), (least, most))| Param { name: name_of(name), value, least, most })
+            .collect())
+    }
+}
+
+fn name_of(name: &B256) -> String {
+    String::from_utf8_lossy(name.as_slice()).trim_end_matches('\0').to_owned()
+}

@@ -1,0 +1,290 @@
+//! One sentence for each error of the modules: what is wrong, and what can be done where that is not plain.
+
+use alloy_primitives::U256;
+use alloy_sol_types::SolInterface;
+use openledger_types::abi::IDatanets::IDatanetsErrors;
+use openledger_types::abi::IEscrow::IEscrowErrors;
+use openledger_types::abi::IModels::IModelsErrors;
+use openledger_types::abi::IOpen::IOpenErrors;
+use openledger_types::abi::IParams::IParamsErrors;
+use openledger_types::abi::ISettlement::ISettlementErrors;
+use openledger_types::abi::IStaking::IStakingErrors;
+use openledger_types::abi::{BatchStatus, ContributionStatus, StakeRole};
+use openledger_types::amount::format_open;
+
+/// The errors of one module.
+pub(super) trait Reason: SolInterface {
+    /// The name of the error with this selector.
+    fn error_name(selector: [u8; 4]) -> Option<&'static str>;
+    /// The sentence.
+    fn reason(&self) -> String;
+}
+
+impl Reason for IOpenErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::ERC20InsufficientBalance(e) => {
+                format!("{} holds {}, less than the {} to be moved", e.sender, open(e.balance), open(e.needed))
+            }
+            Self::ERC20InsufficientAllowance(e) => format!(
+                "{} may still spend {} for the owner, less than {}; let the owner approve more",
+                e.spender,
+                open(e.allowance),
+                open(e.needed)
+            ),
+            Self::ERC20InvalidReceiver(e) => format!("{} cannot receive OPEN", e.receiver),
+            Self::ERC20InvalidSpender(e) => format!("{} cannot be allowed to spend", e.spender),
+        }
+    }
+}
+
+impl Reason for IDatanetsErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::UnknownDatanet(e) => format!("there is no Datanet {}", e.datanet),
+            Self::UnknownContribution(e) => format!("there is no contribution {}", e.contribution),
+            Self::UnknownCommitment(e) => format!(
+                "nobody committed to {}; commit first, and reveal the same values from the same account",
+                e.commitment
+            ),
+            Self::CommitmentExists(e) => format!("{} is committed already; reveal it", e.commitment),
+            Self::RevealTooEarly(e) => {
+                format!("committed in block {}; it can be revealed from the next block on", e.committedAt)
+            }
+            Self::NotOwner(e) => format!("only the Datanet's owner {} may do this, not {}", e.owner, e.caller),
+            Self::NotPending(e) => {
+                format!("contribution {} is {}, no longer pending", e.contribution, contribution(e.status))
+            }
+            Self::InvalidName(e) => length("a Datanet's name", e.length, e.limit),
+            Self::UnknownVersion(e) => format!("Datanet {} has no version {}", e.datanet, e.version),
+            Self::InvalidLicense(e) => license(&e.license),
+            Self::InvalidCount(e) => format!("{} is not a possible number of records here", e.count),
+            Self::InvalidReason(e) => length("a reason", e.length, e.limit),
+            Self::TrainingDenied(e) => {
+                format!("the terms of Datanet {} do not allow training on it", e.datanet)
+            }
+        }
+    }
+}
+
+impl Reason for IModelsErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::UnknownBase(e) => format!("there is no base model {}", e.base),
+            Self::BaseExists(e) => format!("this file is registered already, as base model {}", e.base),
+            Self::UnknownAdapter(e) => format!("there is no adapter {}", e.adapter),
+            Self::AdapterExists(e) => format!("these parameters are published already, as adapter {}", e.adapter),
+            Self::NotDeveloper(e) => {
+                format!("only the developer {} may do this, not {}", e.developer, e.caller)
+            }
+            Self::TrainingNotCommitted(e) => format!(
+                "no training with manifest {} was committed by this account in an earlier block; commit it before training",
+                e.manifestHash
+            ),
+            Self::TrainingExists(e) => format!("training with manifest {} is committed already", e.manifestHash),
+            Self::NoDatanets(_) => "an adapter names at least one Datanet version it was trained on".to_owned(),
+            Self::TooManyDatanets(e) => format!("{} Datanets are named; at most {} can be", e.count, e.limit),
+            Self::InvalidName(e) => length("a base model's name", e.length, e.limit),
+            Self::InvalidLicense(e) => license(&e.license),
+            Self::PriceTooHigh(e) => {
+                format!("a price of {} a token is above the limit of {}", open(e.price), open(e.limit))
+            }
+        }
+    }
+}
+
+impl Reason for IEscrowErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::ZeroAmount(_) => "the amount is zero".to_owned(),
+            Self::InsufficientDeposit(e) => format!(
+                "{} has {} in escrow and {} are needed; deposit at least {}",
+                e.payer,
+                open(e.balance),
+                open(e.needed),
+                open(e.needed.saturating_sub(e.balance))
+            ),
+            Self::NoWithdrawal(e) => format!("{} has requested no withdrawal; request it first", e.payer),
+            Self::WithdrawalPending(e) => {
+                format!("a withdrawal is under way and can be taken out from {}", utc(e.availableAt))
+            }
+            Self::UnknownKey(e) => format!("no API key has the hash {}; authorise it first", e.key),
+            Self::KeyExists(e) => format!("the API key {} is authorised already; use a new one", e.key),
+            Self::NotPayer(e) => format!("only the key's payer {} may do this, not {}", e.payer, e.caller),
+            Self::WrongOperator(e) => {
+                format!("the API key {} may be charged by {}, not by {}", e.key, e.operator, e.caller)
+            }
+            Self::CapExceeded(e) => format!(
+                "the API key {} may spend {} in all and has spent {}; {} more is over its cap",
+                e.key,
+                open(e.cap),
+                open(e.spent),
+                open(e.needed)
+            ),
+            Self::KeyExpired(e) => format!("the API key {} expired at {}", e.key, utc(e.expiresAt)),
+            Self::KeyRevoked(e) => format!("the API key {} was revoked at {}", e.key, utc(e.revokedAt)),
+            Self::InvalidExpiry(e) => format!("{} cannot be when a key expires: it is past", utc(e.expiresAt)),
+        }
+    }
+}
+
+impl Reason for ISettlementErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::UnknownBatch(e) => format!("there is no batch {}", e.batch),
+            Self::NotOperator(e) => {
+                format!("{} is no active operator; stake as an operator first", e.caller)
+            }
+            Self::NotVerifier(e) => format!(
+                "{} may not give a verdict here; stake as a verifier or validator, and not on one's own batch",
+                e.caller
+            ),
+            Self::AdapterRetired(e) => format!("adapter {} is retired", e.adapter),
+            Self::EpochAlreadyPosted(e) => {
+                format!("a batch of adapter {} for epoch {} is posted already", e.adapter, e.epoch)
+            }
+            Self::EmptyBatch(_) => "a batch holds at least one receipt".to_owned(),
+            Self::TooMany(e) => format!("{} {}; at most {} are allowed", e.count, e.what, e.limit),
+            Self::DuplicateCharge(e) => {
+                format!("the API key {} is charged twice; add its receipts up to one charge", e.key)
+            }
+            Self::FeesMismatch(e) => {
+                format!("the charges add up to {}, not to the fees of {}", open(e.charges), open(e.fees))
+            }
+            Self::TotalsMismatch(e) => {
+                format!("the roles' totals add up to {}, not to the fees of {}", open(e.totals), open(e.fees))
+            }
+            Self::SplitOutOfBounds(e) => format!(
+                "the total of role {} is {}; the governed split permits {} to {}",
+                e.role,
+                open(e.got),
+                open(e.least),
+                open(e.most)
+            ),
+            Self::WrongStatus(e) => format!("batch {} is {}", e.batch, batch(e.status)),
+            Self::WindowOpen(e) => format!("this can be done after block {}, when the window closes", e.until),
+            Self::WindowClosed(e) => format!("the window for this closed with block {}", e.since),
+            Self::VerdictExists(e) => format!("{} has given this verdict already", e.verifier),
+            Self::NoVerdict(e) => format!("{} has committed no verdict; commit before revealing", e.verifier),
+            Self::WrongReveal(e) => format!(
+                "what is revealed hashes to {}, but {} was committed; reveal the same digest and salt",
+                e.got, e.commitment
+            ),
+            Self::NotVerified(e) => format!("{} verdicts agree and {} are needed", e.agree, e.needed),
+            Self::AlreadyClaimed(e) => format!("payout {} of this batch is claimed already", e.index),
+            Self::InvalidProof(e) => {
+                format!("the proof does not lead to the batch's payouts root {}", e.root)
+            }
+        }
+    }
+}
+
+impl Reason for IStakingErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::InvalidRole(e) => format!("'{}' is not a role to stake for here", role(e.role)),
+            Self::RoleTaken(e) => {
+                format!("{} is staked as {} already; an account has one role", e.account, role(e.role))
+            }
+            Self::StakeTooSmall(e) => {
+                format!("the stake would be {}; this role takes at least {}", open(e.stake), open(e.least))
+            }
+            Self::NotStaked(e) => format!("{} has no stake", e.account),
+            Self::AlreadyUnbonding(e) => format!("{} is unbonding already", e.account),
+            Self::StillBonded(e) => match e.availableAt {
+                0 => "the stake is bonded; start unbonding first".to_owned(),
+                at => format!("the stake can be taken out from {}", utc(at)),
+            },
+        }
+    }
+}
+
+impl Reason for IParamsErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        match self {
+            Self::UnknownParam(e) => {
+                let name: Vec<u8> = e.name.iter().copied().take_while(|b| *b != 0).collect();
+                format!("there is no parameter '{}'", name.escape_ascii())
+            }
+        }
+    }
+}
+
+fn open(wei: U256) -> String {
+    format!("{} OPEN", format_open(wei))
+}
+
+fn length(what: &str, got: U256, limit: U256) -> String {
+    format!("{what} has 1 to {limit} bytes; this one has {got}")
+}
+
+fn license(got: &str) -> String {
+    let shown: String = got.chars().take(64).collect();
+    format!("'{shown}' is not a licence that is known here: write an SPDX expression, as MIT OR Apache-2.0")
+}
+
+fn contribution(status: ContributionStatus) -> &'static str {
+    match status {
+        ContributionStatus::None => "unknown",
+        ContributionStatus::Pending => "pending",
+        ContributionStatus::Accepted => "accepted",
+        ContributionStatus::Rejected => "rejected",
+        ContributionStatus::__Invalid => "in no known status",
+    }
+}
+
+fn batch(status: BatchStatus) -> &'static str {
+    match status {
+        BatchStatus::None => "unknown",
+        BatchStatus::Posted => "posted and not yet finalised",
+        BatchStatus::Finalised => "finalised",
+        BatchStatus::Refused => "refused",
+        BatchStatus::__Invalid => "in no known status",
+    }
+}
+
+fn role(role: StakeRole) -> &'static str {
+    match role {
+        StakeRole::None => "none",
+        StakeRole::Validator => "validator",
+        StakeRole::Operator => "operator",
+        StakeRole::Verifier => "verifier",
+        StakeRole::__Invalid => "unknown",
+    }
+}
+
+/// Unix seconds as a date: days to civil date after Hinnant, *chrono-Compatible Low-Level Date Algorithms*.
+pub(super) fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Eras of 400 years, counted from 1 March of the year 0.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+}
