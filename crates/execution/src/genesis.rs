@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_sol_types::SolInterface;
+use openledger_protocol::params::{self, ParamError};
+use openledger_protocol::{Block, MapStorage, ModuleError, staking};
+use openledger_types::abi::IStaking::IStakingErrors;
 use openledger_types::abi::StakeRole;
 use openledger_types::addresses::{MODULES, STAKING};
 use openledger_types::amount::SUPPLY;
@@ -99,6 +103,17 @@ pub enum GenesisError {
     /// An allocation to an account of the protocol.
     #[error("{0} is an account of the protocol; nothing can be allocated to it")]
     Reserved(Address),
+    /// A governed number may not be so.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// A stake may not be so.
+    #[error("the stake of {account} is refused: {reason}")]
+    Stake {
+        /// Who should be bonded.
+        account: Address,
+        /// The error of the staking module.
+        reason: String,
+    },
     /// A list is too long.
     #[error("{list} has {got} entries; the most is {limit}")]
     TooMany {
@@ -145,7 +160,19 @@ impl Genesis {
             let balance = if address == STAKING { staked } else { U256::ZERO };
             writes.accounts.insert(address, Some(AccountState { nonce: 1, balance, code_hash }));
         }
+        writes.storage = self.module_slots()?;
         Ok(writes)
+    }
+
+    /// The modules' slots: what their own operations leave behind in block 0.
+    fn module_slots(&self) -> Result<BTreeMap<(Address, U256), U256>, GenesisError> {
+        let mut storage = MapStorage::new(Block { number: 0, timestamp: self.timestamp });
+        params::init(&mut storage, self.params.iter().map(|(name, value)| (name.as_str(), *value)))?;
+        for GenesisStake { account, role, amount } in &self.stakes {
+            staking::stake(&mut storage, *account, (*role).into(), *amount)
+                .map_err(|error| GenesisError::Stake { account: *account, reason: stake_reason(&error) })?;
+        }
+        Ok(storage.slots)
     }
 
     fn check_lengths(&self) -> Result<(), GenesisError> {
@@ -160,5 +187,15 @@ impl Genesis {
             }
         }
         Ok(())
+    }
+}
+
+fn stake_reason(error: &ModuleError) -> String {
+    match error {
+        ModuleError::Revert(data) => match IStakingErrors::abi_decode_validate(data) {
+            Ok(error) => format!("{error:?}"),
+            Err(_) => format!("reverted with {data}"),
+        },
+        other => other.to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! Whole blocks over a state in memory.
 
 mod evm;
+mod modules;
 
 use std::collections::BTreeMap;
 
