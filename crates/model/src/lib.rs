@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod gguf;
 mod kernel;
 mod loss;
 mod lora;

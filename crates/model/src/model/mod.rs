@@ -1,10 +1,31 @@
+//! The base model: its weights in memory, where they come from and where they go.
+
+mod checkpoint;
+mod rope;
+mod tiny;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
-use crate::{Config, Error, Tokenizer};
+pub(crate) use rope::Rope;
+pub(crate) use weights::{Layer, Linear, Weights};
+
+use crate::{Config, Error, Pool, Tokenizer};
 
 /// A base model in memory: weights dequantised exactly to `f32`. Shared between threads behind an `Arc`.
 pub struct Model {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) weights: Weights,
+    pub(crate) rope: Rope,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 impl Model {
@@ -13,7 +34,11 @@ impl Model {
     /// # Errors
     /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Gguf`], [`Error::Metadata`], [`Error::Tensor`] naming what cannot be used. Never panics on hostile bytes.
     pub fn load_gguf(path: &Path) -> Result<(Self, Tokenizer), Error> {
-        unimplemented!("{path:?}")
+        let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
+        if size > checkpoint::MAX_FILE {
+            return Err(Error::FileTooLarge { path: path.into(), got: size, limit: checkpoint::MAX_FILE });
+        }
+        Self::parse_gguf(&std::fs::read(path).map_err(Error::io(path))?)
     }
 
     /// As [`Self::load_gguf`] from bytes in memory.
@@ -21,7 +46,7 @@ impl Model {
     /// # Errors
     /// [`Error::Gguf`], [`Error::Metadata`] or [`Error::Tensor`].
     pub fn parse_gguf(bytes: &[u8]) -> Result<(Self, Tokenizer), Error> {
-        unimplemented!("{}", bytes.len())
+        checkpoint::parse(bytes)
     }
 
     /// Writes the model and its tokenizer as GGUF with F32 tensors; loading it gives the same model.
@@ -29,20 +54,24 @@ impl Model {
     /// # Errors
     /// [`Error::Io`].
     pub fn write_gguf(&self, tokenizer: &Tokenizer, path: &Path) -> Result<(), Error> {
-        let _ = tokenizer;
-        unimplemented!("{path:?}")
+        std::fs::write(path, checkpoint::build(self, tokenizer)).map_err(Error::io(path))
     }
 
     /// A small model for tests with weights drawn from `seed`: 4 layers, width 64, feed-forward 128, 4 heads over 2, context 1024, 256 byte tokens
     /// and the four ChatML control tokens. It behaves as a real one (chat template, end of turn), only without having learnt anything.
     #[must_use]
     pub fn tiny(seed: u64) -> (Self, Tokenizer) {
-        unimplemented!("{seed}")
+        tiny::build(seed)
     }
 
     /// Its shape.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Packs what the backward pass through the layers from `first_layer` on needs. The first gradient does it otherwise.
+    pub fn prepare_backward(&self, pool: &Pool, first_layer: usize) {
+        self.weights.prepare_backward(pool, first_layer);
     }
 }
