@@ -1,0 +1,35 @@
+use openledger_types::receipt::Message;
+
+/// What an operator accepts at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages of a conversation.
+    pub messages: usize,
+    /// Bytes of all messages together.
+    pub content_bytes: usize,
+    /// Tokens of an answer when the request does not say.
+    pub default_answer_tokens: u32,
+    /// Tokens of an answer.
+    pub answer_tokens: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages: 256, content_bytes: 1 << 20, default_answer_tokens: 256, answer_tokens: 1024 }
+    }
+}
+
+/// A question as it comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// Temperature in thousandths; 0 takes the likeliest token.
+    pub temperature_milli: u32,
+    /// Nucleus in thousandths; 1000 keeps every token.
+    pub top_p_milli: u32,
+    /// Seed of the draws; the operator draws one if there is none.
+    pub seed: Option<u64>,
+    /// Most tokens of the answer; [`Limits::default_answer_tokens`] or what still fits the context if there is none.
+    pub max_tokens: Option<u32>,
+}
