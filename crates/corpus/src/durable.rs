@@ -7,10 +7,19 @@ use std::{
     time::Duration,
 };
 
+use tempfile::NamedTempFile;
+
 use crate::error::{IoContext, Result};
 
 /// A temporary file this old belongs to no running writer.
-const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How the names of temporary files start.
+const TEMPORARY: &str = ".tmp";
+
+/// A new temporary file in `dir`, removed unless it is persisted.
+pub(crate) fn temporary(dir: &Path) -> Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).at("create a temporary file in", dir)
+}
 
 /// Makes the names in `dir` survive a power cut.
 pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
@@ -23,13 +32,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
 
 /// Writes `bytes` to `dest` through a synced temporary file in `tmp` (same file system) and a rename.
 pub(crate) fn write_atomic(tmp: &Path, dest: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(tmp).at("create a temporary file in", tmp)?;
+    let mut file = temporary(tmp)?;
     file.write_all(bytes).at("write", file.path())?;
     persist(file, dest)
 }
 
 /// Syncs `file` and gives it its final name.
-pub(crate) fn persist(file: tempfile::NamedTempFile, dest: &Path) -> Result<()> {
+pub(crate) fn persist(file: NamedTempFile, dest: &Path) -> Result<()> {
     file.as_file().sync_all().at("sync", file.path())?;
     file.persist(dest).map_err(|failed| failed.error).at("rename a finished file to", dest)?;
     match dest.parent() {
@@ -50,12 +59,13 @@ pub(crate) fn create_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a killed process left in its temporary folder.
-pub(crate) fn sweep(tmp: &Path) -> Result<()> {
-    for entry in fs::read_dir(tmp).at("list folder", tmp)? {
-        let entry = entry.at("list folder", tmp)?;
-        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > STALE) {
+/// Removes the temporary files in `dir` that are older than `age`: what a killed process left.
+pub(crate) fn sweep(dir: &Path, age: Duration) -> Result<()> {
+    for entry in fs::read_dir(dir).at("list folder", dir)? {
+        let entry = entry.at("list folder", dir)?;
+        let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|elapsed| elapsed >= age);
+        if old && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             fs::remove_file(entry.path()).at("remove stale file", &entry.path())?;
         }
     }

@@ -5,8 +5,7 @@ use thiserror::Error;
 
 /// What can go wrong with data, its files and its packages.
 ///
-/// `Refused*`-like variants (everything with a `limit` or a `reason`) are the fault of the input; [`Self::Io`] is the
-/// machine's.
+/// [`Self::Io`] and [`Self::Fetch`] are the machine's doing; every other variant refuses an input.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CorpusError {
@@ -134,28 +133,21 @@ pub enum CorpusError {
         got: String,
     },
     /// Fewer contributors than asked for could be found.
-    #[error("found {got} contributors with enough prose under an accepted licence, {expected} are needed; pass more source folders or fewer contributors")]
+    #[error(
+        "found {got} contributors with enough prose under an accepted licence, {expected} are needed; pass more source folders or fewer contributors"
+    )]
     TooFewContributors {
         /// How many were found.
         got: usize,
         /// How many were asked for.
         expected: usize,
     },
-    /// A package or its member is not the pinned one.
-    #[error("{what} has the wrong content: expected sha256 {expected}, got {got}; it was moved to {}", moved_to.display())]
-    WrongHash {
-        /// The file's name.
-        what: String,
-        /// The pinned hash.
-        expected: String,
-        /// The hash of what lies there.
-        got: String,
-        /// Where the refused file lies now.
-        moved_to: PathBuf,
-    },
-    /// The package could not be fetched.
+    /// A fetched or hand-placed file is not the pinned one; it was moved aside.
     #[error("{0}")]
-    Fetch(String),
+    WrongFile(Box<crate::package::WrongFile>),
+    /// A package could not be fetched; the text says how to do it by hand.
+    #[error("{0}")]
+    Fetch(Box<crate::package::FetchFailure>),
 }
 
 /// The result of everything in this crate.

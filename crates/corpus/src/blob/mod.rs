@@ -43,7 +43,7 @@ impl Blobs {
         durable::create_dir(&root)?;
         let blobs = Self { root };
         durable::create_dir(&blobs.tmp())?;
-        durable::sweep(&blobs.tmp())?;
+        durable::sweep(&blobs.tmp(), durable::STALE)?;
         Ok(blobs)
     }
 
@@ -69,7 +69,7 @@ impl Blobs {
     pub fn put_file(&self, source: &Path) -> Result<B256> {
         let mut reader = File::open(source).at("open", source)?;
         let tmp = self.tmp();
-        let mut copy = tempfile::NamedTempFile::new_in(&tmp).at("create a temporary file in", &tmp)?;
+        let mut copy = durable::temporary(&tmp)?;
         let hash = copy_hashing(&mut reader, source, |chunk| copy.write_all(chunk).at("write", &tmp))?;
         let path = self.path(hash);
         if path.is_file() && self.verify(hash).is_ok() {
@@ -185,7 +185,7 @@ impl Refs {
         let refs = Self { root: dir.as_ref().to_owned() };
         durable::create_dir(&refs.root)?;
         durable::create_dir(&refs.tmp())?;
-        durable::sweep(&refs.tmp())?;
+        durable::sweep(&refs.tmp(), durable::STALE)?;
         Ok(refs)
     }
 

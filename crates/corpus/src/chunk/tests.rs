@@ -6,7 +6,8 @@ use super::{MAX_CHUNK, MIN_CHUNK, chunks, paragraphs, sentences};
 
 /// A text of `n` different sentences, four to a paragraph.
 fn prose(n: usize) -> String {
-    let words = ["ledger", "record", "answer", "paid", "cluster", "owner", "epoch", "share", "proof", "chunk"];
+    let words =
+        ["ledger", "record", "answer", "paid", "cluster", "owner", "epoch", "share", "proof", "chunk"];
     let mut state = 1_u64;
     let mut text = String::new();
     for sentence in 0..n {
@@ -61,7 +62,10 @@ fn sentences_end_where_a_reader_would_end_them() {
     let check = |text: &str, expected: &[&str]| assert_eq!(sentences(text).collect::<Vec<_>>(), expected);
     check("One. Two! Three? four.", &["One.", "Two!", "Three? four."]);
     check("He said \"no.\" Then he left.", &["He said \"no.\"", "Then he left."]);
-    check("Use a map, e.g. BTreeMap, i.e. Sorted. Done.", &["Use a map, e.g. BTreeMap, i.e. Sorted.", "Done."]);
+    check(
+        "Use a map, e.g. BTreeMap, i.e. Sorted. Done.",
+        &["Use a map, e.g. BTreeMap, i.e. Sorted.", "Done."],
+    );
     check("Version 1.2.3 is out", &["Version 1.2.3 is out"]);
 }
 

@@ -125,7 +125,12 @@ fn prefix(size: usize) -> usize {
 }
 
 /// The sets that hold at least `needed` of `shingles`.
-fn count(hits: &mut [u32], postings: &Postings, shingles: &[Ranked], needed: impl Fn(u32) -> u32) -> Vec<u32> {
+fn count(
+    hits: &mut [u32],
+    postings: &Postings,
+    shingles: &[Ranked],
+    needed: impl Fn(u32) -> u32,
+) -> Vec<u32> {
     let mut found = Vec::new();
     for other in shingles.iter().flat_map(|shingle| postings.of(*shingle)) {
         if hits[*other as usize] == 0 {
@@ -195,7 +200,8 @@ impl Signature {
 
     /// One key for each band.
     fn bands(&self) -> impl Iterator<Item = (u8, u64)> {
-        let rows = |band: &[u32]| band.iter().fold(0, |hash, row| mix(hash ^ u64::from(*row)).wrapping_add(1));
+        let rows =
+            |band: &[u32]| band.iter().fold(0, |hash, row| mix(hash ^ u64::from(*row)).wrapping_add(1));
         self.0.chunks_exact(ROWS).zip(0..).map(move |(band, number)| (number, rows(band)))
     }
 

@@ -19,7 +19,8 @@
 //!   of half of one text and half of another would fuse their clusters, and give the later owner's credit to the
 //!   earlier one.
 //! - *Copies gain nothing*: a copy, a copy with edits, a part and an extension all land in the cluster of their original.
-//! - *No float* takes part in a decision.
+//! - *No float* takes part in a decision. What a letter is and its lower case come from the Unicode tables of the standard
+//!   library, so from the tool chain that the workspace pins.
 //!
 //! # Finding the pairs
 //! Comparing every pair is not needed. Containment is found exactly: if four fifths of `A` lie in `B`, then so do `k` of any

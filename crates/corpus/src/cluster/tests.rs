@@ -102,17 +102,15 @@ fn a_later_record_made_of_two_others_does_not_fuse_their_clusters() {
 #[test]
 fn a_stock_phrase_ties_nothing_together() {
     let phrase = "at your option";
-    let result = clustered(&[
-        phrase.into(),
-        format!("{} {phrase}", text(1, 90)),
-        format!("{phrase} {}", text(2, 90)),
-    ]);
+    let result =
+        clustered(&[phrase.into(), format!("{} {phrase}", text(1, 90)), format!("{phrase} {}", text(2, 90))]);
     assert_eq!(result.cluster, [0, 1, 2]);
 }
 
 #[test]
 fn texts_without_letters_are_equal_or_unrelated() {
-    let result = clustered(&["!!!".into(), "???".into(), "!!!".into(), String::new(), "ab".into(), "AB".into()]);
+    let result =
+        clustered(&["!!!".into(), "???".into(), "!!!".into(), String::new(), "ab".into(), "AB".into()]);
     assert_eq!(result.cluster, [0, 1, 0, 2, 3, 3]);
 }
 

@@ -155,11 +155,8 @@ fn parse_line(
 /// [`CorpusError::Io`].
 pub fn write_jsonl(mut writer: impl Write, records: &[Record]) -> Result<()> {
     for record in records {
-        let line = Line {
-            text: record.text.clone(),
-            source: Some(record.source.clone()),
-            salt: Some(record.salt),
-        };
+        let line =
+            Line { text: record.text.clone(), source: Some(record.source.clone()), salt: Some(record.salt) };
         serde_json::to_writer(&mut writer, &line)
             .map_err(std::io::Error::from)
             .and_then(|()| writer.write_all(b"\n"))

@@ -217,7 +217,11 @@ impl Parser<'_> {
             }
             let inner = self.either()?;
             self.depth -= 1;
-            return if self.eat(")") { Ok(inner) } else { Err(self.bad("a parenthesis is not closed".into())) };
+            return if self.eat(")") {
+                Ok(inner)
+            } else {
+                Err(self.bad("a parenthesis is not closed".into()))
+            };
         }
         let Some(token) = self.tokens.pop() else {
             return Err(self.bad("an identifier is missing at its end".into()));

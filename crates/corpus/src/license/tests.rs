@@ -18,10 +18,22 @@ fn expressions_are_read_as_spdx_reads_them() {
     check("GPL-2.0+", "GPL-2.0+", LicenseClass::Copyleft);
     check("MIT OR GPL-3.0-only", "MIT OR GPL-3.0-only", LicenseClass::Permissive);
     check("MIT AND MPL-2.0", "MIT AND MPL-2.0", LicenseClass::WeakCopyleft);
-    check("(MIT OR Apache-2.0) AND Unicode-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", LicenseClass::Permissive);
+    check(
+        "(MIT OR Apache-2.0) AND Unicode-3.0",
+        "(MIT OR Apache-2.0) AND Unicode-3.0",
+        LicenseClass::Permissive,
+    );
     check("MIT OR Zlib AND GPL-3.0-only", "MIT OR Zlib AND GPL-3.0-only", LicenseClass::Permissive);
-    check("GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-only WITH Classpath-exception-2.0", LicenseClass::WeakCopyleft);
-    check("Apache-2.0 WITH LLVM-exception OR CC0-1.0", "Apache-2.0 WITH LLVM-exception OR CC0-1.0", LicenseClass::PublicDomain);
+    check(
+        "GPL-2.0-only WITH Classpath-exception-2.0",
+        "GPL-2.0-only WITH Classpath-exception-2.0",
+        LicenseClass::WeakCopyleft,
+    );
+    check(
+        "Apache-2.0 WITH LLVM-exception OR CC0-1.0",
+        "Apache-2.0 WITH LLVM-exception OR CC0-1.0",
+        LicenseClass::PublicDomain,
+    );
 }
 
 #[test]

@@ -63,7 +63,10 @@ impl Inline<'_, '_> {
         let body = &self.rest[1..end];
         let name = body.trim_start_matches('/');
         let is_tag = name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.split([' ', '/', '\t']).next().is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+            && name
+                .split([' ', '/', '\t'])
+                .next()
+                .is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
         let is_address = body.contains("://") || (body.contains('@') && !body.contains(' '));
         if !is_tag && !is_address {
             return None;
@@ -75,13 +78,16 @@ impl Inline<'_, '_> {
     }
 
     fn entity(&mut self) -> Option<usize> {
-        const ENTITIES: [(&str, &str); 7] = [
+        const ENTITIES: [(&str, &str); 10] = [
             ("&amp;", "&"),
             ("&lt;", "<"),
             ("&gt;", ">"),
             ("&quot;", "\""),
             ("&nbsp;", " "),
             ("&mdash;", "—"),
+            ("&ndash;", "–"),
+            ("&times;", "×"),
+            ("&copy;", "©"),
             ("&#39;", "'"),
         ];
         let (entity, text) = ENTITIES.into_iter().find(|(entity, _)| self.rest.starts_with(entity))?;
@@ -146,6 +152,7 @@ fn matching(source: &str, open: char, close: char) -> Option<usize> {
 /// Without bare addresses and emoji names, with single spaces and none before punctuation.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut after_address = false;
     for word in text.split_whitespace() {
         let bare = word.contains("://") || word.starts_with("www.");
         let emoji = word.len() > 2 && word.starts_with(':') && word.ends_with(':');
@@ -153,11 +160,14 @@ fn tidy(text: &str) -> String {
             // The full stop after an address still ends its sentence.
             let stop = word.chars().next_back().filter(|c| ['.', ',', ')', ':', ';'].contains(c) && bare);
             out.extend(stop);
+            after_address = true;
             continue;
         }
-        if !out.is_empty() && !(word.starts_with(['.', ',', ';']) && word.len() <= 2) {
+        let closes = after_address && word.len() == 1 && word.starts_with(['.', ',', ';']);
+        if !out.is_empty() && !closes {
             out.push(' ');
         }
+        after_address = false;
         out.push_str(word);
     }
     out.trim().to_owned()

@@ -101,11 +101,16 @@ impl BlockReader {
             self.in_html = false;
             return self.end_paragraph();
         }
-        if is_indented(line) && !self.in_list && (after_blank || self.blocks.is_empty()) && self.paragraph.is_empty() {
+        if is_indented(line)
+            && !self.in_list
+            && (after_blank || self.blocks.is_empty())
+            && self.paragraph.is_empty()
+        {
             self.after_blank = after_blank;
             return;
         }
-        self.in_list &= !after_blank || is_indented(line) || line.starts_with(' ') || list_item(trimmed).is_some();
+        self.in_list &=
+            !after_blank || is_indented(line) || line.starts_with(' ') || list_item(trimmed).is_some();
         self.text_line(trimmed);
     }
 
@@ -185,7 +190,8 @@ fn is_setext_underline(text: &str) -> bool {
 
 fn is_rule(text: &str) -> bool {
     let marks = text.chars().filter(|c| !c.is_whitespace());
-    marks.clone().count() >= 3 && ['-', '*', '_', '='].into_iter().any(|rule| marks.clone().all(|c| c == rule))
+    marks.clone().count() >= 3
+        && ['-', '*', '_', '='].into_iter().any(|rule| marks.clone().all(|c| c == rule))
 }
 
 fn is_table_row(text: &str) -> bool {
@@ -196,7 +202,8 @@ fn is_table_row(text: &str) -> bool {
 
 /// `[name]: target` and footnotes.
 fn is_link_definition(text: &str) -> bool {
-    text.starts_with('[') && text.find("]:").is_some_and(|end| !text[1..end].contains(['[', ']']) || text[..end].ends_with('`'))
+    text.starts_with('[')
+        && text.find("]:").is_some_and(|end| !text[1..end].contains(['[', ']']) || text[..end].ends_with('`'))
 }
 
 /// The text of a list item without its marker and task box.

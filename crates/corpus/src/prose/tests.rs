@@ -8,8 +8,14 @@ fn check(source: &str, expected: &[&str]) {
 
 #[test]
 fn words_stay_and_markup_goes() {
-    check("Some *very* **bold** __words__ in snake_case and 2 * 3.", &["Some very bold words in snake_case and 2 * 3."]);
-    check("See [the book](https://x.y/z_(a)) or [`Vec<u8>`] or [it][1].", &["See the book or Vec<u8> or it."]);
+    check(
+        "Some *very* **bold** __words__ in snake_case and 2 * 3.",
+        &["Some very bold words in snake_case and 2 * 3."],
+    );
+    check(
+        "See [the book](https://x.y/z_(a)) or [`Vec<u8>`] or [it][1].",
+        &["See the book or Vec<u8> or it."],
+    );
     check("[![build](https://a/b.svg)](https://a) [![x][y]][z]\n\nText.", &["Text."]);
     check("A &amp; B <b>bold</b> <https://x.y> <me@x.y> a < b \\* c", &["A & B bold a < b * c"]);
     check("More at https://example.org/page. Then on.", &["More at. Then on."]);
@@ -31,7 +37,10 @@ fn blocks_that_are_not_prose_go() {
 
 #[test]
 fn lists_quotes_and_headings_become_their_own_blocks() {
-    check("- one\n  goes on\n- [x] two\n1. three\n> quoted\n> more", &["one goes on", "two", "three quoted more"]);
+    check(
+        "- one\n  goes on\n- [x] two\n1. three\n> quoted\n> more",
+        &["one goes on", "two", "three quoted more"],
+    );
     let expected = [
         Block::Heading("Title".into()),
         Block::Heading("Second one".into()),
