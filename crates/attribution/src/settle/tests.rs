@@ -146,7 +146,6 @@ fn a_worked_epoch_is_settled_to_the_wei() {
     assert_eq!(numbers, [(U256::from(20), U256::from(40)), (U256::from(800), U256::from(40))]);
     assert_eq!((weights.reference, weights.cap), (U256::from(800), U256::from(80)));
     assert_eq!(weights.ppb, [25_000_000, 1_000_000_000]);
-    assert_eq!(weights.replay(), [0.025, 1.0]);
 
     // 0.05, 0.03, -0.04 nats at 800 wei: 40, 24, -32 wei, within the cap; 120 - 64 = 56 wei of base pool by thirds.
     let clusters =

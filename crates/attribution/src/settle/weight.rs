@@ -31,7 +31,8 @@ pub struct AnswerFee {
 pub struct Weights {
     /// By answer, in the order given: what the batch file says of each.
     pub answers: Vec<AnswerWeight>,
-    /// By answer: its weight `ω` in the replay, parts per billion of [`Weights::reference`].
+    /// By answer: its weight `ω` in the replay ([`crate::influence::Objective::add`]), parts per billion of
+    /// [`Weights::reference`].
     pub ppb: Vec<u64>,
     /// `w_ref`: the largest price of a nat, wei.
     pub reference: U256,
@@ -39,13 +40,6 @@ pub struct Weights {
     pub cap: U256,
     /// The fees by role.
     pub parts: FeeParts,
-}
-
-impl Weights {
-    /// The weights as the replay takes them: `ppb / 10^9`, divided in double and rounded to single precision.
-    pub fn replay(&self) -> Vec<f32> {
-        self.ppb.iter().map(|ppb| (*ppb as f64 / PPB as f64) as f32).collect()
-    }
 }
 
 /// Prices the nats of every answer (rules 1 to 4 of the module).

@@ -1,0 +1,192 @@
+//! What each method says, before anybody retrains.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+use openledger_attribution::influence::{Index, ReplayOptions, Tangents, baselines, replay, tangents};
+use openledger_train::{Run, Trajectory, Transcript};
+
+use super::money::Epoch;
+use super::objective;
+use super::scenario::Scenario;
+use super::truth::Truth;
+use crate::bm25::Bm25;
+use crate::cache;
+use crate::report::{Report, note};
+use crate::stats::SplitMix;
+
+/// Damping of the exact empirical Fisher, as a multiple of the mean squared gradient: the better end of what was swept in
+/// our study on other data (10⁻² to 10⁻³), not tuned here.
+const FISHER_DAMPING: f64 = 1e-2;
+
+const RANDOM_SEED: u64 = 2;
+
+/// Predicted rises of `-log p`.
+pub(crate) struct Predictions {
+    /// Of the method.
+    pub(crate) name: &'static str,
+    /// By query and contributor.
+    pub(crate) by_query: Vec<Vec<f64>>,
+    /// By record, for the weighted sum of all queries.
+    pub(crate) by_record: Vec<f64>,
+    /// Whether the scores of records are nats.
+    pub(crate) in_nats: bool,
+    /// Seconds that the method took beyond training and the queries' gradients.
+    pub(crate) seconds: f64,
+}
+
+/// Every method's predictions, the exact one first.
+pub(crate) fn all(
+    scenario: &Scenario,
+    run: &Run,
+    truth: &Truth,
+    epoch: &Epoch,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<Vec<Predictions>> {
+    let mut all = vec![exact(scenario, run, truth, epoch, folder, report)?];
+    let start = Instant::now();
+    let index = Index::of_run(run, &truth.trained)?;
+    let each = |score: &dyn Fn(&[f32]) -> Result<Vec<f64>>| -> Result<Vec<Vec<f64>>> {
+        truth.gradients.iter().map(|q| score(q)).collect()
+    };
+    let mut add = |name, in_nats, seconds: f64, start: Instant, scores: Vec<Vec<f64>>| {
+        let by_query = scores.iter().map(|s| by_contributor(scenario, s)).collect();
+        let by_record = epoch.over_queries(&scores);
+        all.push(Predictions {
+            name,
+            by_query,
+            by_record,
+            in_nats,
+            seconds: seconds + start.elapsed().as_secs_f64(),
+        });
+    };
+    let scores = each(&|q| Ok(index.scores(q)?))?;
+    add("estimate", true, 0.0, start, scores);
+
+    let start = Instant::now();
+    note("final_gradients ...");
+    let gradients = baselines::final_gradients(run, &truth.theta, &mut |_, _| ())?;
+    let shared = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let fisher = baselines::empirical_fisher(&gradients, FISHER_DAMPING)?;
+    add("fisher", false, shared, start, each(&|q| Ok(fisher.scores(q)?))?);
+
+    let start = Instant::now();
+    let datainf = baselines::DataInf::new(run.layout(), &gradients)?;
+    add("datainf", false, shared, start, each(&|q| Ok(datainf.scores(q)?))?);
+
+    let start = Instant::now();
+    add("gradcos", false, shared, start, each(&|q| Ok(baselines::gradient_cosine(&gradients, q)?))?);
+
+    let start = Instant::now();
+    add("graddot", false, shared, start, each(&|q| Ok(baselines::gradient_dot(&gradients, q)?))?);
+
+    let start = Instant::now();
+    add("bm25", false, 0.0, start, lexical(scenario, run));
+
+    let start = Instant::now();
+    let mut random = SplitMix(RANDOM_SEED);
+    let scores =
+        scenario.queries.iter().map(|_| (0..run.records()).map(|_| random.signed()).collect()).collect();
+    add("random", false, 0.0, start, scores);
+    Ok(all)
+}
+
+/// The metagradient: forwards for every query by contributor, backwards for all queries together by record.
+fn exact(
+    scenario: &Scenario,
+    run: &Run,
+    truth: &Truth,
+    epoch: &Epoch,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<Predictions> {
+    let start = Instant::now();
+    let transcript = Transcript::open(&truth.transcript_path)?;
+    let mut trajectory = Trajectory::new(run, transcript, None)?;
+    let forwards =
+        report.phase("tangents", || contributors_tangents(scenario, run, &mut trajectory, folder))?;
+    let by_query = truth
+        .gradients
+        .iter()
+        .map(|q| scores(&forwards, &q.iter().map(|x| f64::from(*x)).collect::<Vec<_>>()))
+        .collect::<Vec<_>>();
+    let target = objective(epoch, &truth.gradients, run.layout().len())?;
+    let checkpoint = folder.join("replay.checkpoint");
+    let options = ReplayOptions { weights: None, checkpoint: Some(&checkpoint) };
+    let by_record =
+        report.phase("replay", || Ok(replay(&mut trajectory, &target, options, &mut |_, _| ())?))?;
+    let seconds = start.elapsed().as_secs_f64();
+    compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
+    calibrate(&by_query, &truth.rises, report);
+    let settlement = epoch.settlement(scenario, &by_record)?;
+    let pool = f64::from(settlement.parts.contributors);
+    report.figure("replay_paid_part_of_pool", 1.0 - f64::from(settlement.base) / pool.max(1.0));
+    Ok(Predictions { name: "replay", by_query, by_record, in_nats: true, seconds })
+}
+
+/// `dθ_T / dw_c` of every contributor, one after another in one vector.
+fn contributors_tangents(
+    scenario: &Scenario,
+    run: &Run,
+    trajectory: &mut Trajectory<'_>,
+    folder: &Path,
+) -> Result<Vec<Vec<f64>>> {
+    let (groups, parameters) = (scenario.contributors.len(), run.layout().len());
+    let flat = cache::vector(&folder.join("tangents"), groups * parameters, || {
+        let carried: Tangents = tangents(trajectory, &scenario.owners(), groups, None, &mut |done, all| {
+            if done % 10 == 0 {
+                note(format!("  step {done} of {all}"));
+            }
+        })?;
+        Ok(carried.groups().concat())
+    })?;
+    Ok(flat.chunks(parameters).map(<[f64]>::to_vec).collect())
+}
+
+fn scores(tangents: &[Vec<f64>], gradient: &[f64]) -> Vec<f64> {
+    tangents.iter().map(|t| t.iter().zip(gradient).map(|(a, b)| a * b).sum()).collect()
+}
+
+/// How far backwards and forwards differ, as a part of the largest credit.
+fn compare(backwards: &[f64], forwards: &[f64], report: &mut Report) {
+    let largest = forwards.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let apart = backwards.iter().zip(forwards).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
+    report.figure("replay_vs_tangents_relative_difference", apart / largest.max(f64::MIN_POSITIVE));
+}
+
+/// Truth against prediction over all pairs: the slope of the line through the origin that fits best (1 where influence has the
+/// scale of leaving out) and the correlation.
+fn calibrate(predicted: &[Vec<f64>], truth: &[Vec<f64>], report: &mut Report) {
+    let (p, t) = (predicted.concat(), truth.concat());
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    report.figure("loco_slope_replay", dot(&p, &t) / dot(&p, &p).max(f64::MIN_POSITIVE));
+    report.figure("loco_pooled_pearson_replay", crate::stats::pearson(&p, &t));
+}
+
+fn by_contributor(scenario: &Scenario, records: &[f64]) -> Vec<f64> {
+    let mut sums = vec![0.0; scenario.contributors.len()];
+    for (owner, score) in scenario.owners().into_iter().zip(records) {
+        sums[owner] += score;
+    }
+    sums
+}
+
+/// BM25 of question and answer against question and text of every record that training took; 0 for one it never took, as
+/// all methods have it.
+fn lexical(scenario: &Scenario, run: &Run) -> Vec<Vec<f64>> {
+    let template = scenario.manifest.recipe.template;
+    let visited = run.last_visits();
+    let texts: Vec<String> = scenario
+        .set
+        .records()
+        .iter()
+        .zip(&visited)
+        .map(|(r, visit)| visit.map_or(String::new(), |_| template.question(&r.name) + " " + &r.text))
+        .collect();
+    let index = Bm25::new(texts.iter().map(String::as_str));
+    scenario.queries.iter().map(|q| index.scores(&format!("{} {}", q.question, q.text))).collect()
+}

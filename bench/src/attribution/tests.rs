@@ -1,0 +1,21 @@
+use super::*;
+
+fn measured(threads: usize) -> Report {
+    let home = tempfile::tempdir().unwrap();
+    let mut report = Report::default();
+    let scenario = scenario::tiny().unwrap();
+    measure(&scenario, &Pool::new(threads).unwrap(), home.path(), &mut report).unwrap();
+    report
+}
+
+#[test]
+fn the_metagradient_predicts_leaving_contributors_out_and_the_money_follows_it() {
+    let report = measured(2);
+    let number = |name: &str| report.number(name).unwrap();
+    assert!(number("loco_spearman_replay") >= 0.9, "{}", number("loco_spearman_replay"));
+    assert!(number("replay_vs_tangents_relative_difference") < 1e-4);
+    assert!(number("loco_spearman_random").abs() < 0.35);
+    assert!(number("money_error_replay") < number("money_error_random"));
+    // What training explains of unseen answers is there to be attributed at all.
+    assert!(number("held_out_nats_adapter") < number("held_out_nats_base"));
+}

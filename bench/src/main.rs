@@ -1,0 +1,54 @@
+#![doc = include_str!("../README.md")]
+
+mod attribution;
+mod bm25;
+mod cache;
+mod report;
+mod stats;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures one area, with its peers, and prints a figure per line.
+#[derive(Debug, Parser)]
+#[command(name = "openledger-bench", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    area: Area,
+}
+
+/// What every area understands.
+#[derive(Debug, Args)]
+struct Common {
+    /// The same code on a smaller input, done in a minute
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Folder for downloads and for what an interrupted run goes on from
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/openledger-bench")]
+    home: PathBuf,
+    /// Threads; no result depends on them [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Where a full run writes its results
+    #[arg(long, global = true, value_name = "DIR", default_value = "bench/results")]
+    out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Area {
+    /// How well influence predicts retraining without each contributor
+    Attribution(attribution::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match &cli.area {
+        Area::Attribution(options) => attribution::run(&cli.common, options),
+    }
+}
