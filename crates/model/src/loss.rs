@@ -4,7 +4,16 @@
 
 use std::ops::Range;
 
-use crate::{Error, Lora, Model, Pool};
+use rayon::prelude::*;
+
+use crate::{
+    Error, Lora, Model, Pool,
+    engine::{Gradient, Losses, Packed, Pass, Sequence, gather},
+    kernel::Buf,
+};
+
+/// Rows of a group of records whose products are computed together: enough that weights are read seldom, few enough that activations stay near.
+const GROUP_ROWS: usize = 512;
 
 /// Tokens and which of them are predicted and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +88,9 @@ impl Model {
     /// Hidden states of `tokens` entering `first_layer`, through the base model alone.
     ///
     /// # Errors
-    /// [`Error::Token`], [`Error::Context`], [`Error::Shape`] when the model has no such layer.
+    /// [`Error::Token`], [`Error::Context`], [`Error::Length`] for no tokens, [`Error::Shape`] when the model has no such layer.
     pub fn prefix(&self, pool: &Pool, first_layer: usize, tokens: &[u32]) -> Result<Prefix, Error> {
-        unimplemented!("{pool:?} {first_layer} {tokens:?}")
+        Ok(self.prefixes(pool, first_layer, &[tokens])?.remove(0))
     }
 
     /// [`Self::prefix`] of many sequences at once.
@@ -89,7 +98,25 @@ impl Model {
     /// # Errors
     /// As [`Self::prefix`].
     pub fn prefixes(&self, pool: &Pool, first_layer: usize, sequences: &[&[u32]]) -> Result<Vec<Prefix>, Error> {
-        unimplemented!("{pool:?} {first_layer} {sequences:?}")
+        if first_layer > self.config.layers {
+            return Err(Error::Shape { what: "first layer", got: first_layer, limit: self.config.layers });
+        }
+        for tokens in sequences {
+            self.check_tokens(tokens)?;
+        }
+        let d = self.config.d_model;
+        Ok(in_groups(pool, sequences, |s| s.len(), |split, group| {
+            let pass = self.pass(split, group.iter().map(|s| s.len()), None, None);
+            let mut x = Buf::zeros(pass.rows() * d);
+            for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
+                self.weights.embed(*token, row);
+            }
+            for layer in 0..first_layer {
+                pass.layer(layer, &mut x, None, false);
+            }
+            let rows = pass.sequences.iter().map(|s| &x[s.rows.start * d..s.rows.end * d]);
+            rows.zip(group).map(|(rows, s)| Prefix { first_layer, tokens: s.len(), hidden: rows.to_vec() }).collect()
+        }))
     }
 
     /// Loss of one sample: the sum of [`Self::nll_tokens`] in order.
@@ -113,7 +140,24 @@ impl Model {
     /// # Errors
     /// [`Error::Token`], [`Error::Context`], [`Error::Length`] or [`Error::Adapter`] when a record, its prefix and the adapter do not fit together.
     pub fn nll_batch(&self, pool: &Pool, lora: Option<Lora<'_>>, records: &[Record<'_>]) -> Result<Vec<Vec<f64>>, Error> {
-        unimplemented!("{pool:?} {lora:?} {records:?}")
+        let lora = lora.map(|l| Packed::new(&self.config, l)).transpose()?;
+        self.check_records(lora.as_ref(), records)?;
+        Ok(in_groups(pool, records, |r| r.prefix.tokens, |split, group| {
+            let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), None);
+            let mut x = self.stack(&pass, group);
+            for layer in group[0].prefix.first_layer..self.config.layers {
+                pass.layer(layer, &mut x, None, false);
+            }
+            let (rows, targets) = predicted(&pass, group);
+            let losses = Losses::compute(self, split, &gather(&x, self.config.d_model, rows.into_iter()), &targets, false, false);
+            let mut rest = &losses.value[..];
+            let mut take = |r: &Record<'_>| {
+                let (own, others) = rest.split_at(r.sample.targets.len());
+                rest = others;
+                own.to_vec()
+            };
+            group.iter().map(&mut take).collect()
+        }))
     }
 
     /// Loss of one sample and its gradient.
@@ -129,7 +173,8 @@ impl Model {
     /// # Errors
     /// As [`Self::nll_batch`].
     pub fn nll_grad_batch(&self, pool: &Pool, lora: Lora<'_>, records: &[Record<'_>]) -> Result<Vec<Grad>, Error> {
-        unimplemented!("{pool:?} {lora:?} {records:?}")
+        let duals = self.differentiate(pool, lora, None, records)?;
+        Ok(duals.into_iter().map(|d| Grad { loss: d.loss, grad: d.grad }).collect())
     }
 
     /// Loss and gradient of one sample with their exact derivatives along `u` (forward-mode tangents through the forward and the backward pass).
@@ -151,6 +196,153 @@ impl Model {
         u: &[f32],
         records: &[Record<'_>],
     ) -> Result<Vec<Dual>, Error> {
-        unimplemented!("{pool:?} {lora:?} {u:?} {records:?}")
+        self.differentiate(pool, lora, Some(u), records)
     }
+
+    fn differentiate(&self, pool: &Pool, lora: Lora<'_>, u: Option<&[f32]>, records: &[Record<'_>]) -> Result<Vec<Dual>, Error> {
+        let packed = Packed::new(&self.config, lora)?;
+        let direction = u.map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u })).transpose()?;
+        self.check_records(Some(&packed), records)?;
+        self.weights.prepare_backward(pool, packed.first_layer());
+        let planes = if direction.is_some() { 2 } else { 1 };
+        Ok(in_groups(pool, records, |r| r.prefix.tokens * planes, |split, group| {
+            let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), Some(&packed), direction.as_ref());
+            self.differentiate_group(&pass, &packed, group)
+        }))
+    }
+
+    fn differentiate_group(&self, pass: &Pass<'_>, packed: &Packed, group: &[Record<'_>]) -> Vec<Dual> {
+        let (d, rows, first) = (self.config.d_model, pass.rows(), packed.first_layer());
+        let dual = pass.direction.is_some();
+        let mut x = self.stack(pass, group);
+        for layer in group[0].prefix.first_layer..first {
+            pass.layer(layer, &mut x, None, false);
+        }
+        let kept: Vec<_> = (first..self.config.layers).filter_map(|layer| pass.layer(layer, &mut x, None, true)).collect();
+
+        let (picked, targets) = predicted(pass, group);
+        let all: Vec<usize> = (0..x.len() / d / rows).flat_map(|plane| picked.iter().map(move |r| plane * rows + r)).collect();
+        let losses = Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, dual, true);
+        let mut dx = Buf::zeros(x.len());
+        for (row, source) in all.iter().zip(losses.dx.chunks_exact(d)) {
+            dx[row * d..(row + 1) * d].copy_from_slice(source);
+        }
+
+        let mut grads: Vec<Gradient> = group.iter().map(|_| Gradient::zeros(packed.layout().len(), dual)).collect();
+        for (layer, kept) in (first..self.config.layers).zip(&kept).rev() {
+            pass.layer_backward(layer, kept, &mut dx, layer == first, &mut grads);
+        }
+        let mut at = 0;
+        let mut one = |(record, grad): (&Record<'_>, Gradient)| {
+            let own = at..at + record.sample.targets.len();
+            at = own.end;
+            let loss_dot = losses.tangent.get(own.clone()).map_or(0.0, |l| l.iter().sum());
+            Dual { loss: losses.value[own].iter().sum(), loss_dot, grad: grad.value, grad_dot: grad.tangent }
+        };
+        group.iter().zip(grads).map(&mut one).collect()
+    }
+
+    /// A pass over sequences of the given lengths, each from position 0.
+    fn pass<'a>(
+        &'a self,
+        split: usize,
+        lengths: impl Iterator<Item = usize>,
+        lora: Option<&'a Packed>,
+        direction: Option<&'a Packed>,
+    ) -> Pass<'a> {
+        let mut end = 0;
+        let sequence = |length| {
+            let rows = end..end + length;
+            end = rows.end;
+            Sequence { rows, start: 0, lora }
+        };
+        let sequences = lengths.map(sequence).collect();
+        Pass { model: self, sequences, direction, split }
+    }
+
+    /// Prefixes of a group as the rows of a pass; their tangents are zero.
+    fn stack(&self, pass: &Pass<'_>, group: &[Record<'_>]) -> Buf {
+        let d = self.config.d_model;
+        let planes = if pass.direction.is_some() { 2 } else { 1 };
+        let mut x = Buf::zeros(planes * pass.rows() * d);
+        for (sequence, record) in pass.sequences.iter().zip(group) {
+            x[sequence.rows.start * d..sequence.rows.end * d].copy_from_slice(&record.prefix.hidden);
+        }
+        x
+    }
+
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), Error> {
+        if tokens.is_empty() {
+            return Err(Error::Length { what: "tokens of a sequence (at least one)", got: 0, expected: 1 });
+        }
+        if tokens.len() > self.config.context {
+            return Err(Error::Context { got: tokens.len(), limit: self.config.context });
+        }
+        match tokens.iter().find(|t| **t as usize >= self.config.vocab) {
+            Some(t) => Err(Error::Token { got: *t, limit: self.config.vocab }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_records(&self, lora: Option<&Packed>, records: &[Record<'_>]) -> Result<(), Error> {
+        for Record { prefix, sample } in records {
+            self.check_tokens(&sample.tokens)?;
+            if prefix.tokens != sample.tokens.len() {
+                return Err(Error::Length { what: "tokens of the prefix", got: prefix.tokens, expected: sample.tokens.len() });
+            }
+            let floats = prefix.tokens * self.config.d_model;
+            if prefix.hidden.len() != floats {
+                return Err(Error::Length { what: "floats of the prefix", got: prefix.hidden.len(), expected: floats });
+            }
+            let Range { start, end } = sample.targets;
+            if start == 0 || start >= end || end > sample.tokens.len() {
+                return Err(Error::Adapter(format!("targets {start}..{end} of {} tokens; they start at 1 or later", sample.tokens.len())));
+            }
+            if prefix.first_layer != records[0].prefix.first_layer {
+                return Err(Error::Length { what: "first layer of a prefix", got: prefix.first_layer, expected: records[0].prefix.first_layer });
+            }
+            if let Some(first) = lora.map(Packed::first_layer).filter(|first| prefix.first_layer > *first) {
+                return Err(Error::Adapter(format!("a prefix into layer {} skips adapted layer {first}", prefix.first_layer)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows whose logits predict a target (the one before it), and the targets.
+fn predicted(pass: &Pass<'_>, group: &[Record<'_>]) -> (Vec<usize>, Vec<u32>) {
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (sequence, record) in pass.sequences.iter().zip(group) {
+        let range = record.sample.targets.clone();
+        rows.extend(range.clone().map(|t| sequence.rows.start + t - 1));
+        targets.extend_from_slice(&record.sample.tokens[range]);
+    }
+    (rows, targets)
+}
+
+/// Hands contiguous groups of items to the threads of a pool and returns the results in order. `work` gets the number of tasks it may split products into:
+/// one when there are groups enough for every thread.
+fn in_groups<T: Sync, R: Send>(
+    pool: &Pool,
+    items: &[T],
+    rows: impl Fn(&T) -> usize,
+    work: impl Fn(usize, &[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
+    let threads = pool.threads();
+    let total: usize = items.iter().map(&rows).sum();
+    let wanted = total.div_ceil(GROUP_ROWS).next_multiple_of(threads).min(items.len());
+    let mut groups: Vec<&[T]> = Vec::new();
+    let (mut start, mut seen) = (0, 0);
+    for (i, item) in items.iter().enumerate() {
+        seen += rows(item);
+        if seen * wanted >= total * (groups.len() + 1) {
+            groups.push(&items[start..=i]);
+            start = i + 1;
+        }
+    }
+    if start < items.len() {
+        groups.push(&items[start..]);
+    }
+    let split = if groups.len() < threads { threads } else { 1 };
+    pool.install(|| groups.into_par_iter().flat_map_iter(|group| work(split, group)).collect())
 }

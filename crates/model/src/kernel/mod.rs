@@ -19,6 +19,8 @@ mod tests;
 
 pub(crate) use buf::{Buf, Panels};
 pub(crate) use gemm::{Left, Right, gemm};
+#[cfg(test)]
+pub(crate) use isa::choose;
 pub(crate) use isa::{Isa, isa};
 pub(crate) use vector::*;
 

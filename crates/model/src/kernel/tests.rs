@@ -1,4 +1,4 @@
-use super::{isa::choose, vector::exp, *};
+use super::{vector::exp, *};
 use crate::lora::Uniform;
 
 const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];

@@ -144,14 +144,6 @@ fn inverse_rms(x: &[f32], eps: f32) -> f32 {
 }
 
 vectorised! {
-    /// `y += x`.
-    fn add(y: &mut [f32], x: &[f32]) {
-        let x = &x[..y.len()];
-        for i in 0..y.len() {
-            y[i] += x[i];
-        }
-    }
-
     /// `x *= s`.
     fn scale(x: &mut [f32], s: f32) {
         for x in x {

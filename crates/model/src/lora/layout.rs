@@ -3,7 +3,7 @@ use std::{fmt, ops::Range, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Config, Error};
+use crate::{Config, Error, engine::Packed};
 
 /// Largest rank of an adapter.
 const MAX_RANK: usize = 256;
@@ -236,11 +236,13 @@ pub struct Lora<'a> {
     pub theta: &'a [f32],
 }
 
-/// A configuration and the parameters it describes, checked against a model.
-#[derive(Clone, Debug, PartialEq)]
+/// A configuration and the parameters it describes, checked against a model and packed for decoding.
+#[derive(Debug)]
 pub struct Adapter {
     config: LoraConfig,
     theta: Vec<f32>,
+    packed: Packed,
+    model: Config,
 }
 
 impl Adapter {
@@ -249,14 +251,11 @@ impl Adapter {
     /// # Errors
     /// As [`LoraConfig::validate`]; [`Error::Length`] when `theta` has another length than the layout; [`Error::Adapter`] when a parameter is not finite.
     pub fn new(model: &Config, config: LoraConfig, theta: Vec<f32>) -> Result<Self, Error> {
-        let layout = LoraLayout::new(model, &config)?;
-        if theta.len() != layout.len() {
-            return Err(Error::Length { what: "LoRA parameters", got: theta.len(), expected: layout.len() });
-        }
         if let Some(at) = theta.iter().position(|x| !x.is_finite()) {
             return Err(Error::Adapter(format!("parameter {at} is {}", theta[at])));
         }
-        Ok(Self { config, theta })
+        let packed = Packed::new(model, Lora { config: &config, theta: &theta })?;
+        Ok(Self { config, theta, packed, model: model.clone() })
     }
 
     /// What is adapted.
@@ -275,6 +274,15 @@ impl Adapter {
     #[must_use]
     pub fn lora(&self) -> Lora<'_> {
         Lora { config: &self.config, theta: &self.theta }
+    }
+
+    pub(crate) fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// That this adapter is for a model of the given shape.
+    pub(crate) fn check(&self, model: &Config) -> Result<(), Error> {
+        if self.model == *model { Ok(()) } else { Err(Error::Adapter(format!("made for {:?}, used with {model:?}", self.model))) }
     }
 }
 

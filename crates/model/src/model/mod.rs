@@ -11,7 +11,7 @@ mod tests;
 use std::path::Path;
 
 pub(crate) use rope::Rope;
-pub(crate) use weights::{Layer, Linear, Weights};
+pub(crate) use weights::Weights;
 
 use crate::{Config, Error, Pool, Tokenizer};
 

@@ -1,0 +1,80 @@
+//! The decoder over stacked rows: forward, backward, and the tangents of both.
+//!
+//! A pass works on the rows of one or more sequences stacked into one matrix, so that every weight is read once for all of them; no row's result depends on another
+//! sequence. With a direction `u` in parameter space a second plane of as many rows follows the first and holds the tangents: rows `0..R` are values, rows `R..2R`
+//! their derivatives along `u`. Products with frozen weights take both planes at once; the first plane has the bits it has alone.
+//!
+//! Layer (`n = norm(x)`, all maps with their LoRA part `y = W n + B (s A n)`):
+//! `x ← x + O att(rope(Q n), rope(K n), V n)`, then `x ← x + Down (silu(Gate m) · Up m)` with `m = norm(x)`. The residual is the start of the chain of the last product.
+
+mod adapted;
+mod attention;
+mod backward;
+mod forward;
+mod head;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use adapted::{Gradient, Packed};
+pub(crate) use attention::Cache;
+pub(crate) use forward::Kept;
+pub(crate) use head::{Losses, logits};
+
+use std::ops::Range;
+
+use crate::{Model, kernel::Buf};
+
+/// One sequence of a pass.
+pub(crate) struct Sequence<'a> {
+    /// Its rows in the stack.
+    pub(crate) rows: Range<usize>,
+    /// Position of the first of them.
+    pub(crate) start: usize,
+    /// The adapter it runs with.
+    pub(crate) lora: Option<&'a Packed>,
+}
+
+/// What a pass computes over.
+pub(crate) struct Pass<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) sequences: Vec<Sequence<'a>>,
+    /// Direction of the tangents; every sequence then has the same adapter.
+    pub(crate) direction: Option<&'a Packed>,
+    /// Tasks that share the columns of a product.
+    pub(crate) split: usize,
+}
+
+impl Pass<'_> {
+    /// Rows of one plane.
+    pub(crate) fn rows(&self) -> usize {
+        self.sequences.last().map_or(0, |s| s.rows.end)
+    }
+
+    /// Rows of all planes.
+    fn stacked(&self) -> usize {
+        self.rows() * self.planes()
+    }
+
+    fn planes(&self) -> usize {
+        if self.direction.is_some() { 2 } else { 1 }
+    }
+}
+
+/// Splits a stack of rows into values and tangents.
+fn planes(stack: &[f32], rows: usize, width: usize) -> (&[f32], &[f32]) {
+    stack.split_at(rows * width)
+}
+
+fn planes_mut(stack: &mut [f32], rows: usize, width: usize) -> (&mut [f32], &mut [f32]) {
+    stack.split_at_mut(rows * width)
+}
+
+/// Gathers rows of width `width` in the given order.
+pub(crate) fn gather(stack: &[f32], width: usize, rows: impl ExactSizeIterator<Item = usize>) -> Buf {
+    let mut out = Buf::zeros(rows.len() * width);
+    for (to, row) in out.chunks_exact_mut(width).zip(rows) {
+        to.copy_from_slice(&stack[row * width..][..width]);
+    }
+    out
+}

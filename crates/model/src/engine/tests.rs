@@ -1,0 +1,284 @@
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Adapter, Dual, Lora, LoraConfig, LoraLayout, Model, Pool, Prefix, Record, Sample, Session, Target, init,
+    kernel::{Isa, choose},
+    lora::Uniform,
+};
+
+/// A tiny model with an adapter that is not at its start, and a few samples.
+struct Bench {
+    model: Arc<Model>,
+    config: LoraConfig,
+    theta: Vec<f32>,
+    samples: Vec<Sample>,
+    pool: Pool,
+}
+
+impl Bench {
+    fn new(targets: &[Target], threads: usize) -> Self {
+        let (model, _) = Model::tiny(7);
+        let config = LoraConfig { rank: 3, alpha: 6.0, first_layer: 2, targets: targets.to_vec() };
+        let layout = LoraLayout::new(model.config(), &config).unwrap();
+        let mut theta = init(model.config(), &layout, [5; 32]);
+        let mut uniform = Uniform::new([6; 32]);
+        for block in layout.blocks() {
+            theta[block.b.clone()].fill_with(|| 0.3 * uniform.next());
+        }
+        let samples = [(70, 30..70), (9, 1..9), (131, 100..131), (2, 1..2)]
+            .map(|(n, targets)| Sample { tokens: (0..n).map(|_| ((uniform.next() + 1.0) * 129.9) as u32).collect(), targets });
+        Self { model: Arc::new(model), config, theta, samples: samples.to_vec(), pool: Pool::new(threads).unwrap() }
+    }
+
+    fn prefixes(&self, layer: usize) -> Vec<Prefix> {
+        let tokens: Vec<&[u32]> = self.samples.iter().map(|s| &s.tokens[..]).collect();
+        self.model.prefixes(&self.pool, layer, &tokens).unwrap()
+    }
+
+    fn direction(&self, seed: u8) -> Vec<f32> {
+        let mut uniform = Uniform::new([seed; 32]);
+        self.theta.iter().map(|_| uniform.next()).collect()
+    }
+
+    fn lora<'a>(&'a self, theta: &'a [f32]) -> Lora<'a> {
+        Lora { config: &self.config, theta }
+    }
+
+    fn duals(&self, u: &[f32]) -> Vec<Dual> {
+        let prefixes = self.prefixes(2);
+        self.model.nll_grad_tangent_batch(&self.pool, self.lora(&self.theta), u, &records(&prefixes, &self.samples)).unwrap()
+    }
+
+    fn moved(&self, u: &[f32], by: f32) -> Vec<f32> {
+        self.theta.iter().zip(u).map(|(t, u)| t + by * u).collect()
+    }
+}
+
+fn records<'a>(prefixes: &'a [Prefix], samples: &'a [Sample]) -> Vec<Record<'a>> {
+    prefixes.iter().zip(samples).map(|(prefix, sample)| Record { prefix, sample }).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn close(got: f64, expected: f64, relative: f64, scale: f64) {
+    assert!((got - expected).abs() <= relative * scale.max(expected.abs()), "got {got}, expected {expected}");
+}
+
+/// Directions have a length of about 45, so this moves the parameters by 0.1. The five-point formula then errs by about 1e-4, half of it rounding.
+const STEP: f32 = 0.001_953_125;
+
+/// `(8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h`.
+fn difference(f: [f64; 4]) -> f64 {
+    (8.0 * (f[0] - f[1]) - (f[2] - f[3])) / f64::from(12.0 * STEP)
+}
+
+fn check_derivatives(targets: &[Target]) {
+    let bench = Bench::new(targets, 2);
+    let prefixes = bench.prefixes(2);
+    let records = records(&prefixes, &bench.samples);
+    let base = bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &records).unwrap();
+    for seed in [11, 12] {
+        let u = bench.direction(seed);
+        let around = [STEP, -STEP, 2.0 * STEP, -2.0 * STEP].map(|by| {
+            let theta = bench.moved(&u, by);
+            bench.model.nll_grad_batch(&bench.pool, bench.lora(&theta), &records).unwrap()
+        });
+        let duals = bench.duals(&u);
+        for i in 0..records.len() {
+            assert_eq!((duals[i].loss, &duals[i].grad), (base[i].loss, &base[i].grad), "the first plane has the bits it has alone");
+            let scale = dot(&base[i].grad, &base[i].grad).sqrt();
+            close(duals[i].loss_dot, dot(&base[i].grad, &u), 1e-4, scale);
+            close(difference(around.each_ref().map(|g| g[i].loss)), duals[i].loss_dot, 2e-3, scale);
+            let bend = |j: usize| difference(around.each_ref().map(|g| f64::from(g[i].grad[j]))) as f32;
+            let bend: Vec<f32> = (0..u.len()).map(bend).collect();
+            let off: Vec<f32> = bend.iter().zip(&duals[i].grad_dot).map(|(a, b)| a - b).collect();
+            let error = (dot(&off, &off) / dot(&bend, &bend)).sqrt();
+            assert!(error < 2e-3, "record {i}: Hessian-vector product off by {error}");
+        }
+    }
+}
+
+#[test]
+fn gradients_and_tangents_agree_with_differences_for_queries_and_values() {
+    check_derivatives(&[Target::Q, Target::V]);
+}
+
+#[test]
+fn gradients_and_tangents_agree_with_differences_for_every_target() {
+    check_derivatives(&Target::ALL);
+}
+
+#[test]
+fn gradients_and_tangents_agree_with_differences_for_the_feed_forward_alone() {
+    check_derivatives(&[Target::Gate, Target::Down]);
+}
+
+#[test]
+fn the_hessian_is_symmetric() {
+    let bench = Bench::new(&Target::ALL, 1);
+    let (u, v) = (bench.direction(21), bench.direction(22));
+    for (a, b) in bench.duals(&u).iter().zip(bench.duals(&v)) {
+        let norm = (dot(&a.grad_dot, &a.grad_dot) * dot(&v, &v)).sqrt();
+        close(dot(&a.grad_dot, &v), dot(&b.grad_dot, &u), 1e-5, norm);
+    }
+}
+
+#[test]
+fn a_deeper_prefix_gives_the_same_bits() {
+    let bench = Bench::new(&[Target::Q, Target::V], 1);
+    let (deep, shallow) = (bench.prefixes(2), bench.prefixes(0));
+    let run = |p: &[Prefix]| bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &records(p, &bench.samples)).unwrap();
+    assert_eq!(run(&deep), run(&shallow));
+}
+
+#[test]
+fn an_adapter_at_its_start_changes_nothing() {
+    let bench = Bench::new(&Target::ALL, 1);
+    let prefixes = bench.prefixes(1);
+    let records = records(&prefixes, &bench.samples);
+    let layout = LoraLayout::new(bench.model.config(), &bench.config).unwrap();
+    let start = init(bench.model.config(), &layout, [1; 32]);
+    let with = bench.model.nll_batch(&bench.pool, Some(bench.lora(&start)), &records).unwrap();
+    assert_eq!(with, bench.model.nll_batch(&bench.pool, None, &records).unwrap());
+}
+
+fn hash(numbers: impl IntoIterator<Item = u64>) -> String {
+    let mut hash = Sha256::new();
+    numbers.into_iter().for_each(|x| hash.update(x.to_le_bytes()));
+    hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+fn bits(x: &[f32]) -> impl Iterator<Item = u64> + '_ {
+    x.iter().map(|x| u64::from(x.to_bits()))
+}
+
+/// Hashes of logits, losses, gradients and tangents of the tiny model, in any build, on any machine.
+fn fingerprint(threads: usize) -> [String; 4] {
+    let bench = Bench::new(&Target::ALL, threads);
+    let u = bench.direction(31);
+    let duals = bench.duals(&u);
+    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let mut session = Session::new(Arc::clone(&bench.model), Some(adapter), bench.pool.clone()).unwrap();
+    let mut rows = Vec::new();
+    session.feed_rows(&bench.samples[0].tokens, 0, |_, row| rows.extend_from_slice(row)).unwrap();
+    [
+        hash(bits(&rows)),
+        hash(duals.iter().flat_map(|d| [d.loss.to_bits(), d.loss_dot.to_bits()])),
+        hash(duals.iter().flat_map(|d| bits(&d.grad))),
+        hash(duals.iter().flat_map(|d| bits(&d.grad_dot))),
+    ]
+}
+
+/// Logits, losses with their tangents, gradients, Hessian-vector products. They change only in a commit that says so.
+const FINGERPRINT: [&str; 4] = ["6bcc2e5e0be9cbb8", "6d968e8ac752153a", "09c89c10a81a02cb", "092d9fb7c6a06dcc"];
+
+#[test]
+fn results_are_the_same_bytes_for_any_threads_and_instruction_set() {
+    for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
+        if choose(isa) {
+            for threads in 1..=3 {
+                assert_eq!(fingerprint(threads), FINGERPRINT, "{isa:?} with {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_has_the_same_bits_alone_and_among_others() {
+    let bench = Bench::new(&Target::ALL, 2);
+    let u = bench.direction(41);
+    let together = bench.duals(&u);
+    let prefixes = bench.prefixes(2);
+    for (record, dual) in records(&prefixes, &bench.samples).into_iter().zip(together) {
+        assert_eq!(bench.model.nll_grad_tangent(&bench.pool, bench.lora(&bench.theta), &u, record).unwrap(), dual);
+    }
+}
+
+fn session(bench: &Bench, adapter: Option<&Arc<Adapter>>) -> Session {
+    Session::new(Arc::clone(&bench.model), adapter.cloned(), bench.pool.clone()).unwrap()
+}
+
+#[test]
+fn decoding_token_by_token_gives_the_bits_of_one_prefill() {
+    let bench = Bench::new(&Target::ALL, 2);
+    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let tokens = &bench.samples[2].tokens;
+    let mut whole = Vec::new();
+    session(&bench, Some(&adapter)).feed_rows(tokens, 0, |_, row| whole.push(row.to_vec())).unwrap();
+    let mut single = session(&bench, Some(&adapter));
+    for (token, expected) in tokens.iter().zip(&whole) {
+        assert!(single.feed(&[*token]).unwrap() == *expected, "position {}", single.position());
+    }
+    for cut in [1, 31, 57, 64, 100] {
+        let mut parts = session(&bench, Some(&adapter));
+        parts.feed(&tokens[..cut]).unwrap();
+        assert!(parts.feed(&tokens[cut..]).unwrap() == whole[tokens.len() - 1], "cut at {cut}");
+        parts.truncate(cut - 1);
+        assert!(parts.feed(&tokens[cut - 1..cut]).unwrap() == whole[cut - 1], "after truncating to {}", cut - 1);
+    }
+}
+
+#[test]
+fn the_loss_is_that_of_the_session_logits() {
+    let bench = Bench::new(&Target::ALL, 1);
+    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let prefixes = bench.prefixes(0);
+    let losses = bench.model.nll_batch(&bench.pool, Some(adapter.lora()), &records(&prefixes, &bench.samples)).unwrap();
+    for (sample, losses) in bench.samples.iter().zip(losses) {
+        let mut at = 0;
+        let visit = |i: usize, row: &[f32]| {
+            if let Some(token) = sample.tokens.get(i + 1) {
+                let total: f64 = row.iter().map(|z| libm::exp(f64::from(*z))).sum();
+                close(losses[at], libm::log(total) - f64::from(row[*token as usize]), 1e-5, 1.0);
+                at += 1;
+            }
+        };
+        session(&bench, Some(&adapter)).feed_rows(&sample.tokens, sample.targets.start - 1, visit).unwrap();
+        assert_eq!(at, losses.len());
+    }
+}
+
+#[test]
+fn sessions_stepped_together_have_the_bits_of_each_alone() {
+    let bench = Bench::new(&[Target::Q, Target::V], 2);
+    let adapter = |scale: f32| {
+        let theta = bench.theta.iter().map(|t| t * scale).collect();
+        Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), theta).unwrap())
+    };
+    let adapters = [Some(adapter(1.0)), None, Some(adapter(0.5)), Some(adapter(-1.0))];
+    let start = |i: usize| {
+        let mut s = session(&bench, adapters[i].as_ref());
+        s.feed(&bench.samples[i].tokens).unwrap();
+        s
+    };
+    let mut together: Vec<Session> = (0..4).map(start).collect();
+    for token in [3, 200] {
+        let tokens = [token, 1, token + 2, 90];
+        let rows = Session::step(&mut together.iter_mut().collect::<Vec<_>>(), &tokens).unwrap();
+        for (i, row) in rows.iter().enumerate() {
+            let mut alone = start(i);
+            if token == 200 {
+                alone.feed(&[[3, 1, 5, 90][i]]).unwrap();
+            }
+            assert!(alone.feed(&[tokens[i]]).unwrap() == *row, "session {i}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let bench = Bench::new(&[Target::Q], 1);
+    let prefixes = bench.prefixes(3);
+    let all = records(&prefixes, &bench.samples);
+    assert!(bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &all).is_err(), "prefix beyond the first adapted layer");
+    assert!(bench.model.nll_batch(&bench.pool, Some(bench.lora(&bench.theta[1..])), &[]).is_err(), "wrong number of parameters");
+    let first = Sample { targets: 0..2, ..bench.samples[0].clone() };
+    assert!(bench.model.nll(&bench.pool, None, Record { prefix: &prefixes[0], sample: &first }).is_err(), "the first token is not predicted");
+    assert!(bench.model.prefix(&bench.pool, 0, &[260]).is_err(), "token outside the vocabulary");
+    assert!(bench.model.prefix(&bench.pool, 0, &[]).is_err(), "no tokens");
+    assert!(session(&bench, None).feed(&vec![1; 1025]).is_err(), "beyond the context");
+}
