@@ -167,7 +167,8 @@ impl Client {
             .await
             .map_err(|error| refused_by(TxKind::Call(to), error))?;
         C::abi_decode_returns(&output).map_err(|error| {
-            self.inner.malformed("eth_call", format!("{to} does not return what {} does: {error}", C::SIGNATURE))
+            self.inner
+                .malformed("eth_call", format!("{to} does not return what {} does: {error}", C::SIGNATURE))
         })
     }
 
@@ -227,8 +228,7 @@ impl Inner {
 
 fn rpc_client(url: &str, config: ClientConfig) -> Result<RpcClient, ClientError> {
     let bad = |reason: String| ClientError::Url { url: url.to_owned(), reason };
-    let parsed: alloy_transport_http::reqwest::Url =
-        url.parse().map_err(|error| bad(format!("{error}")))?;
+    let parsed: alloy_transport_http::reqwest::Url = url.parse().map_err(|error| bad(format!("{error}")))?;
     if parsed.scheme() != "http" {
         return Err(bad(format!("this client speaks http, not {}", parsed.scheme())));
     }

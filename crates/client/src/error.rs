@@ -94,6 +94,14 @@ pub enum ClientError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The chain stands still.
+    #[error("there is no block {height} after {} s; is the network making blocks?", waited.as_secs())]
+    NoBlock {
+        /// Height that was waited for.
+        height: u64,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// A transaction succeeded without the event that its module promises.
     #[error("transaction {hash} succeeded without the event {event} that it should emit")]
     NoEvent {

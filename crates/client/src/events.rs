@@ -5,7 +5,7 @@
 use alloy_primitives::{Address, B256};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -109,16 +109,43 @@ impl Client {
                     next = after;
                     span = MAX_BLOCKS.min(span.saturating_mul(2));
                 }
-                Err(ClientError::Refused { .. }) if span > 1 && last > next => span = (last - next).div_ceil(2),
+                Err(error) if last > next && asks_too_much(&error) => span = (last - next).div_ceil(2),
                 Err(error) => return Err(error),
             }
         }
         Ok(logs)
     }
 
+    /// Waits until there is a block of this height, for [`ClientConfig::confirm_timeout`](crate::ClientConfig).
+    ///
+    /// # Errors
+    /// [`ClientError::NoBlock`] if there is none in time; those of every read ([`Client::block_number`]).
+    pub async fn wait_for_block(&self, height: u64) -> Result<(), ClientError> {
+        let waited = self.config().confirm_timeout;
+        let deadline = Instant::now() + waited;
+        while self.block_number().await? < height {
+            if Instant::now() >= deadline {
+                return Err(ClientError::NoBlock { height, waited });
+            }
+            sleep(self.config().poll_interval).await;
+        }
+        Ok(())
+    }
+
     /// Follows the chain from a height on. To resume, begin at [`Follow::position`].
     pub fn follow(&self, filter: Filter, from: u64) -> Follow {
         Follow { client: self.clone(), filter, next: from }
+    }
+}
+
+/// Whether a node refused because the answer would be too large: EIP-1474 has a code for it, which not all use.
+fn asks_too_much(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { code, message, .. } => {
+            let phrases = ["more than", "too many", "too large", "limit"];
+            *code == -32005 || phrases.iter().any(|phrase| message.contains(phrase))
+        }
+        _ => false,
     }
 }
 

@@ -39,9 +39,10 @@ impl Client {
     /// Those of every read ([`Client::block_number`]).
     pub async fn fees(&self) -> Result<Fees, ClientError> {
         let header = self.latest_header().await?;
-        let base = header.base_fee_per_gas.map(u128::from).ok_or_else(|| {
-            self.malformed("eth_getBlockByNumber", "the newest block has no base fee")
-        })?;
+        let base = header
+            .base_fee_per_gas
+            .map(u128::from)
+            .ok_or_else(|| self.malformed("eth_getBlockByNumber", "the newest block has no base fee"))?;
         let priority: u128 = self.request::<_, U128>("eth_maxPriorityFeePerGas", ()).await?.to();
         Ok(Fees { base, priority, max: base.saturating_mul(2).saturating_add(priority) })
     }

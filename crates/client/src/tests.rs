@@ -1,8 +1,6 @@
 //! Keys, signatures, and what the client makes of a node that misbehaves. What it does with one that behaves is tested
 //! where there is one, in the binary.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, b256, keccak256};
@@ -48,7 +46,7 @@ fn a_receipt_is_signed_by_its_operator_and_any_change_shows() {
     let signature = sign_receipt(&wallet, &receipt, 20260);
     assert_eq!(recover_receipt_signer(&receipt, &signature, 20260), Ok(wallet.address()));
     assert_ne!(recover_receipt_signer(&receipt, &signature, 1), Ok(wallet.address()));
-    let dearer = Receipt { fee: U256::from(51), ..receipt.clone() };
+    let dearer = Receipt { fee: U256::from(51), ..receipt };
     assert_ne!(recover_receipt_signer(&dearer, &signature, 20260), Ok(wallet.address()));
     for length in [0, 64, 66] {
         let cut = vec![27; length];
@@ -60,7 +58,8 @@ fn a_receipt_is_signed_by_its_operator_and_any_change_shows() {
 
 #[test]
 fn a_signature_has_one_form() {
-    const ORDER: U256 = U256::from_limbs([0xBFD25E8CD0364141, 0xBAAEDCE6AF48A03B, 0xFFFFFFFFFFFFFFFE, u64::MAX]);
+    const ORDER: U256 =
+        U256::from_limbs([0xBFD25E8CD0364141, 0xBAAEDCE6AF48A03B, 0xFFFFFFFFFFFFFFFE, u64::MAX]);
     let (wallet, receipt) = (Wallet::random(), receipt());
     let mut other = wallet.sign_hash(&receipt.id(20260));
     let s = U256::from_be_slice(&other[32..64]);
@@ -91,7 +90,8 @@ fn an_api_key_is_read_back_and_a_damaged_one_is_refused() {
 
 #[test]
 fn base64url_is_that_of_rfc_4648() {
-    for (bytes, text) in [(&b""[..], ""), (b"f", "Zg"), (b"fo", "Zm8"), (b"foo", "Zm9v"), (b"\xfb\xff\xfe", "-__-")]
+    for (bytes, text) in
+        [(&b""[..], ""), (b"f", "Zg"), (b"fo", "Zm8"), (b"foo", "Zm9v"), (b"\xfb\xff\xfe", "-__-")]
     {
         assert_eq!(api_key::base64url(bytes), text);
     }
@@ -110,25 +110,23 @@ fn commitments_are_those_that_solidity_encodes() {
     };
     assert_eq!(
         contribution_commitment(contributor, &reveal),
-        b256!("0000000000000000000000000000000000000000000000000000000000000000")
+        b256!("63e121ee9fad57f48e70c321972613b427815720996527535ad92a09b415e323")
     );
     assert_eq!(
         verdict_commitment(contributor, 12, U256::from(5), B256::repeat_byte(6), B256::repeat_byte(7)),
-        b256!("0000000000000000000000000000000000000000000000000000000000000000")
+        b256!("b3ad06c8d4341bc3d108be2816c846880398e96b33fd299e49653ceb402554a1")
     );
 }
 
-/// What a node under test answers: a JSON-RPC body for a request, or nothing at all.
-type Answer = fn(&str, usize) -> Option<Value>;
+/// What a node under test answers to a JSON-RPC request: a body, or nothing at all.
+type Answer = fn(&Value) -> Option<Value>;
 
-/// Serves `answer` over HTTP, once for each request, with the method and how many requests of it came before.
+/// Serves answers over HTTP.
 async fn node(answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let polls = Arc::new(AtomicUsize::new(0));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let polls = Arc::clone(&polls);
             tokio::spawn(async move {
                 let mut bytes = vec![0; 65_536];
                 let mut filled = 0;
@@ -141,13 +139,7 @@ async fn node(answer: Answer) -> String {
                     let text = String::from_utf8_lossy(&bytes[..filled]).into_owned();
                     let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
                     let Ok(request) = serde_json::from_str::<Value>(body) else { continue };
-                    let method = request["method"].as_str().unwrap();
-                    let before = if method == "eth_getTransactionReceipt" {
-                        polls.fetch_add(1, Ordering::Relaxed)
-                    } else {
-                        0
-                    };
-                    let Some(mut reply) = answer(method, before) else { return };
+                    let Some(mut reply) = answer(&request) else { return };
                     if reply.is_object() {
                         reply["jsonrpc"] = "2.0".into();
                         reply["id"] = request["id"].clone();
@@ -166,8 +158,8 @@ async fn node(answer: Answer) -> String {
     url
 }
 
-fn chain(method: &str) -> Option<Value> {
-    (method == "eth_chainId").then(|| json!({ "result": "0x4f24" }))
+fn chain(request: &Value) -> Option<Value> {
+    (request["method"] == "eth_chainId").then(|| json!({ "result": "0x4f24" }))
 }
 
 #[tokio::test]
@@ -190,7 +182,7 @@ async fn a_node_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_node_that_hangs_up_or_keeps_silent_is_unreachable() {
-    let hangs_up = Client::connect(&node(|_, _| None).await).await.unwrap_err();
+    let hangs_up = Client::connect(&node(|_| None).await).await.unwrap_err();
     assert!(matches!(hangs_up, ClientError::Unreachable { .. }), "{hangs_up}");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = ClientConfig { request_timeout: Duration::from_millis(200), ..ClientConfig::default() };
@@ -201,7 +193,7 @@ async fn a_node_that_hangs_up_or_keeps_silent_is_unreachable() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_json_rpc_is_malformed() {
-    for answer in [(|_, _| Some(json!("hello"))) as Answer, |_, _| Some(json!({ "result": "many" }))] {
+    for answer in [(|_| Some(json!("hello"))) as Answer, |_| Some(json!({ "result": "many" }))] {
         let error = Client::connect(&node(answer).await).await.unwrap_err();
         assert!(matches!(error, ClientError::Malformed { .. }), "{error}");
     }
@@ -209,12 +201,12 @@ async fn an_answer_that_is_no_json_rpc_is_malformed() {
 
 #[tokio::test]
 async fn a_refused_call_is_the_modules_error_and_nothing_is_sent() {
-    let url = node(|method, _| {
+    let url = node(|request| {
         let error = IEscrow::NoWithdrawal { payer: Address::repeat_byte(1) }.abi_encode();
         let refused = json!({ "error": {
             "code": 3, "message": "execution reverted", "data": Bytes::from(error),
         } });
-        chain(method).or_else(|| matches!(method, "eth_call" | "eth_estimateGas").then_some(refused))
+        chain(request).or(Some(refused))
     })
     .await;
     let client = Client::connect(&url).await.unwrap();
@@ -224,30 +216,38 @@ async fn a_refused_call_is_the_modules_error_and_nothing_is_sent() {
         client.escrow().call(&call).await.map(drop).unwrap_err(),
         client.escrow().transact(&wallet, &call).await.map(drop).unwrap_err(),
     ] {
-        assert!(matches!(error, ClientError::Reverted { module: "escrow", name: "NoWithdrawal", .. }), "{error}");
+        assert!(
+            matches!(error, ClientError::Reverted { module: "escrow", name: "NoWithdrawal", .. }),
+            "{error}"
+        );
         assert_eq!(error.decode_revert(), Some(IEscrow::NoWithdrawal { payer: Address::repeat_byte(1) }));
     }
 }
 
 #[tokio::test]
 async fn other_refusals_keep_the_nodes_words() {
-    let url = node(|method, _| {
-        chain(method).or_else(|| Some(json!({ "error": { "code": -32601, "message": "the method is not available" } })))
+    let url = node(|request| {
+        chain(request).or_else(|| {
+            Some(json!({ "error": { "code": -32601, "message": "the method is not available" } }))
+        })
     })
     .await;
     let error = Client::connect(&url).await.unwrap().block_number().await.unwrap_err();
-    assert_eq!(error.to_string(), "the node refused eth_blockNumber: the method is not available (code -32601)");
+    assert_eq!(
+        error.to_string(),
+        "the node refused eth_blockNumber: the method is not available (code -32601)"
+    );
 }
 
 #[tokio::test]
 async fn who_cannot_pay_learns_what_is_missing() {
-    let url = node(|method, _| match method {
+    let url = node(|request| match request["method"].as_str().unwrap() {
         "eth_getBalance" => Some(json!({ "result": "0x5" })),
         "eth_estimateGas" => {
             let message = "insufficient funds for gas * price + value: balance 5, tx cost 9, overshot 4";
             Some(json!({ "error": { "code": -32000, "message": message } }))
         }
-        other => chain(other),
+        _ => chain(request),
     })
     .await;
     let client = Client::connect(&url).await.unwrap();
@@ -262,7 +262,7 @@ async fn who_cannot_pay_learns_what_is_missing() {
 
 #[tokio::test]
 async fn a_transaction_in_no_block_is_waited_for_and_then_named() {
-    let url = node(|method, _| chain(method).or_else(|| Some(json!({ "result": null })))).await;
+    let url = node(|request| chain(request).or_else(|| Some(json!({ "result": null })))).await;
     let client = Client::connect(&url).await.unwrap();
     let hash = B256::repeat_byte(9);
     let error = client.confirm(hash, Duration::from_millis(120)).await.unwrap_err();
@@ -271,22 +271,57 @@ async fn a_transaction_in_no_block_is_waited_for_and_then_named() {
 
 #[tokio::test]
 async fn a_page_with_too_many_logs_is_halved_until_it_fits() {
-    let url = node(|method, _| {
-        let refused = json!({ "error": { "code": -32005, "message": "query returned more than 10000 results" } });
-        chain(method).or(Some(refused))
+    let url = node(|request| {
+        let block = |field: &str| {
+            let text = request["params"][0][field].as_str().unwrap();
+            u64::from_str_radix(&text[2..], 16).unwrap()
+        };
+        Some(match request["method"].as_str().unwrap() {
+            "eth_getLogs" if block("toBlock") - block("fromBlock") >= 700 => {
+                json!({ "error": { "code": -32005, "message": "query returned more than 10000 results" } })
+            }
+            "eth_getLogs" => json!({ "result": [log(block("fromBlock"), block("toBlock"))] }),
+            _ => return chain(request),
+        })
     })
     .await;
     let client = Client::connect(&url).await.unwrap();
-    let error = client.logs(&Filter::new(), 0, 30_000).await.unwrap_err();
-    assert!(matches!(error, ClientError::Refused { code: -32005, .. }), "one block that does not fit is an error");
+    let pages = client.logs(&Filter::new(), 5, 30_000).await.unwrap();
+    let mut next = 5;
+    for page in &pages {
+        assert_eq!(page.block_number, Some(next), "every block is asked for once, in order");
+        next = page.log_index.unwrap() + 1;
+    }
+    assert_eq!(next, 30_001);
     let backwards = client.events::<IDatanets::Created>(DATANETS, Filter::new(), 5, 4).await.unwrap_err();
     assert!(matches!(backwards, ClientError::Range { from: 5, to: 4 }));
 }
 
 #[tokio::test]
+async fn one_block_with_too_many_logs_is_an_error() {
+    let url = node(|request| {
+        let refused =
+            json!({ "error": { "code": -32005, "message": "query returned more than 10000 results" } });
+        chain(request).or(Some(refused))
+    })
+    .await;
+    let error = Client::connect(&url).await.unwrap().logs(&Filter::new(), 0, 30_000).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused { code: -32005, .. }), "{error}");
+}
+
+/// A log that carries the bounds of the page it was asked for in.
+fn log(from: u64, to: u64) -> Value {
+    json!({
+        "address": DATANETS, "topics": [], "data": "0x", "blockHash": B256::ZERO, "transactionHash": B256::ZERO,
+        "blockNumber": format!("{from:#x}"), "logIndex": format!("{to:#x}"), "transactionIndex": "0x0",
+        "removed": false,
+    })
+}
+
+#[tokio::test]
 #[should_panic(expected = "get(bytes32) is not a call of")]
 async fn a_call_of_another_module_is_a_mistake_of_the_program() {
-    let client = Client::connect(&node(|method, _| chain(method)).await).await.unwrap();
+    let client = Client::connect(&node(chain).await).await.unwrap();
     let answer = client.datanets().call(&IParams::getCall { name: B256::ZERO }).await;
     drop(answer);
 }

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// Not 32 bytes of hexadecimal. The text itself is a secret and is not repeated.
-    #[error("a private key is 64 hexadecimal digits, with or without 0x in front; this text has {got} characters")]
+    #[error(
+        "a private key is 64 hexadecimal digits, with or without 0x in front; this text has {got} characters"
+    )]
     Malformed {
         /// Characters of the text.
         got: usize,

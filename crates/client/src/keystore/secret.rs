@@ -199,13 +199,13 @@ impl Scrypt {
         let memory = n.checked_mul(u64::from(r)).and_then(|nr| nr.checked_mul(128));
         let affordable =
             memory.is_some_and(|m| m <= MAX_SCRYPT_BYTES) && work.is_some_and(|w| w <= MAX_SCRYPT_WORK);
-        if !n.is_power_of_two() || n < 2 || !affordable {
-            return Err(format!(
-                "its scrypt parameters N={n}, r={r}, p={p} are not usable: N must be a power of two, 128 N r at most {MAX_SCRYPT_BYTES} bytes and N r p at most {MAX_SCRYPT_WORK}"
-            ));
-        }
         let log_n = u8::try_from(n.trailing_zeros()).expect("the logarithm of 64 bits fits 8");
-        scrypt::Params::new(log_n, r, p, 32).map_err(|error| error.to_string())
+        match scrypt::Params::new(log_n, r, p, 32) {
+            Ok(params) if affordable && n.is_power_of_two() => Ok(params),
+            _ => Err(format!(
+                "its scrypt parameters N={n}, r={r}, p={p} are not usable: N must be a power of two below 2^(16 r) (RFC 7914), 128 N r at most {MAX_SCRYPT_BYTES} bytes and N r p at most {MAX_SCRYPT_WORK}"
+            )),
+        }
     }
 }
 
@@ -252,7 +252,9 @@ mod plain_address {
         let text = Option::<String>::deserialize(deserializer)?;
         // Some exporters write an empty address to hide it.
         text.filter(|text| !text.is_empty())
-            .map(|text| text.parse().map_err(|_hex| D::Error::custom("its address is not 40 hexadecimal digits")))
+            .map(|text| {
+                text.parse().map_err(|_hex| D::Error::custom("its address is not 40 hexadecimal digits"))
+            })
             .transpose()
     }
 }

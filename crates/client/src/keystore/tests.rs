@@ -10,15 +10,18 @@ const SECRET: &str = "7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c75
 const ADDRESS: Address = address!("008aeeda4d805471df9b2a5b0f38a0c3bcba786b");
 const PASSWORD: &str = "testpassword";
 
+/// The format's own test vector. It states no address.
 const VECTOR_PBKDF2: &str = r#"{"crypto":{"cipher":"aes-128-ctr","cipherparams":{"iv":"6087dab2f9fdbbfaddc31a909735c1e6"},
 "ciphertext":"5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46","kdf":"pbkdf2",
 "kdfparams":{"c":262144,"dklen":32,"prf":"hmac-sha256","salt":"ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd"},
 "mac":"517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2"},"id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3}"#;
 
-const VECTOR_SCRYPT: &str = r#"{"crypto":{"cipher":"aes-128-ctr","cipherparams":{"iv":"83dbcc02d8ccb40e466191a123791e0e"},
-"ciphertext":"d172bf743a674da9cdad04534d56926ef8358534d458fffccd4e6ad2fbde479c","kdf":"scrypt",
-"kdfparams":{"dklen":32,"n":262144,"r":1,"p":8,"salt":"ab0c7876052600dd703518d6fc3fe8984592145b591fc8fb5c6d43190334ba19"},
-"mac":"2103ac29920d71da29f15d75b4a16dbe95cfd7ff8faea1056c33131d846e3097"},"id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3}"#;
+/// Written by ethers 6.
+const FILE_OF_ETHERS: &str = r#"{"address":"008aeeda4d805471df9b2a5b0f38a0c3bcba786b","id":"9c8e7643-32b0-409b-91b0-b6b4ffa4d869","version":3,
+"Crypto":{"cipher":"aes-128-ctr","cipherparams":{"iv":"6acd0c7e60f99c4fa29fd87ace140bd9"},
+"ciphertext":"8f04d278c5e8c22cf9c59d765cfa105aca59fc62815a1ffb55c3c883f78c52cb","kdf":"scrypt",
+"kdfparams":{"salt":"1b2ba0d36f731ac44936f81e88f67afb4db62461e4aa17368631d46488a905d2","n":8192,"dklen":32,"p":1,"r":8},
+"mac":"cb5981db9416df052f398796a82573aa9c0023679187da5cfb55298b50d09186"}}"#;
 
 fn keystore() -> (tempfile::TempDir, Keystore) {
     let dir = tempfile::tempdir().unwrap();
@@ -42,13 +45,14 @@ fn a_stored_key_comes_back_with_its_password_and_no_other() {
 #[test]
 fn files_of_other_programs_unlock() {
     let (_dir, keystore) = keystore();
-    for (file, json) in
-        [("pbkdf2.json", VECTOR_PBKDF2), ("UTC--2016-03-22T12-57-55.9Z--008aeeda", VECTOR_SCRYPT)]
-    {
+    for (file, json, stated) in [
+        ("pbkdf2.json", VECTOR_PBKDF2, None),
+        ("UTC--2016-03-22T12-57-55.9Z--008aeeda", FILE_OF_ETHERS, Some(ADDRESS)),
+    ] {
         fs::write(keystore.dir().join(file), json).unwrap();
         let name = file.trim_end_matches(".json");
         assert_eq!(keystore.unlock(name, PASSWORD).unwrap().address(), ADDRESS, "{name}");
-        assert!(matches!(keystore.address(name), Err(KeystoreError::Malformed { .. })), "no address is stated");
+        assert_eq!(keystore.address(name).ok(), stated);
     }
     assert_eq!(keystore.list().unwrap().len(), 2);
 }
@@ -123,22 +127,27 @@ fn a_file_that_is_no_usable_keystore_is_refused_without_work() {
     let path = keystore.dir().join("bad.json");
     let cases = [
         ("not json".to_owned(), "expected"),
-        (VECTOR_SCRYPT.replace("\"version\":3", "\"version\":1"), "version 1"),
-        (VECTOR_SCRYPT.replace("aes-128-ctr", "aes-256-gcm"), "aes-256-gcm"),
-        (VECTOR_SCRYPT.replace("\"kdf\":\"scrypt\"", "\"kdf\":\"argon2\""), "argon2"),
-        (VECTOR_SCRYPT.replace("\"n\":262144", "\"n\":262143"), "N=262143"),
-        (VECTOR_SCRYPT.replace("\"n\":262144", "\"n\":1099511627776"), "N=1099511627776"),
-        (VECTOR_SCRYPT.replace("\"n\":262144,\"r\":1", "\"n\":2,\"r\":4294967295"), "r=4294967295"),
-        (VECTOR_SCRYPT.replace("\"dklen\":32", "\"dklen\":16"), "16 bytes"),
+        (FILE_OF_ETHERS.replace("\"version\":3", "\"version\":1"), "version 1"),
+        (FILE_OF_ETHERS.replace("aes-128-ctr", "aes-256-gcm"), "aes-256-gcm"),
+        (FILE_OF_ETHERS.replace("\"kdf\":\"scrypt\"", "\"kdf\":\"argon2\""), "argon2"),
+        (FILE_OF_ETHERS.replace("\"n\":8192", "\"n\":8191"), "N=8191"),
+        (FILE_OF_ETHERS.replace("\"n\":8192", "\"n\":1099511627776"), "N=1099511627776"),
+        (FILE_OF_ETHERS.replace("\"r\":8", "\"r\":4294967295"), "r=4294967295"),
+        (FILE_OF_ETHERS.replace("\"p\":1", "\"p\":4294967295"), "p=4294967295"),
+        (FILE_OF_ETHERS.replace("\"n\":8192", "\"n\":0"), "N=0"),
+        (FILE_OF_ETHERS.replace("\"dklen\":32", "\"dklen\":16"), "16 bytes"),
         (VECTOR_PBKDF2.replace("\"c\":262144", "\"c\":4000000000"), "4000000000 rounds"),
         (VECTOR_PBKDF2.replace("hmac-sha256", "hmac-md5"), "hmac-md5"),
-        (VECTOR_SCRYPT.replace("2fbde479c", "2fbde4"), "32 bytes"),
-        (format!("{VECTOR_SCRYPT}{}", " ".repeat(70_000)), "larger than any keystore"),
+        (FILE_OF_ETHERS.replace("f78c52cb", "f78c52"), "32 bytes"),
+        (format!("{FILE_OF_ETHERS}{}", " ".repeat(70_000)), "larger than any keystore"),
     ];
     for (json, says) in cases {
         fs::write(&path, json).unwrap();
         let error = keystore.unlock("bad", PASSWORD).unwrap_err();
-        assert!(matches!(error, KeystoreError::Malformed { .. }) && error.to_string().contains(says), "{error}");
+        assert!(
+            matches!(error, KeystoreError::Malformed { .. }) && error.to_string().contains(says),
+            "{error}"
+        );
     }
 }
 

@@ -40,11 +40,14 @@ impl Module<'_, Datanets> {
         Ok(commitment)
     }
 
-    /// Reveals a contribution and returns its number.
+    /// Reveals a contribution, once there is a later block than that of its commitment, and returns its number.
     ///
     /// # Errors
-    /// As [`Module::transact_for`].
+    /// As [`Module::transact_for`], and [`ClientError::NoBlock`].
     pub async fn reveal(&self, wallet: &Wallet, reveal: &IDatanets::revealCall) -> Result<U256, ClientError> {
+        let commitment = contribution_commitment(wallet.address(), reveal);
+        let committed_at = self.call(&IDatanets::commitmentBlockCall { commitment }).await?;
+        self.later_than(committed_at).await?;
         Ok(self.transact_for::<IDatanets::Revealed, _>(wallet, reveal).await?.contribution)
     }
 

@@ -150,6 +150,15 @@ impl<I: Interface> Module<'_, I> {
         event.map(|event| event.data).ok_or(ClientError::NoEvent { hash, event: E::SIGNATURE })
     }
 
+    /// Waits for a block after that of a commitment. The node runs a call as if in its newest block, where the second
+    /// step of a commitment made there would be too early. Height 0 stands for no commitment, for the module to refuse.
+    async fn later_than(&self, committed_at: u64) -> Result<(), ClientError> {
+        if committed_at == 0 {
+            return Ok(());
+        }
+        self.client.wait_for_block(committed_at.saturating_add(1)).await
+    }
+
     /// The module's events of one kind in the blocks from `from` to `to`, both included.
     ///
     /// # Errors

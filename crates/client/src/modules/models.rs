@@ -49,20 +49,24 @@ impl Module<'_, Models> {
         }
         let header = self.client.header(training.committedAt).await?;
         let header = header.ok_or_else(|| {
-            self.client.malformed("eth_getBlockByNumber", format!("there is no block {}", training.committedAt))
+            self.client
+                .malformed("eth_getBlockByNumber", format!("there is no block {}", training.committedAt))
         })?;
         Ok(Some(training_seed(manifest_hash, header.hash)))
     }
 
-    /// Publishes an adapter and returns its number.
+    /// Publishes an adapter, once there is a later block than that of its training's commitment, and returns its
+    /// number.
     ///
     /// # Errors
-    /// As [`Module::transact_for`].
+    /// As [`Module::transact_for`], and [`ClientError::NoBlock`].
     pub async fn publish_adapter(
         &self,
         wallet: &Wallet,
         call: &IModels::publishAdapterCall,
     ) -> Result<U256, ClientError> {
+        let training = self.call(&IModels::trainingCall { manifestHash: call.manifestHash }).await?;
+        self.later_than(training.committedAt).await?;
         Ok(self.transact_for::<IModels::AdapterPublished, _>(wallet, call).await?.adapter)
     }
 

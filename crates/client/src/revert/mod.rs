@@ -59,7 +59,10 @@ fn decode<E: Reason>(raw: &[u8]) -> Option<(&'static str, String)> {
 /// What is refused without an error of the modules: a text, a failed assertion, or bytes of another contract.
 fn plain(raw: &Bytes) -> (&'static str, String) {
     if raw.is_empty() {
-        return ("unknown", "no reason was given (a payment to a call that takes none, or data that is no call)".to_owned());
+        return (
+            "unknown",
+            "no reason was given (a payment to a call that takes none, or data that is no call)".to_owned(),
+        );
     }
     if let Ok(Revert { reason }) = Revert::abi_decode(raw) {
         return ("Error", reason.chars().take(MAX_TEXT).collect());

@@ -27,7 +27,12 @@ impl Reason for IOpenErrors {
     fn reason(&self) -> String {
         match self {
             Self::ERC20InsufficientBalance(e) => {
-                format!("{} holds {}, less than the {} to be moved", e.sender, open(e.balance), open(e.needed))
+                format!(
+                    "{} holds {}, less than the {} to be moved",
+                    e.sender,
+                    open(e.balance),
+                    open(e.needed)
+                )
             }
             Self::ERC20InsufficientAllowance(e) => format!(
                 "{} may still spend {} for the owner, less than {}; let the owner approve more",
@@ -57,7 +62,9 @@ impl Reason for IDatanetsErrors {
             Self::RevealTooEarly(e) => {
                 format!("committed in block {}; it can be revealed from the next block on", e.committedAt)
             }
-            Self::NotOwner(e) => format!("only the Datanet's owner {} may do this, not {}", e.owner, e.caller),
+            Self::NotOwner(e) => {
+                format!("only the Datanet's owner {} may do this, not {}", e.owner, e.caller)
+            }
             Self::NotPending(e) => {
                 format!("contribution {} is {}, no longer pending", e.contribution, contribution(e.status))
             }
@@ -82,7 +89,9 @@ impl Reason for IModelsErrors {
             Self::UnknownBase(e) => format!("there is no base model {}", e.base),
             Self::BaseExists(e) => format!("this file is registered already, as base model {}", e.base),
             Self::UnknownAdapter(e) => format!("there is no adapter {}", e.adapter),
-            Self::AdapterExists(e) => format!("these parameters are published already, as adapter {}", e.adapter),
+            Self::AdapterExists(e) => {
+                format!("these parameters are published already, as adapter {}", e.adapter)
+            }
             Self::NotDeveloper(e) => {
                 format!("only the developer {} may do this, not {}", e.developer, e.caller)
             }
@@ -90,8 +99,12 @@ impl Reason for IModelsErrors {
                 "no training with manifest {} was committed by this account in an earlier block; commit it before training",
                 e.manifestHash
             ),
-            Self::TrainingExists(e) => format!("training with manifest {} is committed already", e.manifestHash),
-            Self::NoDatanets(_) => "an adapter names at least one Datanet version it was trained on".to_owned(),
+            Self::TrainingExists(e) => {
+                format!("training with manifest {} is committed already", e.manifestHash)
+            }
+            Self::NoDatanets(_) => {
+                "an adapter names at least one Datanet version it was trained on".to_owned()
+            }
             Self::TooManyDatanets(e) => format!("{} Datanets are named; at most {} can be", e.count, e.limit),
             Self::InvalidName(e) => length("a base model's name", e.length, e.limit),
             Self::InvalidLicense(e) => license(&e.license),
@@ -135,7 +148,9 @@ impl Reason for IEscrowErrors {
             ),
             Self::KeyExpired(e) => format!("the API key {} expired at {}", e.key, utc(e.expiresAt)),
             Self::KeyRevoked(e) => format!("the API key {} was revoked at {}", e.key, utc(e.revokedAt)),
-            Self::InvalidExpiry(e) => format!("{} cannot be when a key expires: it is past", utc(e.expiresAt)),
+            Self::InvalidExpiry(e) => {
+                format!("{} cannot be when a key expires: it is past", utc(e.expiresAt))
+            }
         }
     }
 }
@@ -177,7 +192,9 @@ impl Reason for ISettlementErrors {
                 open(e.most)
             ),
             Self::WrongStatus(e) => format!("batch {} is {}", e.batch, batch(e.status)),
-            Self::WindowOpen(e) => format!("this can be done after block {}, when the window closes", e.until),
+            Self::WindowOpen(e) => {
+                format!("this can be done after block {}, when the window closes", e.until)
+            }
             Self::WindowClosed(e) => format!("the window for this closed with block {}", e.since),
             Self::VerdictExists(e) => format!("{} has given this verdict already", e.verifier),
             Self::NoVerdict(e) => format!("{} has committed no verdict; commit before revealing", e.verifier),
