@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{IoContext, Result};
 
@@ -19,6 +19,11 @@ const TEMPORARY: &str = ".tmp";
 /// A new temporary file in `dir`, removed unless it is persisted.
 pub(crate) fn temporary(dir: &Path) -> Result<NamedTempFile> {
     tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).at("create a temporary file in", dir)
+}
+
+/// A new temporary folder in `dir`, removed when it is dropped.
+pub(crate) fn temporary_dir(dir: &Path) -> Result<TempDir> {
+    tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(dir).at("create a temporary folder in", dir)
 }
 
 /// Makes the names in `dir` survive a power cut.
@@ -59,14 +64,16 @@ pub(crate) fn create_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Removes the temporary files in `dir` that are older than `age`: what a killed process left.
+/// Removes the temporary files and folders in `dir` that are older than `age`: what a killed process left.
 pub(crate) fn sweep(dir: &Path, age: Duration) -> Result<()> {
     for entry in fs::read_dir(dir).at("list folder", dir)? {
         let entry = entry.at("list folder", dir)?;
         let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
         let old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|elapsed| elapsed >= age);
         if old && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-            fs::remove_file(entry.path()).at("remove stale file", &entry.path())?;
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.at("remove stale", &path)?;
         }
     }
     Ok(())

