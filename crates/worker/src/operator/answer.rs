@@ -98,7 +98,8 @@ impl Accepted {
     /// The channel holds a whole answer, so a slow reader holds up nobody else.
     pub fn stream(self) -> mpsc::Receiver<Delivery> {
         let pieces = usize::try_from(self.request.sampling.max_tokens).unwrap_or(usize::MAX);
-        let (sender, receiver) = mpsc::channel(pieces.saturating_add(1).min(tokio::sync::Semaphore::MAX_PERMITS));
+        let (sender, receiver) =
+            mpsc::channel(pieces.saturating_add(1).min(tokio::sync::Semaphore::MAX_PERMITS));
         tokio::spawn(async move {
             let (work, place) = self.into_work();
             let turn = tokio::select! {

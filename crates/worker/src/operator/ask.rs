@@ -1,4 +1,4 @@
-use openledger_types::receipt::Message;
+use openledger_types::receipt::{Message, Role};
 
 /// What an operator accepts at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,4 +32,14 @@ pub struct Ask {
     pub seed: Option<u64>,
     /// Most tokens of the answer; [`Limits::default_answer_tokens`] or what still fits the context if there is none.
     pub max_tokens: Option<u32>,
+}
+
+/// A message as the tokenizer takes it.
+pub fn in_the_models_words(message: &Message) -> openledger_model::Message {
+    let role = match message.role {
+        Role::System => openledger_model::Role::System,
+        Role::User => openledger_model::Role::User,
+        Role::Assistant => openledger_model::Role::Assistant,
+    };
+    openledger_model::Message::new(role, message.content.clone())
 }

@@ -83,9 +83,7 @@ pub fn attribute(
         answer_gradient(engine.model(), engine.pool(), adapter.lora(), prompt, answer).map_err(failed)?;
     let (tier, units) = evidence.estimate.units(&gradient.gradient)?;
     let spans = match &evidence.spans {
-        Some(index) => {
-            index.attribute(answer, |tokens| engine.tokenizer().decode(tokens)).map_err(failed)?
-        }
+        Some(index) => index.attribute(answer, |tokens| engine.tokenizer().decode(tokens)).map_err(failed)?,
         None => Vec::new(),
     };
     Ok(summarise(salt, tier, gradient.explained_micronats(), &units, spans))

@@ -115,10 +115,8 @@ impl Ledger {
             return refuse(problem, U256::ZERO, Some(payer));
         }
         let held = |held: Option<&U256>| held.copied().unwrap_or_default();
-        let of_cap = authorisation
-            .cap
-            .saturating_sub(authorisation.spent)
-            .saturating_sub(held(self.keys.get(&key)));
+        let of_cap =
+            authorisation.cap.saturating_sub(authorisation.spent).saturating_sub(held(self.keys.get(&key)));
         let of_deposit = standing.balance.saturating_sub(held(self.payers.get(&payer)));
         if of_deposit < amount {
             return refuse(PaymentProblem::DepositTooSmall, of_deposit.min(of_cap), Some(payer));

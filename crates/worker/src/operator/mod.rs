@@ -30,7 +30,7 @@ mod store;
 
 pub use adapter::ServedAdapter;
 pub use answer::{Accepted, Delivery};
-pub use ask::{Ask, Limits};
+pub use ask::{Ask, Limits, in_the_models_words};
 pub use attribution::{Estimate, Evidence, Unit, attribute, summarise};
 pub use error::{PaymentProblem, PaymentRequired, ServeError};
 pub use payments::{Lookup, Payments, PaymentsError, Standing};

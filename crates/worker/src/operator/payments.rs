@@ -30,19 +30,16 @@ pub trait Payments: Send + Sync {
 
 impl Payments for Client {
     fn standing(&self, key: B256) -> Lookup<'_> {
-        Box::pin(async move { standing_on_chain(self, key).await.map_err(|error| PaymentsError(error.into())) })
+        Box::pin(
+            async move { standing_on_chain(self, key).await.map_err(|error| PaymentsError(error.into())) },
+        )
     }
 }
 
 async fn standing_on_chain(client: &Client, key: B256) -> Result<Standing, ClientError> {
-    let nobody = Standing { authorisation: None, balance: U256::ZERO };
-    let authorisation = match client.call(ESCROW, &IEscrow::authorisationCall { key }).await {
-        Ok(authorisation) => authorisation,
-        Err(ClientError::Reverted(refusal)) if refusal.name == "UnknownKey" => return Ok(nobody),
-        Err(error) => return Err(error),
-    };
+    let authorisation = client.call(ESCROW, &IEscrow::authorisationCall { key }).await?;
     if authorisation.payer.is_zero() {
-        return Ok(nobody);
+        return Ok(Standing { authorisation: None, balance: U256::ZERO });
     }
     // Read after the authorisation: a batch posted between the two makes the deposit look smaller, never larger.
     let balance = client.call(ESCROW, &IEscrow::balanceOfCall { payer: authorisation.payer }).await?;

@@ -15,7 +15,7 @@ use rand::{TryRngCore, rngs::OsRng};
 use super::ledger::{Hold, Ledger, NotReserved, Wanted};
 use super::{
     Accepted, AnswerStore, Ask, Delivery, Limits, PaymentRequired, Payments, ServeError, ServedAdapter,
-    StoreError,
+    StoreError, in_the_models_words,
 };
 
 /// How often a standing is looked up again because a batch was posted meanwhile.
@@ -132,7 +132,9 @@ impl Operator {
     /// [`ServeError::InvalidRequest`] when another adapter has its name.
     pub fn serve(&self, adapter: ServedAdapter) -> Result<(), ServeError> {
         let mut adapters = self.shared.adapters.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = adapters.values().find(|other| other.id != adapter.id && other.is_called(&adapter.name)) {
+        if let Some(other) =
+            adapters.values().find(|other| other.id != adapter.id && other.is_called(&adapter.name))
+        {
             return Err(ServeError::InvalidRequest {
                 param: "model",
                 message: format!("adapter {} is served as '{}' already", other.id, adapter.name),
@@ -291,11 +293,17 @@ impl Operator {
         let invalid = |param, message| Err(ServeError::InvalidRequest { param, message });
         if ask.messages.is_empty() || ask.messages.len() > limits.messages {
             let got = ask.messages.len();
-            return invalid("messages", format!("there are {got} messages; accepted are 1 to {}", limits.messages));
+            return invalid(
+                "messages",
+                format!("there are {got} messages; accepted are 1 to {}", limits.messages),
+            );
         }
         let bytes: usize = ask.messages.iter().map(|message| message.content.len()).sum();
         if bytes > limits.content_bytes {
-            return invalid("messages", format!("the messages have {bytes} bytes; the limit is {}", limits.content_bytes));
+            return invalid(
+                "messages",
+                format!("the messages have {bytes} bytes; the limit is {}", limits.content_bytes),
+            );
         }
         let messages: Vec<_> = ask.messages.iter().map(in_the_models_words).collect();
         let prompt_tokens =
@@ -348,7 +356,9 @@ impl Operator {
         let sequence = {
             let ledger = self.ledger();
             if ledger.is_posted(batch) {
-                return Err(ServeError::Internal(format!("the batch of epoch {epoch} was posted before its end")));
+                return Err(ServeError::Internal(format!(
+                    "the batch of epoch {epoch} was posted before its end"
+                )));
             }
             ledger.next_sequence(batch)
         };
@@ -426,7 +436,9 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Runs work that blocks where it holds up nobody.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServeError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ServeError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| ServeError::Internal(format!("a computation ended abnormally: {error}")))
@@ -436,17 +448,7 @@ fn payment(missing: PaymentRequired) -> ServeError {
     ServeError::Payment(Box::new(missing))
 }
 
-fn in_the_models_words(message: &openledger_types::receipt::Message) -> openledger_model::Message {
-    use openledger_types::receipt::Role;
-    let role = match message.role {
-        Role::System => openledger_model::Role::System,
-        Role::User => openledger_model::Role::User,
-        Role::Assistant => openledger_model::Role::Assistant,
-    };
-    openledger_model::Message::new(role, message.content.clone())
-}
-
-fn count(tokens: usize) -> u32 {
+pub(crate) fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).expect("counts are limited by the context and the size of a batch")
 }
 

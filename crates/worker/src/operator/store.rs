@@ -23,6 +23,9 @@ const MAX_ANSWER_BYTES: u64 = 16 << 20;
 /// Most unsettled answers; a batch holds no more.
 const MAX_UNSETTLED: usize = openledger_types::batch::MAX_ANSWERS;
 
+const UNSETTLED: &str = "unsettled";
+const SETTLED: &str = "settled";
+
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -99,13 +102,26 @@ impl AnswerStore {
         Ok((store, Found { unsettled, posted }))
     }
 
+    /// Where a folder of answers has the one with this receipt id, settled or not; for who only reads.
+    pub fn find(root: &Path, id: B256) -> Option<PathBuf> {
+        [UNSETTLED, SETTLED]
+            .map(|folder| root.join(folder).join(file_name(id)))
+            .into_iter()
+            .find(|path| path.is_file())
+    }
+
     /// Stores an answer; when this returns it survives a loss of power.
     pub(super) fn write(&self, id: B256, answer: &Answer) -> Result<(), StoreError> {
         write_durably(&self.unsettled(), &file_name(id), &encode_document(answer))
     }
 
+    /// The folder as it is, for who only reads answers by their ids; its operator may be running.
+    pub(crate) fn read_only(root: &Path, chain_id: u64) -> Self {
+        Self { root: root.to_owned(), chain_id }
+    }
+
     /// The answer with this receipt id, settled or not.
-    pub(super) fn read(&self, id: B256) -> Result<Option<Answer>, StoreError> {
+    pub(crate) fn read(&self, id: B256) -> Result<Option<Answer>, StoreError> {
         // Twice, as settling moves a file from the first folder to the second.
         for folder in [self.unsettled(), self.settled()] {
             let path = folder.join(file_name(id));
@@ -125,7 +141,11 @@ impl AnswerStore {
 
     pub(super) fn settle(&self, id: B256) -> Result<(), StoreError> {
         let (from, to) = (self.unsettled().join(file_name(id)), self.settled().join(file_name(id)));
-        fs::rename(&from, &to).map_err(at(&from))
+        match fs::rename(&from, &to) {
+            // It was moved before a kill, or by another call.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
+            moved => moved.map_err(at(&from)),
+        }
     }
 
     fn read_posted(&self) -> Result<BTreeSet<(u64, U256)>, StoreError> {
@@ -193,11 +213,11 @@ impl AnswerStore {
     }
 
     fn unsettled(&self) -> PathBuf {
-        self.root.join("unsettled")
+        self.root.join(UNSETTLED)
     }
 
     fn settled(&self) -> PathBuf {
-        self.root.join("settled")
+        self.root.join(SETTLED)
     }
 
     fn posted(&self) -> PathBuf {
