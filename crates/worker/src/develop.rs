@@ -1,0 +1,280 @@
+//! An adapter from a Datanet version.
+//!
+//! Base, manifest, seed, run, transcript, publication; after a kill at any moment the same call goes on where it was: the
+//! chain says what is committed and published, the transcript how far the run is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, U256};
+use openledger_attribution::influence::Index;
+use openledger_attribution::spans::SpanIndex;
+use openledger_client::{Client, Filter, Wallet};
+use openledger_corpus::blob::Blobs;
+use openledger_model::Adapter;
+use openledger_train::{
+    DatanetVersion, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, adapter_hash, save_adapter, train,
+};
+use openledger_types::abi::{DatanetRef, IModels};
+
+use crate::error::compute;
+use crate::lineage::{self, Lineage};
+use crate::operator::{Estimate, Evidence, ServedAdapter};
+use crate::{Folders, Machine, Progress, Result, WorkerError, contribute};
+
+/// What an adapter costs, wei per token.
+#[derive(Debug, Clone, Copy)]
+pub struct Prices {
+    /// Per prompt token.
+    pub input: U256,
+    /// Per completion token.
+    pub output: U256,
+}
+
+/// A trained and published adapter.
+#[derive(Debug, Clone)]
+pub struct Developed {
+    /// Number on chain.
+    pub id: U256,
+    /// Loss of every step's batch before the step, nats per token.
+    pub losses: Vec<f64>,
+}
+
+/// Registers a base model by its file's hash, or finds it registered.
+///
+/// # Errors
+/// [`WorkerError::Chain`].
+pub async fn register_base(
+    client: &Client,
+    wallet: &Wallet,
+    name: &str,
+    license: &str,
+    file_hash: B256,
+) -> Result<U256> {
+    match client.models().base_by_hash(file_hash).await? {
+        Some(base) => Ok(base),
+        None => Ok(client.models().register_base(wallet, name, license, file_hash).await?),
+    }
+}
+
+/// Trains an adapter on the newest version of a Datanet and publishes it. The same base, version and recipe give the adapter
+/// that is there.
+///
+/// # Errors
+/// [`WorkerError::NoVersion`], [`WorkerError::Train`], [`WorkerError::Chain`].
+pub async fn develop(
+    client: &Client,
+    folders: &Folders,
+    wallet: &Wallet,
+    machine: &Machine,
+    datanet: U256,
+    recipe: Recipe,
+    prices: Prices,
+    progress: &Progress,
+) -> Result<Developed> {
+    let blobs = Blobs::open(folders.corpus())?;
+    let newest = contribute::newest_version(client, &blobs, datanet).await?.ok_or(WorkerError::NoVersion(datanet))?;
+    let version =
+        DatanetVersion { datanet, version: newest.number, manifest_hash: newest.version.manifestHash };
+    let manifest = TrainManifest::new(machine.base_hash, vec![version], recipe)?;
+    let manifest_hash = blobs.put(&manifest.encode())?;
+    let base = client.models().base_by_hash(machine.base_hash).await?.ok_or_else(|| {
+        WorkerError::mismatch("base model", "one that is registered on chain", machine.base_hash)
+    })?;
+    // Whoever committed it first is its developer; that may be somebody else.
+    let seed = match client.models().seed(manifest_hash).await? {
+        Some(seed) => seed,
+        None => client.models().commit_training(wallet, manifest_hash).await?,
+    };
+    let set = lineage::training_set(client, &blobs, &manifest).await?;
+    let published = published_adapter(client, manifest_hash, wallet.address()).await?;
+    let trained = {
+        let (folders, machine, manifest, progress) =
+            (folders.clone(), machine.clone(), manifest.clone(), progress.clone());
+        compute(move || fit(&folders, &machine, &manifest, manifest_hash, seed, &set, &progress)).await?
+    };
+    let id = match published {
+        Some(id) => id,
+        None => {
+            let call = IModels::publishAdapterCall {
+                base,
+                manifestHash: manifest_hash,
+                adapterHash: trained.adapter_hash,
+                transcriptHash: trained.transcript_hash,
+                datanets: vec![DatanetRef { datanet, version: newest.number }],
+                inputPrice: prices.input,
+                outputPrice: prices.output,
+            };
+            client.models().publish_adapter(wallet, &call).await?
+        }
+    };
+    Ok(Developed { id, losses: trained.losses })
+}
+
+/// The adapter that a developer published from a manifest.
+async fn published_adapter(client: &Client, manifest_hash: B256, developer: Address) -> Result<Option<U256>> {
+    let head = client.block_number().await?;
+    let filter = Filter::new().topic2(developer.into_word());
+    let events = client.models().events::<IModels::AdapterPublished>(filter, 0, head).await?;
+    Ok(events.into_iter().find(|event| event.data.manifestHash == manifest_hash).map(|event| event.data.adapter))
+}
+
+struct Fitted {
+    adapter_hash: B256,
+    transcript_hash: B256,
+    losses: Vec<f64>,
+}
+
+/// Trains, or finishes what the transcript began, and stores what serving and attribution need.
+fn fit(
+    folders: &Folders,
+    machine: &Machine,
+    manifest: &TrainManifest,
+    manifest_hash: B256,
+    seed: B256,
+    set: &TrainingSet,
+    progress: &Progress,
+) -> Result<Fitted> {
+    let folder = folders.adapter(manifest_hash);
+    std::fs::create_dir_all(&folder).map_err(WorkerError::io("create the folder", &folder))?;
+    let (transcript, done) = (folder.join("transcript"), folder.join("done.json"));
+    if let Some(fitted) = fitted_before(&done)? {
+        return Ok(fitted);
+    }
+    let run = lineage::prepare(machine, manifest, seed, set, progress)?;
+    let mut report = |step: openledger_train::Progress| {
+        if let openledger_train::Progress::Step { done, total, loss } = step {
+            progress.report("training", done as u64, total as u64, format!("loss {loss:.3} nats/token"));
+        }
+    };
+    let options = Options { transcript: Some(&transcript), weights: None, keep_gradients: true };
+    let trained = train(&run, options, &mut report)?;
+    save_adapter(&folder.join("peft"), &run, &trained.state.theta, "SmolLM2-135M-Instruct")?;
+    Index::of_run(&run, &trained)?.save(&index_path(&folder))?;
+    let blobs = Blobs::open(folders.corpus())?;
+    let fitted = Fitted {
+        adapter_hash: adapter_hash(run.lora(), &trained.state.theta),
+        transcript_hash: blobs.put_file(&transcript)?,
+        losses: trained.losses,
+    };
+    let text = serde_json::json!({
+        "adapter_hash": fitted.adapter_hash, "transcript_hash": fitted.transcript_hash, "losses": fitted.losses,
+    });
+    // Last of all: whoever finds this file finds everything that it stands for.
+    let partial = folder.join("done.partial");
+    std::fs::write(&partial, text.to_string()).map_err(WorkerError::io("write", &partial))?;
+    std::fs::rename(&partial, &done).map_err(WorkerError::io("rename to", &done))?;
+    // The corpus holds it now.
+    std::fs::remove_file(&transcript).map_err(WorkerError::io("remove", &transcript))?;
+    Ok(fitted)
+}
+
+fn fitted_before(done: &std::path::Path) -> Result<Option<Fitted>> {
+    #[derive(serde::Deserialize)]
+    struct Done {
+        adapter_hash: B256,
+        transcript_hash: B256,
+        losses: Vec<f64>,
+    }
+    let text = match std::fs::read(done) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(WorkerError::io("read", done)(error)),
+    };
+    // A file that cannot be read stands for nothing; the run is finished again from its transcript.
+    let Ok(Done { adapter_hash, transcript_hash, losses }) = serde_json::from_slice(&text) else { return Ok(None) };
+    Ok(Some(Fitted { adapter_hash, transcript_hash, losses }))
+}
+
+fn index_path(folder: &std::path::Path) -> PathBuf {
+    folder.join("estimate-index")
+}
+
+/// What the operator serves: the adapter's parameters and evidence, from the worker's own files where they are there and else
+/// made again from the transcript.
+///
+/// # Errors
+/// [`WorkerError::Mismatch`] if what the transcript gives is not the adapter on chain.
+pub async fn serve(
+    client: &Client,
+    folders: &Folders,
+    machine: &Machine,
+    lineage: &Lineage,
+    name: String,
+    progress: &Progress,
+) -> Result<ServedAdapter> {
+    let published = published_at(client, lineage.id).await?;
+    let (folders, machine, lineage_, progress) =
+        (folders.clone(), machine.clone(), lineage.clone(), progress.clone());
+    let (adapter, evidence) = compute(move || {
+        let blobs = Blobs::open(folders.corpus())?;
+        let folder = folders.adapter(lineage_.adapter.manifestHash);
+        let config = machine.model.config();
+        if let (Ok(adapter), Ok(index)) =
+            (openledger_model::load_peft(&folder.join("peft"), config), Index::load(&index_path(&folder)))
+            && hash_of(&adapter) == lineage_.adapter.adapterHash
+        {
+            return Ok((adapter, evidence(&machine, &lineage_, index)?));
+        }
+        let run = lineage_.run(&machine, &progress)?;
+        remake(&machine, &lineage_, &blobs, &run)
+    })
+    .await?;
+    Ok(ServedAdapter {
+        id: lineage.id,
+        name,
+        base_hash: lineage.base_hash,
+        adapter_hash: lineage.adapter.adapterHash,
+        datanets_root: lineage.datanets_root,
+        input_price: lineage.adapter.inputPrice,
+        output_price: lineage.adapter.outputPrice,
+        developer: lineage.adapter.developer,
+        created_at: published,
+        adapter: Arc::new(adapter),
+        evidence: Arc::new(evidence),
+    })
+}
+
+fn hash_of(adapter: &Adapter) -> B256 {
+    adapter_hash(adapter.config(), adapter.theta())
+}
+
+/// Adapter and evidence from lineage and transcript alone.
+pub(crate) fn remake(machine: &Machine, lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<(Adapter, Evidence)> {
+    let trained = repeat(lineage, blobs, run)?;
+    let index = Index::of_run(run, &trained)?;
+    let adapter = Adapter::new(machine.model.config(), run.lora().clone(), trained.state.theta)?;
+    let got = hash_of(&adapter);
+    if got != lineage.adapter.adapterHash {
+        return Err(WorkerError::mismatch("adapter that the transcript ends in", lineage.adapter.adapterHash, got));
+    }
+    Ok((adapter, evidence(machine, lineage, index)?))
+}
+
+/// The run as its transcript tells it, with each record's gradient at its last visit computed anew.
+fn repeat(lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<Trained> {
+    drop(lineage.transcript(blobs, run)?);
+    let path = blobs.path(lineage.adapter.transcriptHash);
+    let options = Options { transcript: Some(&path), weights: None, keep_gradients: true };
+    Ok(train(run, options, &mut |_step| ())?)
+}
+
+fn evidence(machine: &Machine, lineage: &Lineage, index: Index) -> Result<Evidence> {
+    let records = lineage.set.records();
+    let tokens = records
+        .iter()
+        .map(|record| Ok((record.record, record.contributor, machine.tokenizer.encode(&record.text)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let estimate =
+        Estimate::Fisher { index, records: records.iter().map(|r| (r.record, r.contributor)).collect() };
+    Ok(Evidence { estimate, spans: Some(SpanIndex::build(&tokens)?) })
+}
+
+/// When an adapter was published, unix seconds.
+async fn published_at(client: &Client, id: U256) -> Result<u64> {
+    let head = client.block_number().await?;
+    let filter = Filter::new().topic1(B256::from(id));
+    let events = client.models().events::<IModels::AdapterPublished>(filter, 0, head).await?;
+    let Some(event) = events.first() else { return Ok(0) };
+    Ok(client.header(event.block).await?.map_or(0, |header| header.timestamp))
+}

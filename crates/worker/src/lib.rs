@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+pub mod claim;
+pub mod contribute;
+pub mod develop;
+mod error;
+mod folders;
+pub mod lineage;
+mod machine;
+pub mod operator;
+mod progress;
+pub mod settle;
+pub mod verify;
+
+pub use error::{Result, WorkerError};
+pub use folders::Folders;
+pub use machine::Machine;
+pub use progress::{Progress, Step};

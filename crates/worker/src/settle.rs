@@ -1,0 +1,190 @@
+//! The answers of an epoch to a batch.
+//!
+//! [`batch_file`] is a pure function of the adapter's lineage, the transcript and the answers: the operator calls it to post,
+//! a verifier to check, and both get the same bytes.
+
+use alloy_primitives::{Address, B256, U256};
+use openledger_attribution::influence::{Objective, ReplayOptions, answer_gradient, replay};
+use openledger_attribution::settle::{AnswerFee, ClusterScore, Rules, piconats, settle, weights};
+use openledger_client::{Client, Wallet};
+use openledger_corpus::blob::Blobs;
+use openledger_model::Lora;
+use openledger_train::{Run, Trajectory, Transcript};
+use openledger_types::abi::{BatchPost, Charge};
+use openledger_types::batch::{BatchFile, payout_tree, receipts_root};
+use openledger_types::receipt::{Answer, encode_document};
+use openledger_types::split::FeeSplit;
+
+use crate::error::compute;
+use crate::lineage::Lineage;
+use crate::{Folders, Machine, Progress, Result, WorkerError};
+
+/// What a batch is settled under.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The chain.
+    pub chain_id: u64,
+    /// Governed numbers.
+    pub rules: Rules,
+}
+
+impl Terms {
+    /// The terms in force, from the chain.
+    ///
+    /// # Errors
+    /// [`WorkerError::Chain`], or [`WorkerError::Mismatch`] for a governed number out of its range.
+    pub async fn load(client: &Client) -> Result<Self> {
+        let ppm = async |name: &str| -> Result<u32> {
+            let value = client.params().get(name).await?;
+            u32::try_from(value).map_err(|_size| WorkerError::mismatch(name, "at most 1000000", value))
+        };
+        let split = FeeSplit {
+            contributors_ppm: ppm("contributors_ppm").await?,
+            operator_ppm: ppm("operator_ppm").await?,
+            developer_ppm: ppm("developer_ppm").await?,
+            validators_ppm: ppm("validators_ppm").await?,
+            treasury_ppm: ppm("treasury_ppm").await?,
+            burn_ppm: ppm("burn_ppm").await?,
+        };
+        let floor_micronats = u64::from(ppm("influence_floor_micronats").await?);
+        Ok(Self { chain_id: client.chain_id(), rules: Rules { split, floor_micronats } })
+    }
+}
+
+/// Settles answers of one adapter and epoch: weights, one replay, payouts. The same bytes on any machine.
+///
+/// `checkpoint` is where an interrupted replay is kept and continued from.
+///
+/// # Errors
+/// [`WorkerError::Influence`] naming the first step of the transcript that does not follow from the run, and the errors of
+/// the parts.
+pub fn batch_file(
+    lineage: &Lineage,
+    terms: &Terms,
+    run: &Run,
+    transcript: Transcript,
+    answers: Vec<Answer>,
+    checkpoint: Option<&std::path::Path>,
+    progress: &Progress,
+) -> Result<BatchFile> {
+    let mut trajectory = Trajectory::new(run, transcript, None)?;
+    let theta = trajectory.last().theta.clone();
+    let mut fees = Vec::with_capacity(answers.len());
+    let mut gradients = Vec::with_capacity(answers.len());
+    for (done, answer) in answers.iter().enumerate() {
+        progress.report("answers' gradients", done as u64, answers.len() as u64, "");
+        let lora = Lora { config: run.lora(), theta: &theta };
+        let gradient =
+            answer_gradient(run.model(), run.pool(), lora, &answer.request.prompt_tokens, &answer.response.tokens)?;
+        fees.push(AnswerFee { fee: answer.receipt.fee, explained_micronats: gradient.explained_micronats() });
+        gradients.push(gradient.gradient);
+    }
+    progress.report("answers' gradients", answers.len() as u64, answers.len() as u64, "");
+    let weights = weights(&fees, &terms.rules)?;
+    let mut objective = Objective::new(run.layout().len());
+    for (ppb, gradient) in weights.ppb.iter().zip(&gradients) {
+        objective.add(*ppb, gradient)?;
+    }
+    let mut report = |done: usize, total: usize| {
+        progress.report("replay of the training run", done as u64, total as u64, "steps");
+    };
+    let options = ReplayOptions { weights: None, checkpoint };
+    let scores = replay(&mut trajectory, &objective, options, &mut report)?;
+    let clusters = lineage
+        .set
+        .records()
+        .iter()
+        .zip(scores)
+        .map(|(record, score)| {
+            Ok(ClusterScore {
+                cluster: record.cluster,
+                record: record.record,
+                contributor: record.contributor,
+                score_piconats: piconats(score)?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (operator, epoch) = answers.first().map_or((Address::ZERO, 0), |a| (a.receipt.operator, a.receipt.epoch));
+    let settlement = settle(weights, &clusters, operator, lineage.adapter.developer)?;
+    Ok(BatchFile {
+        chain_id: terms.chain_id,
+        operator,
+        epoch,
+        adapter: lineage.id,
+        answers,
+        weights: settlement.weights,
+        credits: settlement.credits,
+        parts: settlement.parts,
+        base: settlement.base,
+        payouts: settlement.payouts,
+    })
+}
+
+/// Settles and posts the unsettled answers of an epoch. Posting twice gives the batch that is there.
+///
+/// # Errors
+/// Those of [`batch_file`], and [`WorkerError::Chain`] with the settlement module's reason.
+pub async fn post(
+    client: &Client,
+    folders: &Folders,
+    wallet: &Wallet,
+    machine: &Machine,
+    lineage: &Lineage,
+    answers: Vec<Answer>,
+    progress: &Progress,
+) -> Result<(U256, BatchFile)> {
+    let blobs = Blobs::open(folders.corpus())?;
+    let terms = Terms::load(client).await?;
+    let checkpoint = checkpoint_path(folders, terms.chain_id, &answers)?;
+    let file = {
+        let (machine, lineage, progress) = (machine.clone(), lineage.clone(), progress.clone());
+        let (blobs, checkpoint) = (Blobs::open(folders.corpus())?, checkpoint.clone());
+        compute(move || {
+            let run = lineage.run(&machine, &progress)?;
+            let transcript = lineage.transcript(&blobs, &run)?;
+            batch_file(&lineage, &terms, &run, transcript, answers, Some(&checkpoint), &progress)
+        })
+        .await?
+    };
+    let file_hash = blobs.put(&encode_document(&file))?;
+    let batch = post_file(client, wallet, &file, file_hash).await?;
+    if checkpoint.exists() {
+        std::fs::remove_file(&checkpoint).map_err(WorkerError::io("remove", &checkpoint))?;
+    }
+    Ok((batch, file))
+}
+
+/// Posts a batch whose file is in the corpus.
+async fn post_file(client: &Client, wallet: &Wallet, file: &BatchFile, file_hash: B256) -> Result<U256> {
+    let (receipts_root, fees) = receipts_root(file.chain_id, &file.answers);
+    let count = |n: usize| u32::try_from(n).expect("a batch file keeps the limit of answers");
+    let mut charges: Vec<Charge> = Vec::new();
+    for answer in &file.answers {
+        let receipt = &answer.receipt;
+        match charges.iter_mut().find(|charge| charge.key == receipt.key) {
+            Some(charge) => charge.amount += receipt.fee,
+            None => charges.push(Charge { key: receipt.key, amount: receipt.fee }),
+        }
+    }
+    let post = BatchPost {
+        epoch: file.epoch,
+        adapter: file.adapter,
+        receiptsRoot: receipts_root,
+        receipts: count(file.answers.len()),
+        fees,
+        totals: file.parts.totals(file.base),
+        payoutsRoot: payout_tree(&file.payouts).root(),
+        payouts: count(file.payouts.len()),
+        fileHash: file_hash,
+        charges,
+    };
+    Ok(client.settlement().post(wallet, post).await?)
+}
+
+/// One replay's state is kept under a name that depends on all of its answers, so that it is never continued for others.
+fn checkpoint_path(folders: &Folders, chain_id: u64, answers: &[Answer]) -> Result<std::path::PathBuf> {
+    let folder = folders.unfinished();
+    std::fs::create_dir_all(&folder).map_err(WorkerError::io("create the folder", &folder))?;
+    let (root, _) = receipts_root(chain_id, answers);
+    Ok(folder.join(format!("replay-{}", alloy_primitives::hex::encode(root))))
+}

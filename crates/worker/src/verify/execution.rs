@@ -1,0 +1,62 @@
+//! Answers made again.
+
+use std::sync::Arc;
+
+use openledger_corpus::blob::Blobs;
+use openledger_model::Adapter;
+use openledger_serve::Engine;
+use openledger_train::Run;
+use openledger_types::receipt::{Answer, FinishReason};
+
+use super::{Difference, first_difference};
+use crate::develop::remake;
+use crate::lineage::Lineage;
+use crate::operator::{Evidence, attribute, in_the_models_words};
+use crate::{Machine, Result};
+
+/// Adapter and evidence, made from lineage and transcript alone.
+pub(super) struct Executor {
+    engine: Engine,
+    adapter: Arc<Adapter>,
+    evidence: Evidence,
+}
+
+impl Executor {
+    pub(super) fn new(machine: &Machine, lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<Self> {
+        let (adapter, evidence) = remake(machine, lineage, blobs, run)?;
+        let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), 1);
+        Ok(Self { engine, adapter: Arc::new(adapter), evidence })
+    }
+
+    /// Prompt, tokens, text, end and attribution of one answer; `at` is put before the names of its fields.
+    pub(super) fn check(&self, answer: &Answer, at: &str) -> Result<Option<Difference>> {
+        let (request, response) = (&answer.request, &answer.response);
+        let tokenizer = self.engine.tokenizer();
+        let messages: Vec<_> = request.messages.iter().map(in_the_models_words).collect();
+        let prompt = tokenizer.chat(&messages)?;
+        if let Some(difference) = first_difference(&format!("{at}request.prompt_tokens"), &prompt, &request.prompt_tokens) {
+            return Ok(Some(difference));
+        }
+        let wrong =
+            self.engine.verify_generation(Some(&self.adapter), &prompt, &request.sampling, &response.tokens)?;
+        if let Some(wrong) = wrong {
+            let field = format!("{at}response.tokens[{}]", wrong.position);
+            return Ok(Some(Difference::new(field, shown(wrong.expected), shown(wrong.got))));
+        }
+        let text = tokenizer.decode(&response.tokens);
+        let ended = response.tokens.last() == Some(&tokenizer.eos());
+        let finish = if ended { FinishReason::Stop } else { FinishReason::Length };
+        let spoken = first_difference(&format!("{at}response.text"), &text, &response.text)
+            .or_else(|| first_difference(&format!("{at}response.finish_reason"), &finish, &response.finish_reason));
+        if spoken.is_some() {
+            return Ok(spoken);
+        }
+        let salt = answer.attribution.salt;
+        let made = attribute(&self.engine, &self.adapter, &self.evidence, salt, &prompt, &response.tokens)?;
+        Ok(first_difference(&format!("{at}attribution"), &made, &answer.attribution))
+    }
+}
+
+fn shown(token: Option<u32>) -> String {
+    token.map_or_else(|| "the end".to_owned(), |token| token.to_string())
+}
