@@ -11,7 +11,7 @@ use crate::{
     pool::{self, AdmissionRules},
     state::{Key, Value},
 };
-use alloy_consensus::{TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
+use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
 use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateReader};
 use std::{
@@ -239,6 +239,11 @@ impl ChainHandle {
     /// The base fee of the block after the head.
     pub fn next_base_fee(&self) -> u64 {
         crate::ledger::base_fee_after(&self.head().header)
+    }
+
+    /// The base fee of the block after one with this header.
+    pub fn base_fee_after(&self, header: &Header) -> u64 {
+        crate::ledger::base_fee_after(header)
     }
 
     /// A finalised header by number.

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod home;
+mod node;
+mod rpc;
+#[cfg(test)]
+mod tests;
+
+pub use error::NodeError;
+pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, init};
+pub use node::{DEFAULT_HTTP, Node, NodeConfig};
+pub use openledger_chain::{ChainError, ChainHandle};
+pub use openledger_execution::{Genesis, GenesisRole, GenesisStake};
