@@ -218,7 +218,8 @@ fn documentation(arguments: &Arguments) -> Result<Vec<Text>> {
 }
 
 fn markdown(folder: &Path, records: usize) -> Result<Vec<Text>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.sort();
     let mut texts = Vec::new();
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "md")) {
@@ -228,7 +229,12 @@ fn markdown(folder: &Path, records: usize) -> Result<Vec<Text>> {
         let contributor = Address::from_word(keccak256(name.as_bytes()));
         texts.extend(paragraphs.map(|p| Text { contributor, name: name.clone(), text: p.into() }));
     }
-    ensure!(texts.len() >= 10, "{} holds {} paragraphs of Markdown, 10 are needed", folder.display(), texts.len());
+    ensure!(
+        texts.len() >= 10,
+        "{} holds {} paragraphs of Markdown, 10 are needed",
+        folder.display(),
+        texts.len()
+    );
     Ok(texts)
 }
 

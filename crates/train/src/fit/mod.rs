@@ -155,8 +155,11 @@ impl<'a> Fit<'a> {
     fn advance(&mut self, step: Step) -> Result<()> {
         let at = self.losses.len();
         self.state.advance(&self.run.coefficients(at), &step.gradient);
-        if !self.state.theta.iter().all(|x| x.is_finite()) {
-            return Err(Error::Diverged { what: "a parameter after the update", step: at });
+        let State { theta, m, v } = &self.state;
+        for (what, values) in [("a parameter", theta), ("a first moment", m), ("a second moment", v)] {
+            if !values.iter().all(|x| x.is_finite()) {
+                return Err(Error::Diverged { what, step: at });
+            }
         }
         self.losses.push(step.loss);
         Ok(())
