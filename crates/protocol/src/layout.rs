@@ -133,7 +133,7 @@ macro_rules! packed {
                 let mut word = U256::ZERO;
                 let mut _shift = 0_usize;
                 $(
-                    word |= $part.pack().wrapping_shl(_shift);
+                    word |= shifted_up($part.pack(), _shift);
                     _shift = _shift.saturating_add($part::BITS);
                 )+
                 word
@@ -143,7 +143,7 @@ macro_rules! packed {
                 let mut _rest = word;
                 ($({
                     let part = $part::unpack(_rest & low_bits($part::BITS));
-                    _rest = _rest.wrapping_shr($part::BITS);
+                    _rest = shifted_down(_rest, $part::BITS);
                     part
                 },)+)
             }
@@ -159,6 +159,16 @@ packed!(
     (A, B, C, D, E, F, G),
     (A, B, C, D, E, F, G, H)
 );
+
+/// A word without its low `bits` bits.
+fn shifted_down(word: U256, bits: usize) -> U256 {
+    if bits >= 256 { U256::ZERO } else { word.wrapping_shr(bits) }
+}
+
+/// A word moved up by `bits` bits.
+fn shifted_up(word: U256, bits: usize) -> U256 {
+    if bits >= 256 { U256::ZERO } else { word.wrapping_shl(bits) }
+}
 
 /// A word whose low `bits` bits are set.
 fn low_bits(bits: usize) -> U256 {
@@ -335,7 +345,7 @@ impl<T: Word> List<T> {
             let mut word = storage.sload(self.account, self.word(index))?;
             for _ in 0..Self::PER_WORD.min(length.saturating_sub(values.len())) {
                 values.push(T::unpack(word & low_bits(T::BITS)));
-                word = word.checked_shr(T::BITS).unwrap_or_default();
+                word = shifted_down(word, T::BITS);
             }
         }
         Ok(values)
@@ -349,10 +359,7 @@ impl<T: Word> List<T> {
         let words: Vec<U256> = values.into_iter().map(T::pack).collect();
         storage.sstore(self.account, self.slot, U256::from(words.len()))?;
         for (index, chunk) in words.chunks(Self::PER_WORD).enumerate() {
-            let word = chunk
-                .iter()
-                .rev()
-                .fold(U256::ZERO, |word, value| word.checked_shl(T::BITS).unwrap_or_default() | *value);
+            let word = chunk.iter().rev().fold(U256::ZERO, |word, value| shifted_up(word, T::BITS) | *value);
             storage.sstore(self.account, self.word(index), word)?;
         }
         Ok(())

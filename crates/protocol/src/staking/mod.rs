@@ -241,3 +241,16 @@ fn least_stake(storage: &mut dyn Storage, role: StakeRole) -> Result<U256> {
     };
     params::get(storage, params::param_name(name))
 }
+
+/// Everything that the module owes to these accounts and carries, scaled: its books, which tests hold its balance
+/// against.
+#[cfg(test)]
+pub(crate) fn scaled_debts(storage: &mut dyn Storage, accounts: &[Address]) -> Result<U256> {
+    let mut debts = CARRY.get(storage)?;
+    for account in accounts {
+        let staker = staker(storage, *account)?;
+        let owed = owed(storage, *account, &staker)?;
+        debts = add(debts, add(owed, mul(staker.stake, SCALE)?)?)?;
+    }
+    Ok(debts)
+}

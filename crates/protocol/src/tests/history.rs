@@ -1,0 +1,359 @@
+//! Properties that hold over any history of calls: value is conserved, no payout is made twice, no payer is charged
+//! above what they signed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{Address, U256};
+use openledger_types::abi::{Charge, IEscrow, IOpen, ISettlement, IStaking, StakeRole};
+use openledger_types::addresses::{ESCROW, OPEN, SETTLEMENT, STAKING};
+use openledger_types::amount::SUPPLY;
+use openledger_types::batch::Payout;
+use proptest::prelude::*;
+
+use super::{World, account, batch, claim_call, hash, open};
+use crate::{settlement, staking};
+
+/// One call, or time passing. Accounts are 1 to 8; keys 1 to 6; amounts in thousandths of an OPEN with a few odd wei;
+/// `back` says how many batches before the last.
+#[derive(Debug, Clone)]
+enum Step {
+    Advance(u64),
+    Later(u64),
+    Transfer {
+        from: u8,
+        to: u8,
+        amount: U256,
+    },
+    Burn {
+        from: u8,
+        amount: U256,
+    },
+    Deposit {
+        from: u8,
+        payer: u8,
+        amount: U256,
+    },
+    RequestWithdrawal {
+        payer: u8,
+        amount: U256,
+    },
+    Withdraw {
+        payer: u8,
+    },
+    Authorise {
+        payer: u8,
+        key: u8,
+        operator: u8,
+        cap: U256,
+    },
+    Revoke {
+        payer: u8,
+        key: u8,
+    },
+    Stake {
+        from: u8,
+        role: StakeRole,
+        amount: U256,
+    },
+    StartUnbonding {
+        from: u8,
+    },
+    Unstake {
+        from: u8,
+    },
+    ClaimReward {
+        from: u8,
+    },
+    Post {
+        operator: u8,
+        epoch: u64,
+        charges: Vec<(u8, U256)>,
+        greed: U256,
+    },
+    Commit {
+        verifier: u8,
+        back: usize,
+        agrees: bool,
+    },
+    Reveal {
+        verifier: u8,
+        back: usize,
+        honest: bool,
+    },
+    /// Both verifiers, one after the other, as far as they may.
+    Verify {
+        back: usize,
+        agrees: bool,
+    },
+    Finalise {
+        back: usize,
+    },
+    Claim {
+        back: usize,
+        line: usize,
+    },
+}
+
+fn amount() -> impl Strategy<Value = U256> {
+    (0_u64..40_000, 0_u64..7).prop_map(|(milli, wei)| open(milli) / U256::from(1_000) + U256::from(wei))
+}
+
+fn who() -> impl Strategy<Value = u8> {
+    1_u8..=8
+}
+
+/// A batch, mostly a recent one: how many before the last.
+fn back() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0_usize), 2 => Just(1_usize), 1 => 0_usize..6]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 1_u8..=6;
+    let role = prop_oneof![Just(StakeRole::Validator), Just(StakeRole::Operator), Just(StakeRole::Verifier)];
+    let verifier = || prop_oneof![8 => prop::sample::select(vec![4_u8, 5, 8]), 1 => who()];
+    let charges = prop::collection::vec((1_u8..=3, amount().prop_map(|wei| wei / U256::from(9))), 1..3);
+    prop_oneof![
+        5 => (1_u64..3).prop_map(Step::Advance),
+        1 => (1_u64..70).prop_map(Step::Later),
+        1 => (who(), who(), amount()).prop_map(|(from, to, amount)| Step::Transfer { from, to, amount }),
+        1 => (who(), amount()).prop_map(|(from, amount)| Step::Burn { from, amount }),
+        2 => (who(), who(), amount()).prop_map(|(from, payer, amount)| Step::Deposit { from, payer, amount }),
+        2 => (who(), amount()).prop_map(|(payer, amount)| Step::RequestWithdrawal { payer, amount }),
+        2 => who().prop_map(|payer| Step::Withdraw { payer }),
+        2 => (who(), key.clone(), 3_u8..=4, amount())
+            .prop_map(|(payer, key, operator, cap)| Step::Authorise { payer, key, operator, cap }),
+        1 => (who(), key).prop_map(|(payer, key)| Step::Revoke { payer, key }),
+        2 => (who(), role, 0_u64..30_000)
+            .prop_map(|(from, role, amount)| Step::Stake { from, role, amount: open(amount) }),
+        1 => (1_u8..=50).prop_map(|from| Step::StartUnbonding { from }),
+        1 => who().prop_map(|from| Step::Unstake { from }),
+        1 => prop_oneof![Just(5), who()].prop_map(|from| Step::ClaimReward { from }),
+        4 => (3_u8..=3, 0_u64..1_000, charges, prop_oneof![3 => Just(U256::ZERO), 1 => amount()])
+            .prop_map(|(operator, epoch, charges, greed)| Step::Post { operator, epoch, charges, greed }),
+        12 => (verifier(), back(), prop::bool::weighted(0.7))
+            .prop_map(|(verifier, back, agrees)| Step::Commit { verifier, back, agrees }),
+        14 => (verifier(), back(), prop::bool::weighted(0.95))
+            .prop_map(|(verifier, back, honest)| Step::Reveal { verifier, back, honest }),
+        5 => (back(), prop::bool::weighted(0.7)).prop_map(|(back, agrees)| Step::Verify { back, agrees }),
+        8 => back().prop_map(|back| Step::Finalise { back }),
+        14 => (back(), 0_usize..5).prop_map(|(back, line)| Step::Claim { back, line }),
+    ]
+}
+
+/// A world with what the history has to be checked against.
+struct History {
+    world: World,
+    payouts: BTreeMap<U256, Vec<Payout>>,
+    claimed: BTreeSet<(U256, usize)>,
+    /// What a verifier committed to.
+    committed: BTreeMap<(U256, u8), bool>,
+}
+
+impl History {
+    /// A market in which half of the roles are taken, so that most histories get somewhere.
+    fn new() -> Self {
+        let mut world = World::with_market();
+        world.pay(8, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
+        for payer in [6, 7] {
+            world.pay(payer, ESCROW, open(200), IEscrow::depositCall {});
+            world.authorise(payer, hash(payer - 5), 3, open(100));
+        }
+        world.advance(1);
+        Self { world, payouts: BTreeMap::new(), claimed: BTreeSet::new(), committed: BTreeMap::new() }
+    }
+
+    /// Makes the call; returns whether it succeeded.
+    fn take(&mut self, step: &Step) -> bool {
+        let zero = U256::ZERO;
+        let world = &mut self.world;
+        match step.clone() {
+            Step::Advance(blocks) => {
+                world.advance(blocks);
+                true
+            }
+            Step::Later(seconds) => {
+                world.later(seconds);
+                true
+            }
+            Step::Transfer { from, to, amount } => world
+                .try_pay(from, OPEN, zero, IOpen::transferCall { to: account(to), value: amount })
+                .is_ok(),
+            Step::Burn { from, amount } => {
+                world.try_pay(from, OPEN, zero, IOpen::burnCall { value: amount }).is_ok()
+            }
+            Step::Deposit { from, payer, amount } => {
+                world.try_pay(from, ESCROW, amount, IEscrow::depositForCall { payer: account(payer) }).is_ok()
+            }
+            Step::RequestWithdrawal { payer, amount } => {
+                world.try_pay(payer, ESCROW, zero, IEscrow::requestWithdrawalCall { amount }).is_ok()
+            }
+            Step::Withdraw { payer } => world.try_pay(payer, ESCROW, zero, IEscrow::withdrawCall {}).is_ok(),
+            Step::Authorise { payer, key, operator, cap } => {
+                let expires = world.storage.block.timestamp + 200;
+                let operator = account(operator);
+                let call = IEscrow::authoriseCall { key: hash(key), operator, cap, expiresAt: expires };
+                world.try_pay(payer, ESCROW, zero, call).is_ok()
+            }
+            Step::Revoke { payer, key } => {
+                world.try_pay(payer, ESCROW, zero, IEscrow::revokeCall { key: hash(key) }).is_ok()
+            }
+            Step::Stake { from, role, amount } => {
+                world.try_pay(from, STAKING, amount, IStaking::stakeCall { role }).is_ok()
+            }
+            Step::StartUnbonding { from } => {
+                world.try_pay(from, STAKING, zero, IStaking::startUnbondingCall {}).is_ok()
+            }
+            Step::Unstake { from } => world.try_pay(from, STAKING, zero, IStaking::unstakeCall {}).is_ok(),
+            Step::ClaimReward { from } => {
+                world.try_pay(from, STAKING, zero, IStaking::claimRewardCall {}).is_ok()
+            }
+            Step::Post { operator, epoch, charges, greed } => self.post(operator, epoch, &charges, greed),
+            Step::Commit { verifier, back, agrees } => {
+                let Some(id) = self.batch(back) else { return false };
+                let call = self.world.verdict_call(verifier, id, agrees);
+                let done = self.world.try_pay(verifier, SETTLEMENT, zero, call).is_ok();
+                if done {
+                    self.committed.insert((id, verifier), agrees);
+                }
+                done
+            }
+            Step::Reveal { verifier, back, honest } => {
+                let Some(id) = self.batch(back) else { return false };
+                let agrees = self.committed.get(&(id, verifier)).copied().unwrap_or(true);
+                let digest = self.world.digest(id, agrees == honest);
+                let call = ISettlement::revealVerdictCall { batch: id, digest, salt: hash(verifier) };
+                self.world.try_pay(verifier, SETTLEMENT, zero, call).is_ok()
+            }
+            Step::Verify { back, agrees } => {
+                self.take(&Step::Commit { verifier: 4, back, agrees });
+                self.take(&Step::Commit { verifier: 8, back, agrees });
+                self.world.advance(1);
+                self.take(&Step::Reveal { verifier: 4, back, honest: true });
+                self.take(&Step::Reveal { verifier: 8, back, honest: true });
+                true
+            }
+            Step::Finalise { back } => {
+                let Some(id) = self.batch(back) else { return false };
+                let call = ISettlement::finaliseCall { batch: id };
+                self.world.try_pay(9, SETTLEMENT, zero, call).is_ok()
+            }
+            Step::Claim { back, line } => self.batch(back).is_some_and(|id| self.claim(id, line)),
+        }
+    }
+
+    /// The batch this many before the last.
+    fn batch(&self, back: usize) -> Option<U256> {
+        self.payouts.keys().rev().nth(back).copied()
+    }
+
+    /// Posts these charges; with greed, under a tree that pays the first contributor that much more.
+    fn post(&mut self, operator: u8, epoch: u64, charges: &[(u8, U256)], greed: U256) -> bool {
+        let fees = charges.iter().fold(U256::ZERO, |sum, (_, amount)| sum + *amount);
+        let (good, mut payouts) = batch(epoch, fees);
+        payouts[0].amount += greed;
+        let mut post = super::post_of(epoch, fees, good.totals, &payouts);
+        post.charges =
+            charges.iter().map(|(key, amount)| Charge { key: hash(*key), amount: *amount }).collect();
+        let call = ISettlement::postCall { batch: post };
+        match self.world.try_pay(operator, SETTLEMENT, U256::ZERO, call) {
+            Ok(id) => {
+                self.payouts.insert(id, payouts);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn claim(&mut self, id: U256, line: usize) -> bool {
+        let Some(payouts) = self.payouts.get(&id) else { return false };
+        let call = claim_call(id, payouts, line);
+        let before = self.world.balance(call.account);
+        if self.world.try_pay(9, SETTLEMENT, U256::ZERO, call.clone()).is_err() {
+            return false;
+        }
+        assert_eq!(self.world.balance(call.account) - before, call.amount);
+        assert!(self.claimed.insert((id, line)), "line {line} of batch {id} is paid twice");
+        true
+    }
+
+    fn check(&mut self) {
+        let world = &mut self.world;
+        assert_eq!(world.storage.total_balance(), SUPPLY, "value is conserved");
+
+        let mut owed = U256::ZERO;
+        for n in 1..=8 {
+            let payer = account(n);
+            owed += world.view(ESCROW, IEscrow::balanceOfCall { payer });
+            owed += world.view(ESCROW, IEscrow::withdrawalCall { payer }).amount;
+        }
+        assert_eq!(world.balance(ESCROW), owed, "escrow holds deposits and set-aside withdrawals");
+
+        let mut owed = U256::ZERO;
+        for id in self.payouts.keys() {
+            owed += settlement::held(&mut world.storage, *id).unwrap();
+        }
+        assert_eq!(world.balance(SETTLEMENT), owed, "settlement holds what batches still owe");
+
+        let accounts: Vec<Address> = (1..=8).map(account).collect();
+        let scaled = staking::scaled_debts(&mut world.storage, &accounts).unwrap();
+        assert_eq!(world.balance(STAKING) * open(1), scaled, "staking holds stakes and rewards");
+
+        for n in 1..=7 {
+            let key = world.view(ESCROW, IEscrow::authorisationCall { key: hash(n) });
+            assert!(key.spent <= key.cap, "key {n} is charged above its cap");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn books_balance_after_every_step_of_any_history(steps in prop::collection::vec(step(), 60..120)) {
+        let mut history = History::new();
+        history.check();
+        for step in &steps {
+            let before = history.world.storage.clone();
+            if !history.take(step) {
+                assert_eq!(before, history.world.storage, "what is refused changes nothing: {step:?}");
+            }
+            history.check();
+        }
+    }
+}
+
+/// The random histories are worth something only if payments, refunds and frauds can be told apart.
+#[test]
+fn a_history_that_settles_refuses_and_pays_twice_in_vain() {
+    let mut history = History::new();
+    let post =
+        |epoch, greed| Step::Post { operator: 3, epoch, charges: vec![(1, open(5)), (2, open(7))], greed };
+    let verdicts = |agrees| {
+        [
+            Step::Commit { verifier: 4, back: 0, agrees },
+            Step::Commit { verifier: 8, back: 0, agrees },
+            Step::Advance(1),
+            Step::Reveal { verifier: 4, back: 0, honest: true },
+            Step::Reveal { verifier: 8, back: 0, honest: true },
+            Step::Finalise { back: 0 },
+        ]
+    };
+    let mut steps = vec![post(0, U256::ZERO)];
+    steps.extend(verdicts(true));
+    steps.extend([Step::Claim { back: 0, line: 0 }, Step::Claim { back: 0, line: 3 }]);
+    steps.push(post(1, U256::ZERO));
+    steps.extend(verdicts(false));
+    steps.extend([post(2, open(8))]);
+    steps.extend(verdicts(true));
+    steps.extend([Step::ClaimReward { from: 5 }, Step::Claim { back: 0, line: 1 }]);
+    for step in &steps {
+        assert!(history.take(step), "{step:?}");
+        history.check();
+    }
+    // Claimed already; refused; a line that pays more than its batch has left.
+    for back in [2, 1, 0] {
+        let refused = Step::Claim { back, line: 0 };
+        assert!(!history.take(&refused), "{refused:?}");
+        history.check();
+    }
+}
