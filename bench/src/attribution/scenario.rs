@@ -130,10 +130,7 @@ pub(crate) fn crates(common: &Common, options: &Options) -> Result<Scenario> {
     };
     note(format!("base model {}", path.display()));
     let (model, tokenizer) = Model::load_gguf(&path)?;
-    let recipe = match &options.recipe {
-        Some(path) => serde_json::from_reader(open(path)?).with_context(|| format!("{}", path.display()))?,
-        None => Recipe::demo(),
-    };
+    let recipe = recipe(options, Recipe::demo())?;
     let cargo_home = match &options.cargo_home {
         Some(folder) => folder.clone(),
         None => std::env::home_dir().context("no home folder; give --cargo-home")?.join(".cargo"),
@@ -173,6 +170,15 @@ pub(crate) fn crates(common: &Common, options: &Options) -> Result<Scenario> {
         contributors,
         queries,
     })
+}
+
+fn recipe(options: &Options, default: Recipe) -> Result<Recipe> {
+    match &options.recipe {
+        Some(path) => {
+            serde_json::from_reader(open(path)?).with_context(|| format!("reading {}", path.display()))
+        }
+        None => Ok(default),
+    }
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -267,28 +273,9 @@ const TINY_SEED: u64 = 20_260;
 
 /// The tiny model on made-up contributors: each writes with words of their own, words shared with the next one, and words
 /// that everybody uses.
-pub(crate) fn tiny() -> Result<Scenario> {
+pub(crate) fn tiny(options: &Options) -> Result<Scenario> {
     let (model, tokenizer) = Model::tiny(TINY_SEED);
-    let recipe = Recipe {
-        template: Template::Describe,
-        lora: LoraConfig {
-            rank: 4,
-            alpha: 8.0,
-            first_layer: 2,
-            targets: vec![Target::Q, Target::V, Target::O, Target::Up, Target::Down],
-        },
-        optimiser: Optimiser {
-            lr_ppb: 4_000_000,
-            beta1_ppm: 900_000,
-            beta2_ppm: 990_000,
-            eps_root_atto: 1_000_000_000_000,
-            warmup_steps: 5,
-            floor_ppm: 100_000,
-        },
-        steps: 45,
-        records_per_step: 4,
-        max_tokens: 160,
-    };
+    let recipe = recipe(options, tiny_recipe())?;
     let mut random = SplitMix(TINY_SEED);
     let contributors = contributors((0..TINY_CONTRIBUTORS).map(|c| format!("contributor {c}")));
     let words: Vec<String> = (0..TINY_CONTRIBUTORS * 4 + 12).map(|_| word(&mut random)).collect();
@@ -328,6 +315,29 @@ pub(crate) fn tiny() -> Result<Scenario> {
         contributors,
         queries,
     })
+}
+
+fn tiny_recipe() -> Recipe {
+    Recipe {
+        template: Template::Describe,
+        lora: LoraConfig {
+            rank: 4,
+            alpha: 8.0,
+            first_layer: 2,
+            targets: vec![Target::Q, Target::V, Target::O, Target::Up, Target::Down],
+        },
+        optimiser: Optimiser {
+            lr_ppb: 4_000_000,
+            beta1_ppm: 900_000,
+            beta2_ppm: 990_000,
+            eps_root_atto: 1_000_000_000_000,
+            warmup_steps: 5,
+            floor_ppm: 100_000,
+        },
+        steps: 45,
+        records_per_step: 4,
+        max_tokens: 160,
+    }
 }
 
 fn word(random: &mut SplitMix) -> String {

@@ -3,7 +3,7 @@ use super::*;
 fn measured(threads: usize) -> Report {
     let home = tempfile::tempdir().unwrap();
     let mut report = Report::default();
-    let scenario = scenario::tiny().unwrap();
+    let scenario = scenario::tiny(&Options::default()).unwrap();
     measure(&scenario, &Pool::new(threads).unwrap(), home.path(), &mut report).unwrap();
     report
 }
