@@ -71,7 +71,7 @@ pub enum ClientError {
     },
     /// The account cannot pay for the transaction.
     #[error(
-        "{account} holds {} OPEN; the transaction can need {} OPEN with its fee",
+        "{account} holds {} OPEN; the transaction needs at least {} OPEN",
         format_open(*balance_wei),
         format_open(*needed_wei)
     )]
@@ -80,7 +80,7 @@ pub enum ClientError {
         account: Address,
         /// What it holds, wei.
         balance_wei: U256,
-        /// Value and highest fee together, wei.
+        /// The value, and the highest fee where the gas is known, wei.
         needed_wei: U256,
     },
     /// The transaction was sent and is in no block yet.

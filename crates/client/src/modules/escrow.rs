@@ -41,10 +41,10 @@ impl Module<'_, Escrow> {
         self.call(&IEscrow::balanceOfCall { payer }).await
     }
 
-    /// The authorisation that an API key stands for, by the key's hash.
+    /// The authorisation that an API key stands for, by the key's hash; all zeros if there is none.
     ///
     /// # Errors
-    /// As [`Module::call`]; [`ClientError::Reverted`] with `UnknownKey` if there is none.
+    /// As [`Module::call`].
     pub async fn authorisation(&self, key: B256) -> Result<Authorisation, ClientError> {
         self.call(&IEscrow::authorisationCall { key }).await
     }

@@ -1,4 +1,5 @@
 use alloy_primitives::{B256, U256};
+use alloy_sol_types::SolError;
 use openledger_types::abi::IParams;
 
 use super::{Module, Params};
@@ -23,9 +24,19 @@ impl Module<'_, Params> {
     /// # Errors
     /// As [`Module::call`]; [`ClientError::Reverted`] with `UnknownParam` if there is none.
     pub async fn get(&self, name: &str) -> Result<U256, ClientError> {
-        // No parameter has a name this long; the module is asked for one that cannot exist, and says so.
-        let too_long = name.len() > B256::len_bytes();
-        let name = if too_long { B256::repeat_byte(0xff) } else { B256::right_padding_from(name.as_bytes()) };
+        // A longer name is no parameter's; its first 32 bytes might be.
+        if name.len() > B256::len_bytes() {
+            let shown = name.chars().take(64).collect::<String>().escape_debug().to_string();
+            return Err(ClientError::Reverted {
+                module: "params",
+                name: "UnknownParam",
+                message: format!("there is no parameter '{shown}': names have at most 32 bytes"),
+                raw: IParams::UnknownParam { name: B256::right_padding_from(&name.as_bytes()[..32]) }
+                    .abi_encode()
+                    .into(),
+            });
+        }
+        let name = B256::right_padding_from(name.as_bytes());
         self.call(&IParams::getCall { name }).await
     }
 
