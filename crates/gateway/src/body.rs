@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 
 use crate::ApiError;
@@ -11,25 +13,16 @@ pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a body within its limits.
-pub(crate) async fn read(body: Body) -> Result<axum::body::Bytes, ApiError> {
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
+/// Reads a body within its limits; the route's `DefaultBodyLimit` is [`MAX_BODY_BYTES`].
+pub(crate) async fn read(request: Request) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => Err(ApiError::too_large(MAX_BODY_BYTES)),
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+            Err(ApiError::too_large(MAX_BODY_BYTES))
+        }
         Ok(Err(error)) => Err(ApiError::unreadable_body(&error.to_string())),
         Err(_elapsed) => Err(ApiError::slow_body(BODY_TIMEOUT)),
     }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The key of a request.

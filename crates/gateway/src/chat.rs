@@ -2,8 +2,7 @@ use std::convert::Infallible;
 
 use axum::{
     Json,
-    body::Body,
-    extract::State,
+    extract::{Request, State},
     http::HeaderMap,
     response::{
         IntoResponse, Response,
@@ -21,7 +20,7 @@ use crate::{ApiError, ChatRequest, body};
 pub(crate) async fn complete(
     State(operator): State<Operator>,
     headers: HeaderMap,
-    body: Body,
+    body: Request,
 ) -> Result<Response, ApiError> {
     let key = body::bearer(&headers)?;
     let request = ChatRequest::parse(&body::read(body).await?)?;

@@ -58,7 +58,12 @@ impl Header {
     }
 
     /// The chunks that end a stream; the last carries `openledger`.
-    pub(crate) fn last_chunks(&self, answer: &Answer, extra: &OpenLedger<'_>, include_usage: bool) -> Vec<Value> {
+    pub(crate) fn last_chunks(
+        &self,
+        answer: &Answer,
+        extra: &OpenLedger<'_>,
+        include_usage: bool,
+    ) -> Vec<Value> {
         let mut chunks = vec![self.chunk(json!({}), Some(answer.response.finish_reason))];
         if include_usage {
             let mut chunk = self.object("chat.completion.chunk", json!([]));

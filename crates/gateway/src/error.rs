@@ -61,7 +61,12 @@ impl ApiError {
     }
 
     pub(crate) fn unreadable_body(reason: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, INVALID, "unreadable_body", format!("the body cannot be read: {reason}"))
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            INVALID,
+            "unreadable_body",
+            format!("the body cannot be read: {reason}"),
+        )
     }
 
     pub(crate) fn slow_body(limit: Duration) -> Self {
@@ -74,7 +79,8 @@ impl ApiError {
     }
 
     pub(crate) fn not_ready() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "not_ready", "no adapter is served yet").retry_after(1)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "not_ready", "no adapter is served yet")
+            .retry_after(1)
     }
 
     pub(crate) fn unknown_route(method: &Method, path: &str) -> Self {
@@ -103,8 +109,13 @@ impl ApiError {
     }
 
     pub(crate) fn receipt_not_found(id: B256) -> Self {
-        Self::new(StatusCode::NOT_FOUND, INVALID, "receipt_not_found", format!("there is no receipt {id} here"))
-            .about("id")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            INVALID,
+            "receipt_not_found",
+            format!("there is no receipt {id} here"),
+        )
+        .about("id")
     }
 
     /// Something that is not the asker's doing: logged here, and told without its details.
@@ -127,7 +138,8 @@ impl ApiError {
             PaymentProblem::CapTooSmall => "cap_too_small",
             PaymentProblem::DepositTooSmall => "deposit_too_small",
         };
-        let mut error = Self::new(StatusCode::PAYMENT_REQUIRED, "payment_required", code, missing.to_string());
+        let mut error =
+            Self::new(StatusCode::PAYMENT_REQUIRED, "payment_required", code, missing.to_string());
         error.payment = Some(json!({
             "needed_wei": missing.needed_wei.to_string(),
             "needed_open": format_open(missing.needed_wei),
@@ -183,7 +195,8 @@ impl From<ServeError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", message).about(param)
             }
             ServeError::ContextExceeded { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded", message).about("messages")
+                Self::new(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded", message)
+                    .about("messages")
             }
             ServeError::Payment(missing) => Self::payment(&missing),
             ServeError::Busy { retry_after_s, .. } => {

@@ -180,7 +180,9 @@ fn text_part(param: &str, value: Value) -> Result<String> {
                 Some(Value::String(text)) => Ok(text),
                 _ => invalid(format!("{param}.text"), "a text"),
             },
-            Some(kind) => unsupported(format!("{param}.type"), format!("'{kind}' is no text, and only text is read")),
+            Some(kind) => {
+                unsupported(format!("{param}.type"), format!("'{kind}' is no text, and only text is read"))
+            }
             None => invalid(format!("{param}.type"), "'text'"),
         },
         _ => invalid(param, "an object with type and text"),
@@ -280,15 +282,17 @@ fn refuse_unsupported(fields: &mut Map<String, Value>) -> Result<()> {
             "logit_bias" => (is_empty(value), "only an empty one is"),
             "logprobs" | "store" => (value == &Value::Bool(false), "only false is"),
             "top_logprobs" => (value.as_u64() == Some(0), "only 0 is"),
-            "response_format" => (value.get("type").and_then(Value::as_str) == Some("text"), "only {\"type\": \"text\"} is"),
+            "response_format" => {
+                (value.get("type").and_then(Value::as_str) == Some("text"), "only {\"type\": \"text\"} is")
+            }
             "tools" | "functions" => (is_empty(value), "only an empty array is"),
-            "tool_choice" | "function_call" => {
-                (matches!(value.as_str(), Some("none" | "auto")), "only 'none' and 'auto' are, as there are no tools")
-            }
+            "tool_choice" | "function_call" => (
+                matches!(value.as_str(), Some("none" | "auto")),
+                "only 'none' and 'auto' are, as there are no tools",
+            ),
             "modalities" => (value == &serde_json::json!(["text"]), "only [\"text\"] is"),
-            "audio" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options" | "moderation" => {
-                (false, "leave it out")
-            }
+            "audio" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options"
+            | "moderation" => (false, "leave it out"),
             _ => return Err(ParameterError::Unknown { param: param.chars().take(100).collect() }),
         };
         if !harmless {

@@ -2,7 +2,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{Method, Uri},
     middleware,
     response::{IntoResponse, Response},
@@ -11,6 +11,7 @@ use axum::{
 use openledger_worker::operator::Operator;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+use crate::body::MAX_BODY_BYTES;
 use crate::{ApiError, chat, cors, models, receipts};
 
 /// Why the gateway does not run.
@@ -84,7 +85,7 @@ impl Gateway {
 
 fn router(operator: Operator) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/chat/completions", post(chat::complete).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::one))
         .route("/v1/receipts", get(receipts::of_key))

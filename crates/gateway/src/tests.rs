@@ -1,0 +1,467 @@
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, U256};
+use openledger_client::{ApiKey, Wallet, recover_receipt_signer};
+use openledger_model::{Adapter, LoraConfig, LoraLayout, Model, Pool, Target, init};
+use openledger_serve::Engine;
+use openledger_types::abi::Authorisation;
+use openledger_types::receipt::{Answer, Message, Role, decode_document};
+use openledger_types::split::FeeSplit;
+use openledger_worker::operator::{
+    Ask, Estimate, Evidence, Limits, Lookup, Operator, Payments, ServedAdapter, Settings, Standing,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::{ChatRequest, Gateway, ParameterError};
+
+const CHAIN_ID: u64 = 20_260;
+const WAITING: usize = 2;
+
+/// The escrow module in memory: every key it knows can pay.
+#[derive(Default)]
+struct Escrow(Mutex<BTreeMap<B256, Authorisation>>);
+
+impl Payments for Escrow {
+    fn standing(&self, key: B256) -> Lookup<'_> {
+        let authorisation = self.0.lock().expect("nobody panicked").get(&key).cloned();
+        let balance = authorisation.as_ref().map_or(U256::ZERO, |a| a.cap);
+        Box::pin(async move { Ok(Standing { authorisation, balance }) })
+    }
+}
+
+struct House {
+    _folder: TempDir,
+    operator: Operator,
+    gateway: Gateway,
+    key: ApiKey,
+}
+
+/// What came back.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn error(&self) -> (u16, Value) {
+        (self.status, self.json()["error"].clone())
+    }
+
+    fn events(&self) -> Vec<String> {
+        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(str::to_owned).collect()
+    }
+}
+
+impl House {
+    async fn new() -> Self {
+        let (model, tokenizer) = Model::tiny(5);
+        let pool = Pool::new(1).expect("a thread starts");
+        let engine = Engine::new(Arc::new(model), Arc::new(tokenizer), pool, WAITING);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (wallet, key) = (Wallet::random(), ApiKey::generate());
+        let authorisation = Authorisation {
+            payer: Address::repeat_byte(7),
+            operator: wallet.address(),
+            cap: U256::from(1_000_000_000),
+            spent: U256::ZERO,
+            expiresAt: u64::MAX,
+            revokedAt: 0,
+        };
+        let escrow = Escrow(Mutex::new(BTreeMap::from([(key.hash(), authorisation)])));
+        let settings = Settings {
+            chain_id: CHAIN_ID,
+            split: FeeSplit::GENESIS,
+            folder: folder.path().to_owned(),
+            limits: Limits::default(),
+        };
+        let operator =
+            Operator::open(settings, wallet, engine, Arc::new(escrow)).expect("an empty folder opens");
+        operator.serve(served(operator.engine())).expect("the name is free");
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let gateway = Gateway::serve(operator.clone(), address).await.expect("a port is free");
+        Self { _folder: folder, operator, gateway, key }
+    }
+
+    async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &[u8]) -> Reply {
+        let mut stream = self.begin(method, path, key, body).await;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.expect("the gateway closes the connection");
+        let text = String::from_utf8(bytes).expect("a response is UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head ends");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let chunked = head.contains("transfer-encoding: chunked");
+        Reply { status, head: head.to_owned(), body: if chunked { unchunk(body) } else { body.to_owned() } }
+    }
+
+    async fn begin(&self, method: &str, path: &str, key: Option<&str>, body: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.gateway.address()).await.expect("the gateway listens");
+        let key = key.map_or_else(String::new, |key| format!("authorization: Bearer {key}\r\n"));
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-length: {}\r\n{key}\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("the gateway reads");
+        // A body over the limit is refused before it was read whole, which closes the connection under the writer.
+        if let Err(error) = stream.write_all(body).await {
+            assert!(body.len() > crate::body::MAX_BODY_BYTES, "{error}");
+        }
+        stream
+    }
+
+    async fn chat(&self, body: &Value) -> Reply {
+        let body = body.to_string();
+        self.send("POST", "/v1/chat/completions", Some(self.key.reveal()), body.as_bytes()).await
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, None, b"").await
+    }
+}
+
+fn unchunk(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a chunk has a size");
+        if size == 0 {
+            break;
+        }
+        whole.push_str(&rest[..size]);
+        body = &rest[size + 2..];
+    }
+    whole
+}
+
+fn served(engine: &Engine) -> ServedAdapter {
+    let lora = LoraConfig { rank: 2, alpha: 16.0, first_layer: 2, targets: vec![Target::Q, Target::V] };
+    let shape = engine.model().config();
+    let layout = LoraLayout::new(shape, &lora).expect("it fits the tiny model");
+    let theta = init(shape, &layout, [3; 32]);
+    ServedAdapter {
+        id: U256::from(1),
+        name: "rust/crates".into(),
+        base_hash: B256::repeat_byte(1),
+        adapter_hash: B256::repeat_byte(2),
+        datanets_root: B256::repeat_byte(3),
+        input_price: U256::from(1000),
+        output_price: U256::from(3000),
+        developer: Address::repeat_byte(4),
+        created_at: 1_700_000_000,
+        adapter: Arc::new(Adapter::new(shape, lora, theta).expect("it fits the layout")),
+        evidence: Arc::new(Evidence { estimate: Estimate::None, spans: None }),
+    }
+}
+
+fn question() -> Value {
+    json!({
+        "model": "rust/crates",
+        "messages": [{ "role": "user", "content": "What is a crate?" }],
+        "max_tokens": 12,
+        "seed": 4,
+    })
+}
+
+fn with(mut request: Value, field: &str, value: Value) -> Value {
+    request[field] = value;
+    request
+}
+
+#[tokio::test]
+async fn a_completion_carries_its_receipt_and_a_split_that_adds_up() {
+    let house = House::new().await;
+    let reply = house.chat(&question()).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let completion = reply.json();
+    let id = completion["openledger"]["receipt"].as_str().expect("a receipt");
+    let whole = house.get(&format!("/v1/receipts/{id}")).await;
+    let answer: Answer = decode_document(whole.body.as_bytes()).expect("the canonical encoding");
+    assert_eq!(answer.receipt.id(CHAIN_ID).to_string(), id);
+    assert_eq!(completion["choices"][0]["message"]["content"], answer.response.text);
+    assert_eq!(completion["object"], "chat.completion");
+    assert_eq!(completion["usage"]["completion_tokens"], answer.receipt.completionTokens);
+    let extra = &completion["openledger"];
+    let wei = |value: &Value| value.as_str().and_then(|text| text.parse::<U256>().ok()).expect("decimal wei");
+    let roles = ["contributors", "operator", "developer", "validators", "treasury", "burn"];
+    let sum = roles.iter().fold(U256::ZERO, |sum, role| sum + wei(&extra["split_wei"][role]));
+    assert_eq!((sum, wei(&extra["fee_wei"])), (answer.receipt.fee, answer.receipt.fee));
+    let signer = recover_receipt_signer(&answer.receipt, &answer.signature, CHAIN_ID);
+    assert_eq!(signer.expect("it is signed"), house.operator.address());
+    assert_eq!(extra["attribution"]["unattributed_ppm"], 1_000_000);
+}
+
+#[tokio::test]
+async fn a_stream_is_the_same_answer_in_pieces() {
+    let house = House::new().await;
+    let whole = house.chat(&question()).await.json();
+    for include_usage in [false, true] {
+        let request = with(question(), "stream", json!(true));
+        let request = with(request, "stream_options", json!({ "include_usage": include_usage }));
+        let reply = house.chat(&request).await;
+        assert!(reply.head.contains("content-type: text/event-stream"), "{}", reply.head);
+        let events = reply.events();
+        assert_eq!(events.last().map(String::as_str), Some("[DONE]"));
+        let chunks: Vec<Value> = events[..events.len() - 1]
+            .iter()
+            .map(|e| serde_json::from_str(e).expect("a chunk is JSON"))
+            .collect();
+        assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+        assert!(chunks.iter().all(|c| c["id"] == chunks[0]["id"] && c["object"] == "chat.completion.chunk"));
+        let text: String =
+            chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        assert_eq!(text, whole["choices"][0]["message"]["content"], "the seed is the same");
+        let (last, earlier) = chunks.split_last().expect("there are chunks");
+        assert!(last["openledger"]["receipt"].is_string());
+        assert!(earlier.iter().all(|chunk| chunk.get("openledger").is_none()));
+        let reasons: Vec<&Value> =
+            chunks.iter().map(|c| &c["choices"][0]["finish_reason"]).filter(|r| !r.is_null()).collect();
+        assert_eq!(reasons, [&whole["choices"][0]["finish_reason"]]);
+        if include_usage {
+            assert_eq!((&last["usage"], &last["choices"]), (&whole["usage"], &json!([])));
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_have_the_status_and_shape_of_the_api() {
+    let house = House::new().await;
+    let stranger = ApiKey::generate();
+    let body = question().to_string();
+    let path = "/v1/chat/completions";
+    let check = |reply: Reply, status: u16, code: &str, param: Value| {
+        let (got, error) = reply.error();
+        assert_eq!(
+            (got, error["code"].as_str(), &error["param"]),
+            (status, Some(code), &param),
+            "{}",
+            reply.body
+        );
+        assert!(error["message"].as_str().is_some_and(|m| !m.is_empty()) && error["type"].is_string());
+        error
+    };
+    check(house.send("POST", path, None, body.as_bytes()).await, 401, "invalid_api_key", Value::Null);
+    check(house.send("POST", path, Some("sk-1"), body.as_bytes()).await, 401, "invalid_api_key", Value::Null);
+    let missing = house.send("POST", path, Some(stranger.reveal()), body.as_bytes()).await;
+    let missing = check(missing, 402, "key_not_authorised", Value::Null);
+    assert!(missing["openledger"]["needed_wei"].as_str().is_some_and(|wei| wei != "0"), "{missing}");
+    assert_eq!(missing["openledger"]["available_wei"], "0");
+    let unknown = with(question(), "model", json!("none"));
+    check(house.chat(&unknown).await, 404, "model_not_found", json!("model"));
+    let streamed = with(unknown, "stream", json!(true));
+    check(house.chat(&streamed).await, 404, "model_not_found", json!("model"));
+    let long = with(question(), "max_tokens", json!(1024));
+    check(house.chat(&long).await, 400, "context_length_exceeded", json!("messages"));
+    check(
+        house.chat(&with(question(), "stop", json!("x"))).await,
+        400,
+        "unsupported_parameter",
+        json!("stop"),
+    );
+    let key = Some(house.key.reveal());
+    check(house.send("POST", path, key, b"{").await, 400, "invalid_json", json!("body"));
+    let large = vec![b' '; (1 << 20) + 1];
+    check(house.send("POST", path, key, &large).await, 413, "request_too_large", Value::Null);
+    check(house.get("/v1/nothing").await, 404, "unknown_url", Value::Null);
+    check(house.get(path).await, 405, "method_not_allowed", Value::Null);
+    check(house.get("/v1/receipts/0x12").await, 400, "invalid_receipt_id", json!("id"));
+    let nobody = format!("/v1/receipts/{}", B256::ZERO);
+    check(house.get(&nobody).await, 404, "receipt_not_found", json!("id"));
+    assert_eq!(house.operator.pending(), vec![], "nothing of this was charged");
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back() {
+    let house = House::new().await;
+    let ask = || Ask {
+        messages: vec![Message { role: Role::User, content: "hello".into() }],
+        temperature_milli: 0,
+        top_p_milli: 1000,
+        seed: None,
+        max_tokens: Some(2),
+    };
+    let mut places = vec![];
+    for _ in 0..=WAITING {
+        places.push(house.operator.accept(house.key.reveal(), "1", ask()).await.expect("there is a place"));
+    }
+    let reply = house.chat(&question()).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+    assert!(reply.head.contains("retry-after: "), "{}", reply.head);
+    drop(places);
+    assert_eq!(house.chat(&question()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_the_machine() {
+    let house = House::new().await;
+    for stream in [false, true] {
+        let request = with(with(question(), "max_tokens", json!(900)), "stream", json!(stream)).to_string();
+        let mut connection =
+            house.begin("POST", "/v1/chat/completions", Some(house.key.reveal()), request.as_bytes()).await;
+        if stream {
+            let mut some = [0; 600];
+            connection.read_exact(&mut some).await.expect("the stream begins");
+        } else {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        drop(connection);
+        for _ in 0..2_000 {
+            if house.operator.engine().queue().present() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(house.operator.engine().queue().present(), 0, "stream: {stream}");
+    }
+}
+
+#[tokio::test]
+async fn models_and_pending_receipts_are_listed() {
+    let house = House::new().await;
+    let list = house.get("/v1/models").await.json();
+    assert_eq!(list["data"][0]["id"], "rust/crates");
+    assert_eq!(list["data"][0]["openledger"]["output_price_wei"], "3000");
+    assert_eq!(house.get("/v1/models/rust%2Fcrates").await.json(), list["data"][0]);
+    assert_eq!(house.get("/v1/models/1").await.json(), list["data"][0]);
+    assert_eq!(house.get("/v1/models/none").await.status, 404);
+    assert_eq!((house.get("/health").await.status, house.get("/ready").await.status), (200, 200));
+    let completion = house.chat(&question()).await.json();
+    let mine = house.send("GET", "/v1/receipts", Some(house.key.reveal()), b"").await.json();
+    assert_eq!(mine["data"][0]["id"], completion["openledger"]["receipt"]);
+    house.operator.retire(U256::from(1));
+    assert_eq!(house.get("/ready").await.status, 503);
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_may_ask() {
+    let house = House::new().await;
+    let mut stream = TcpStream::connect(house.gateway.address()).await.expect("the gateway listens");
+    let preflight = "OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\norigin: http://page\r\n\
+         access-control-request-method: POST\r\nconnection: close\r\n\r\n";
+    stream.write_all(preflight.as_bytes()).await.expect("the gateway reads");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.expect("the gateway answers");
+    assert!(reply.starts_with("HTTP/1.1 204"), "{reply}");
+    assert!(reply.contains("access-control-allow-headers: authorization"), "{reply}");
+    let refused = house.chat(&json!({})).await;
+    assert!(
+        refused.head.contains("access-control-allow-origin: *"),
+        "an error can be read too: {}",
+        refused.head
+    );
+}
+
+#[tokio::test]
+async fn shutting_down_waits_for_what_is_under_way() {
+    let house = House::new().await;
+    let House { gateway, key, .. } = &house;
+    let body = question().to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        key.reveal(),
+        body.len()
+    );
+    let mut stream = TcpStream::connect(gateway.address()).await.expect("the gateway listens");
+    stream.write_all(head.as_bytes()).await.expect("the gateway reads");
+    for _ in 0..2_000 {
+        if house.operator.engine().queue().present() > 0 || !house.operator.pending().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let address = house.gateway.address();
+    house.gateway.shutdown(Duration::from_secs(20)).await.expect("it ends well");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.expect("the answer arrives whole");
+    assert!(reply.contains("\"openledger\""), "{reply}");
+    TcpStream::connect(address).await.expect_err("nobody listens any more");
+}
+
+#[test]
+fn requests_are_read_strictly() {
+    let parse = |body: Value| ChatRequest::parse(body.to_string().as_bytes());
+    let plain = parse(question()).expect("a plain question");
+    assert_eq!((plain.ask.temperature_milli, plain.ask.top_p_milli, plain.ask.seed), (1000, 1000, Some(4)));
+
+    let read = |field: &str, value: Value| parse(with(question(), field, value)).expect(field).ask;
+    assert_eq!(read("temperature", json!(0.7)).temperature_milli, 700);
+    assert_eq!(read("temperature", json!(0)).temperature_milli, 0);
+    assert_eq!(read("top_p", json!(0)).top_p_milli, 1);
+    assert_eq!(read("max_tokens", Value::Null).max_tokens, None);
+    assert_eq!(read("max_completion_tokens", json!(12)).max_tokens, Some(12));
+    let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+    assert_eq!(read("messages", parts).messages, [Message { role: Role::System, content: "ab".into() }]);
+    let echoed = json!([{ "role": "assistant", "content": "a", "refusal": null, "annotations": [], "tool_calls": null }]);
+    assert_eq!(read("messages", echoed).messages[0].role, Role::Assistant);
+    for (field, value) in [
+        ("user", json!("u")),
+        ("n", json!(1)),
+        ("stop", json!([])),
+        ("presence_penalty", json!(0)),
+        ("response_format", json!({ "type": "text" })),
+        ("tools", json!([])),
+        ("logprobs", json!(false)),
+        ("stream_options", Value::Null),
+    ] {
+        read(field, value);
+    }
+
+    let refused = |field: &str, value: Value| parse(with(question(), field, value)).expect_err(field);
+    for (field, value) in [
+        ("n", json!(2)),
+        ("stop", json!(["x"])),
+        ("frequency_penalty", json!(0.5)),
+        ("response_format", json!({ "type": "json_object" })),
+        ("tools", json!([{ "type": "function" }])),
+        ("logprobs", json!(true)),
+        ("logit_bias", json!({ "5": 1 })),
+        ("reasoning_effort", json!("low")),
+    ] {
+        let error = refused(field, value);
+        assert!(matches!(&error, ParameterError::Unsupported { param, .. } if param == field), "{error}");
+    }
+    for (field, value) in [
+        ("temperature", json!(2.1)),
+        ("temperature", json!("hot")),
+        ("top_p", json!(-0.1)),
+        ("max_tokens", json!(0)),
+        ("max_tokens", json!(1.5)),
+        ("seed", json!(-1)),
+        ("model", json!(7)),
+        ("messages", json!("hi")),
+        ("stream", json!("yes")),
+        ("stream_options", json!({ "include_usage": true })),
+    ] {
+        let error = refused(field, value);
+        assert!(matches!(&error, ParameterError::Invalid { param, .. } if param == field), "{error}");
+    }
+    let both = with(question(), "max_completion_tokens", json!(5));
+    assert_eq!(parse(both).expect_err("they differ").param(), "max_tokens");
+    assert!(
+        matches!(refused("temprature", json!(1)), ParameterError::Unknown { param } if param == "temprature")
+    );
+    for (message, named) in [
+        (json!({ "role": "tool", "content": "x" }), "messages[0].role"),
+        (json!({ "role": "user" }), "messages[0].content"),
+        (json!({ "role": "user", "content": 5 }), "messages[0].content"),
+        (json!({ "role": "user", "content": "x", "tool_calls": [1] }), "messages[0].tool_calls"),
+        (json!({ "role": "user", "content": [{ "type": "image_url" }] }), "messages[0].content[0].type"),
+    ] {
+        assert_eq!(refused("messages", json!([message])).param(), named);
+    }
+    assert!(
+        matches!(parse(json!({ "model": "m" })), Err(ParameterError::Missing { param }) if param == "messages")
+    );
+    assert!(matches!(ChatRequest::parse(b"[]"), Err(ParameterError::Body { .. })));
+}

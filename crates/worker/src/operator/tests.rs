@@ -437,7 +437,7 @@ async fn who_leaves_a_stream_pays_for_what_was_delivered() {
 async fn who_leaves_before_anything_was_delivered_pays_nothing() {
     let house = House::new();
     let whole = house.operator.accept(house.key.reveal(), "tiny", ask(500)).await.expect("it is covered");
-    let left = tokio::time::timeout(Duration::from_millis(20), whole.whole()).await;
+    let left = tokio::time::timeout(Duration::ZERO, whole.whole()).await;
     assert!(left.is_err(), "500 tokens take longer");
     let waiting = house.operator.accept(house.key.reveal(), "tiny", ask(5)).await.expect("it is covered");
     drop(waiting.stream());
