@@ -1,17 +1,35 @@
-//! Times of a training step, its tangent, a prefill and decoding on one thread: `cargo run -p openledger-model --example speed -- MODEL.gguf [THREADS]`.
+//! Times of a training step, its tangent, a prefill and decoding: `cargo run -p openledger-model --example speed -- MODEL.gguf [THREADS]`.
+//!
+//! Where the system tells it (Linux), the CPU time of all threads stands beside the wall time: it is what counts on a machine that others use as well.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use openledger_model::{Error, Lora, LoraConfig, LoraLayout, Message, Model, Pool, Record, Role, Sample, Session, Target, init};
+use openledger_model::{
+    Error, Lora, LoraConfig, LoraLayout, Message, Model, Pool, Record, Role, Sample, Session, Target, init,
+};
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), cpu());
     let out = work();
+    let wall = start.elapsed().as_secs_f64();
+    let cpu = cpu()
+        .zip(before)
+        .map_or(String::new(), |(after, before)| format!(", {:.3} s of CPU", after - before));
     #[expect(clippy::print_stdout, reason = "its output is what this program is for")]
     {
-        println!("{what}: {:.3} s", start.elapsed().as_secs_f64());
+        println!("{what}: {wall:.3} s{cpu}");
     }
     out
+}
+
+/// CPU seconds that all threads of this process have used.
+fn cpu() -> Option<f64> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let nanoseconds = |task: std::io::Result<std::fs::DirEntry>| {
+        let line = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse::<f64>().ok()
+    };
+    Some(tasks.filter_map(nanoseconds).sum::<f64>() / 1e9)
 }
 
 fn main() -> Result<(), Error> {
@@ -28,7 +46,8 @@ fn main() -> Result<(), Error> {
     let mut answer = Vec::new();
     timed("decode of up to 48 tokens", || {
         while answer.len() < 48 {
-            let token = (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32;
+            let token =
+                (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32;
             if token == tokenizer.eos() {
                 break;
             }
@@ -39,21 +58,29 @@ fn main() -> Result<(), Error> {
     })?;
     timed(&format!("{} tokens: {:?}", answer.len(), tokenizer.decode(&answer)), || ());
 
-    let text = std::iter::repeat_n("The quick brown fox jumps over the lazy dog while 12 engineers measure it. ", 60).collect::<String>();
+    let text = std::iter::repeat_n(
+        "The quick brown fox jumps over the lazy dog while 12 engineers measure it. ",
+        60,
+    )
+    .collect::<String>();
     let tokens = tokenizer.encode(&text)?;
-    let samples: Vec<Sample> = tokens.chunks(128).take(4).map(|t| Sample { tokens: t.to_vec(), targets: 1..t.len() }).collect();
+    let samples: Vec<Sample> =
+        tokens.chunks(128).take(4).map(|t| Sample { tokens: t.to_vec(), targets: 1..t.len() }).collect();
     let config = LoraConfig { rank: 8, alpha: 16.0, first_layer: 22, targets: vec![Target::Q, Target::V] };
     let layout = LoraLayout::new(model.config(), &config)?;
     let theta = init(model.config(), &layout, [0; 32]);
     let lora = Lora { config: &config, theta: &theta };
     let sequences: Vec<&[u32]> = samples.iter().map(|s| &s.tokens[..]).collect();
     let prefixes = timed("prefix of 4 x 128 tokens into layer 22", || model.prefixes(&pool, 22, &sequences))?;
-    let records: Vec<Record<'_>> = prefixes.iter().zip(&samples).map(|(prefix, sample)| Record { prefix, sample }).collect();
+    let records: Vec<Record<'_>> =
+        prefixes.iter().zip(&samples).map(|(prefix, sample)| Record { prefix, sample }).collect();
     timed("packing for the backward pass", || model.prepare_backward(&pool, 22));
     for _ in 0..2 {
         timed("nll of 4 x 128 tokens", || model.nll_batch(&pool, Some(lora), &records))?;
         timed("nll_grad of 4 x 128 tokens", || model.nll_grad_batch(&pool, lora, &records))?;
-        timed("nll_grad_tangent of 4 x 128 tokens", || model.nll_grad_tangent_batch(&pool, lora, &theta, &records))?;
+        timed("nll_grad_tangent of 4 x 128 tokens", || {
+            model.nll_grad_tangent_batch(&pool, lora, &theta, &records)
+        })?;
     }
     Ok(())
 }

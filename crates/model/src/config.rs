@@ -65,13 +65,20 @@ impl Config {
         within("vocabulary", self.vocab, MAX_VOCAB)?;
         within("context", self.context, MAX_CONTEXT)?;
         if !self.heads.is_multiple_of(self.kv_heads) {
-            return Err(Error::Shape { what: "heads that are no multiple of key/value heads", got: self.heads, limit: self.kv_heads });
+            return Err(Error::Shape {
+                what: "heads that are no multiple of key/value heads",
+                got: self.heads,
+                limit: self.kv_heads,
+            });
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(Error::Shape { what: "odd head width", got: self.head_dim, limit: 1024 });
         }
         if !(self.rope_theta.is_finite() && self.rope_theta > 1.0) {
-            return Err(Error::Metadata { key: "llama.rope.freq_base", problem: format!("{} is not above 1", self.rope_theta) });
+            return Err(Error::Metadata {
+                key: "llama.rope.freq_base",
+                problem: format!("{} is not above 1", self.rope_theta),
+            });
         }
         if !(self.norm_eps.is_finite() && self.norm_eps > 0.0) {
             return Err(Error::Metadata {

@@ -97,7 +97,12 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::prefix`].
-    pub fn prefixes(&self, pool: &Pool, first_layer: usize, sequences: &[&[u32]]) -> Result<Vec<Prefix>, Error> {
+    pub fn prefixes(
+        &self,
+        pool: &Pool,
+        first_layer: usize,
+        sequences: &[&[u32]],
+    ) -> Result<Vec<Prefix>, Error> {
         if first_layer > self.config.layers {
             return Err(Error::Shape { what: "first layer", got: first_layer, limit: self.config.layers });
         }
@@ -105,18 +110,25 @@ impl Model {
             self.check_tokens(tokens)?;
         }
         let d = self.config.d_model;
-        Ok(in_groups(pool, sequences, |s| s.len(), |split, group| {
-            let pass = self.pass(split, group.iter().map(|s| s.len()), None, None);
-            let mut x = Buf::zeros(pass.rows() * d);
-            for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
-                self.weights.embed(*token, row);
-            }
-            for layer in 0..first_layer {
-                pass.layer(layer, &mut x, None, false);
-            }
-            let rows = pass.sequences.iter().map(|s| &x[s.rows.start * d..s.rows.end * d]);
-            rows.zip(group).map(|(rows, s)| Prefix { first_layer, tokens: s.len(), hidden: rows.to_vec() }).collect()
-        }))
+        Ok(in_groups(
+            pool,
+            sequences,
+            |s| s.len(),
+            |split, group| {
+                let pass = self.pass(split, group.iter().map(|s| s.len()), None, None);
+                let mut x = Buf::zeros(pass.rows() * d);
+                for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
+                    self.weights.embed(*token, row);
+                }
+                for layer in 0..first_layer {
+                    pass.layer(layer, &mut x, None, false);
+                }
+                let rows = pass.sequences.iter().map(|s| &x[s.rows.start * d..s.rows.end * d]);
+                rows.zip(group)
+                    .map(|(rows, s)| Prefix { first_layer, tokens: s.len(), hidden: rows.to_vec() })
+                    .collect()
+            },
+        ))
     }
 
     /// Loss of one sample: the sum of [`Self::nll_tokens`] in order.
@@ -131,7 +143,12 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::nll_batch`].
-    pub fn nll_tokens(&self, pool: &Pool, lora: Option<Lora<'_>>, record: Record<'_>) -> Result<Vec<f64>, Error> {
+    pub fn nll_tokens(
+        &self,
+        pool: &Pool,
+        lora: Option<Lora<'_>>,
+        record: Record<'_>,
+    ) -> Result<Vec<f64>, Error> {
         Ok(self.nll_batch(pool, lora, &[record])?.remove(0))
     }
 
@@ -139,25 +156,42 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Token`], [`Error::Context`], [`Error::Length`] or [`Error::Adapter`] when a record, its prefix and the adapter do not fit together.
-    pub fn nll_batch(&self, pool: &Pool, lora: Option<Lora<'_>>, records: &[Record<'_>]) -> Result<Vec<Vec<f64>>, Error> {
+    pub fn nll_batch(
+        &self,
+        pool: &Pool,
+        lora: Option<Lora<'_>>,
+        records: &[Record<'_>],
+    ) -> Result<Vec<Vec<f64>>, Error> {
         let lora = lora.map(|l| Packed::new(&self.config, l)).transpose()?;
         self.check_records(lora.as_ref(), records)?;
-        Ok(in_groups(pool, records, |r| r.prefix.tokens, |split, group| {
-            let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), None);
-            let mut x = self.stack(&pass, group);
-            for layer in group[0].prefix.first_layer..self.config.layers {
-                pass.layer(layer, &mut x, None, false);
-            }
-            let (rows, targets) = predicted(&pass, group);
-            let losses = Losses::compute(self, split, &gather(&x, self.config.d_model, rows.into_iter()), &targets, false, false);
-            let mut rest = &losses.value[..];
-            let mut take = |r: &Record<'_>| {
-                let (own, others) = rest.split_at(r.sample.targets.len());
-                rest = others;
-                own.to_vec()
-            };
-            group.iter().map(&mut take).collect()
-        }))
+        Ok(in_groups(
+            pool,
+            records,
+            |r| r.prefix.tokens,
+            |split, group| {
+                let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), None);
+                let mut x = self.stack(&pass, group);
+                for layer in group[0].prefix.first_layer..self.config.layers {
+                    pass.layer(layer, &mut x, None, false);
+                }
+                let (rows, targets) = predicted(&pass, group);
+                let losses = Losses::compute(
+                    self,
+                    split,
+                    &gather(&x, self.config.d_model, rows.into_iter()),
+                    &targets,
+                    false,
+                    false,
+                );
+                let mut rest = &losses.value[..];
+                let mut take = |r: &Record<'_>| {
+                    let (own, others) = rest.split_at(r.sample.targets.len());
+                    rest = others;
+                    own.to_vec()
+                };
+                group.iter().map(&mut take).collect()
+            },
+        ))
     }
 
     /// Loss of one sample and its gradient.
@@ -172,7 +206,12 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::nll_batch`].
-    pub fn nll_grad_batch(&self, pool: &Pool, lora: Lora<'_>, records: &[Record<'_>]) -> Result<Vec<Grad>, Error> {
+    pub fn nll_grad_batch(
+        &self,
+        pool: &Pool,
+        lora: Lora<'_>,
+        records: &[Record<'_>],
+    ) -> Result<Vec<Grad>, Error> {
         let duals = self.differentiate(pool, lora, None, records)?;
         Ok(duals.into_iter().map(|d| Grad { loss: d.loss, grad: d.grad }).collect())
     }
@@ -181,7 +220,13 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::nll_batch`]; [`Error::Length`] when `u` has another length than `θ`.
-    pub fn nll_grad_tangent(&self, pool: &Pool, lora: Lora<'_>, u: &[f32], record: Record<'_>) -> Result<Dual, Error> {
+    pub fn nll_grad_tangent(
+        &self,
+        pool: &Pool,
+        lora: Lora<'_>,
+        u: &[f32],
+        record: Record<'_>,
+    ) -> Result<Dual, Error> {
         Ok(self.nll_grad_tangent_batch(pool, lora, u, &[record])?.remove(0))
     }
 
@@ -199,16 +244,33 @@ impl Model {
         self.differentiate(pool, lora, Some(u), records)
     }
 
-    fn differentiate(&self, pool: &Pool, lora: Lora<'_>, u: Option<&[f32]>, records: &[Record<'_>]) -> Result<Vec<Dual>, Error> {
+    fn differentiate(
+        &self,
+        pool: &Pool,
+        lora: Lora<'_>,
+        u: Option<&[f32]>,
+        records: &[Record<'_>],
+    ) -> Result<Vec<Dual>, Error> {
         let packed = Packed::new(&self.config, lora)?;
-        let direction = u.map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u })).transpose()?;
+        let direction =
+            u.map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u })).transpose()?;
         self.check_records(Some(&packed), records)?;
         self.weights.prepare_backward(pool, packed.first_layer());
         let planes = if direction.is_some() { 2 } else { 1 };
-        Ok(in_groups(pool, records, |r| r.prefix.tokens * planes, |split, group| {
-            let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), Some(&packed), direction.as_ref());
-            self.differentiate_group(&pass, &packed, group)
-        }))
+        Ok(in_groups(
+            pool,
+            records,
+            |r| r.prefix.tokens * planes,
+            |split, group| {
+                let pass = self.pass(
+                    split,
+                    group.iter().map(|r| r.prefix.tokens),
+                    Some(&packed),
+                    direction.as_ref(),
+                );
+                self.differentiate_group(&pass, &packed, group)
+            },
+        ))
     }
 
     fn differentiate_group(&self, pass: &Pass<'_>, packed: &Packed, group: &[Record<'_>]) -> Vec<Dual> {
@@ -218,17 +280,21 @@ impl Model {
         for layer in group[0].prefix.first_layer..first {
             pass.layer(layer, &mut x, None, false);
         }
-        let kept: Vec<_> = (first..self.config.layers).filter_map(|layer| pass.layer(layer, &mut x, None, true)).collect();
+        let kept: Vec<_> =
+            (first..self.config.layers).filter_map(|layer| pass.layer(layer, &mut x, None, true)).collect();
 
         let (picked, targets) = predicted(pass, group);
-        let all: Vec<usize> = (0..x.len() / d / rows).flat_map(|plane| picked.iter().map(move |r| plane * rows + r)).collect();
-        let losses = Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, dual, true);
+        let all: Vec<usize> =
+            (0..x.len() / d / rows).flat_map(|plane| picked.iter().map(move |r| plane * rows + r)).collect();
+        let losses =
+            Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, dual, true);
         let mut dx = Buf::zeros(x.len());
         for (row, source) in all.iter().zip(losses.dx.chunks_exact(d)) {
             dx[row * d..(row + 1) * d].copy_from_slice(source);
         }
 
-        let mut grads: Vec<Gradient> = group.iter().map(|_| Gradient::zeros(packed.layout().len(), dual)).collect();
+        let mut grads: Vec<Gradient> =
+            group.iter().map(|_| Gradient::zeros(packed.layout().len(), dual)).collect();
         for (layer, kept) in (first..self.config.layers).zip(&kept).rev() {
             pass.layer_backward(layer, kept, &mut dx, layer == first, &mut grads);
         }
@@ -288,21 +354,39 @@ impl Model {
         for Record { prefix, sample } in records {
             self.check_tokens(&sample.tokens)?;
             if prefix.tokens != sample.tokens.len() {
-                return Err(Error::Length { what: "tokens of the prefix", got: prefix.tokens, expected: sample.tokens.len() });
+                return Err(Error::Length {
+                    what: "tokens of the prefix",
+                    got: prefix.tokens,
+                    expected: sample.tokens.len(),
+                });
             }
             let floats = prefix.tokens * self.config.d_model;
             if prefix.hidden.len() != floats {
-                return Err(Error::Length { what: "floats of the prefix", got: prefix.hidden.len(), expected: floats });
+                return Err(Error::Length {
+                    what: "floats of the prefix",
+                    got: prefix.hidden.len(),
+                    expected: floats,
+                });
             }
             let Range { start, end } = sample.targets;
             if start == 0 || start >= end || end > sample.tokens.len() {
-                return Err(Error::Adapter(format!("targets {start}..{end} of {} tokens; they start at 1 or later", sample.tokens.len())));
+                return Err(Error::Adapter(format!(
+                    "targets {start}..{end} of {} tokens; they start at 1 or later",
+                    sample.tokens.len()
+                )));
             }
             if prefix.first_layer != records[0].prefix.first_layer {
-                return Err(Error::Length { what: "first layer of a prefix", got: prefix.first_layer, expected: records[0].prefix.first_layer });
+                return Err(Error::Length {
+                    what: "first layer of a prefix",
+                    got: prefix.first_layer,
+                    expected: records[0].prefix.first_layer,
+                });
             }
             if let Some(first) = lora.map(Packed::first_layer).filter(|first| prefix.first_layer > *first) {
-                return Err(Error::Adapter(format!("a prefix into layer {} skips adapted layer {first}", prefix.first_layer)));
+                return Err(Error::Adapter(format!(
+                    "a prefix into layer {} skips adapted layer {first}",
+                    prefix.first_layer
+                )));
             }
         }
         Ok(())

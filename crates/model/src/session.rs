@@ -59,7 +59,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::feed`].
-    pub fn feed_rows(&mut self, tokens: &[u32], from: usize, mut visit: impl FnMut(usize, &[f32])) -> Result<(), Error> {
+    pub fn feed_rows(
+        &mut self,
+        tokens: &[u32],
+        from: usize,
+        mut visit: impl FnMut(usize, &[f32]),
+    ) -> Result<(), Error> {
         self.check(tokens)?;
         let (d, vocab) = (self.model.config.d_model, self.model.config.vocab);
         let mut first = 0;
@@ -97,7 +102,11 @@ impl Session {
     /// As [`Self::feed`]; [`Error::Length`] when there is not one token per session; [`Error::Adapter`] when sessions are of different models.
     pub fn step(sessions: &mut [&mut Self], tokens: &[u32]) -> Result<Vec<Vec<f32>>, Error> {
         if sessions.len() != tokens.len() {
-            return Err(Error::Length { what: "tokens of a step", got: tokens.len(), expected: sessions.len() });
+            return Err(Error::Length {
+                what: "tokens of a step",
+                got: tokens.len(),
+                expected: sessions.len(),
+            });
         }
         let Some(first) = sessions.first() else { return Ok(Vec::new()) };
         let (model, pool) = (Arc::clone(&first.model), first.pool.clone());

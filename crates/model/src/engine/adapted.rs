@@ -36,7 +36,11 @@ impl Packed {
     pub(crate) fn new(config: &Config, lora: Lora<'_>) -> Result<Self, Error> {
         let layout = LoraLayout::new(config, lora.config)?;
         if lora.theta.len() != layout.len() {
-            return Err(Error::Length { what: "LoRA parameters", got: lora.theta.len(), expected: layout.len() });
+            return Err(Error::Length {
+                what: "LoRA parameters",
+                got: lora.theta.len(),
+                expected: layout.len(),
+            });
         }
         let rank = layout.rank();
         let pack = |block: &Block| {
@@ -76,7 +80,14 @@ pub(super) struct Columns {
 
 impl Pass<'_> {
     /// `y += B (s A n)` for one target, for every sequence that has it. Returns `s A n` (all planes) when the pass keeps it for a backward pass.
-    pub(super) fn adapt(&self, layer: usize, target: Target, n: &[f32], y: &mut [f32], at: Columns) -> Option<Buf> {
+    pub(super) fn adapt(
+        &self,
+        layer: usize,
+        target: Target,
+        n: &[f32],
+        y: &mut [f32],
+        at: Columns,
+    ) -> Option<Buf> {
         let config = &self.model.config;
         let (input, output) = target.dims(config);
         if let Some(direction) = self.direction {
@@ -84,11 +95,27 @@ impl Pass<'_> {
             let (pair, dot) = (lora.pair(layer, target)?, direction.pair(layer, target)?);
             let (rows, rank) = (self.rows(), lora.layout.rank());
             let mut h = Buf::zeros(2 * rows * rank);
-            gemm(1, (2 * rows, rank, input), Left::rows(n, input), Right::from(&pair.a_forward), &mut h, rank, false);
+            gemm(
+                1,
+                (2 * rows, rank, input),
+                Left::rows(n, input),
+                Right::from(&pair.a_forward),
+                &mut h,
+                rank,
+                false,
+            );
             let (_, ht) = planes_mut(&mut h, rows, rank);
             gemm(1, (rows, rank, input), Left::rows(n, input), Right::from(&dot.a_forward), ht, rank, true);
             scale(&mut h, lora.scale);
-            gemm(1, (2 * rows, output, rank), Left::rows(&h, rank), Right::from(&pair.b_forward), &mut y[at.first..], at.ld, true);
+            gemm(
+                1,
+                (2 * rows, output, rank),
+                Left::rows(&h, rank),
+                Right::from(&pair.b_forward),
+                &mut y[at.first..],
+                at.ld,
+                true,
+            );
             let yt = &mut y[rows * at.ld + at.first..];
             gemm(1, (rows, output, rank), Left::rows(&h, rank), Right::from(&dot.b_forward), yt, at.ld, true);
             return Some(h);
@@ -105,13 +132,31 @@ impl Pass<'_> {
             let count = self.sequences[i..].iter().take_while(same).count();
             let rows = first.rows.start..self.sequences[i + count - 1].rows.end;
             i += count;
-            let Some((lora, pair)) = first.lora.and_then(|l| Some((l, l.pair(layer, target)?))) else { continue };
+            let Some((lora, pair)) = first.lora.and_then(|l| Some((l, l.pair(layer, target)?))) else {
+                continue;
+            };
             let rank = lora.layout.rank();
             let mut h = Buf::zeros(rows.len() * rank);
-            gemm(1, (rows.len(), rank, input), Left::rows(&n[rows.start * input..], input), Right::from(&pair.a_forward), &mut h, rank, false);
+            gemm(
+                1,
+                (rows.len(), rank, input),
+                Left::rows(&n[rows.start * input..], input),
+                Right::from(&pair.a_forward),
+                &mut h,
+                rank,
+                false,
+            );
             scale(&mut h, lora.scale);
             let y = &mut y[rows.start * at.ld + at.first..];
-            gemm(1, (rows.len(), output, rank), Left::rows(&h, rank), Right::from(&pair.b_forward), y, at.ld, true);
+            gemm(
+                1,
+                (rows.len(), output, rank),
+                Left::rows(&h, rank),
+                Right::from(&pair.b_forward),
+                y,
+                at.ld,
+                true,
+            );
             kept = Some(h);
         }
         kept
@@ -131,26 +176,56 @@ impl Pass<'_> {
         grads: &mut [Gradient],
     ) {
         let Some(lora) = self.sequences[0].lora else { return };
-        let Some((pair, block)) = lora.pair(layer, target).zip(lora.layout.find(layer, target)) else { return };
+        let Some((pair, block)) = lora.pair(layer, target).zip(lora.layout.find(layer, target)) else {
+            return;
+        };
         let dot = self.direction.and_then(|d| d.pair(layer, target));
         let (input, output) = target.dims(&self.model.config);
         let (rows, all, rank) = (self.rows(), self.stacked(), lora.layout.rank());
         let dy = &dy[at.first..];
 
         let mut dh = Buf::zeros(all * rank);
-        gemm(1, (all, rank, output), Left::rows(dy, at.ld), Right::from(&pair.b_backward), &mut dh, rank, false);
+        gemm(
+            1,
+            (all, rank, output),
+            Left::rows(dy, at.ld),
+            Right::from(&pair.b_backward),
+            &mut dh,
+            rank,
+            false,
+        );
         if let Some(dot) = dot {
             let (_, dht) = planes_mut(&mut dh, rows, rank);
-            gemm(1, (rows, rank, output), Left::rows(dy, at.ld), Right::from(&dot.b_backward), dht, rank, true);
+            gemm(
+                1,
+                (rows, rank, output),
+                Left::rows(dy, at.ld),
+                Right::from(&dot.b_backward),
+                dht,
+                rank,
+                true,
+            );
         }
         scale(&mut dh, lora.scale);
 
         let mut turned = Buf::zeros(rank * output);
-        let mut product = |left: &[f32], right: &[f32], count: usize, b: &mut [f32], more: Option<(&[f32], &[f32])>| {
+        let mut product = |left: &[f32],
+                           right: &[f32],
+                           count: usize,
+                           b: &mut [f32],
+                           more: Option<(&[f32], &[f32])>| {
             let size = (rank, output, count);
             gemm(1, size, Left::columns(left, rank), Right::rows(right, at.ld), &mut turned, output, false);
             if let Some((left, right)) = more {
-                gemm(1, size, Left::columns(left, rank), Right::rows(right, at.ld), &mut turned, output, true);
+                gemm(
+                    1,
+                    size,
+                    Left::columns(left, rank),
+                    Right::rows(right, at.ld),
+                    &mut turned,
+                    output,
+                    true,
+                );
             }
             for (o, row) in b.chunks_exact_mut(rank).enumerate() {
                 for (r, x) in row.iter_mut().enumerate() {
@@ -167,7 +242,15 @@ impl Pass<'_> {
             let (h0, dh0) = (&h[of(h, rank, 0)], &dh[of(&dh, rank, 0)]);
             let (n0, dy0) = (&n[of(n, input, 0)], &dy[of(dy, at.ld, 0)]);
             let size = (rank, input, count);
-            gemm(1, size, Left::columns(dh0, rank), Right::rows(n0, input), &mut gradient.value[block.a.clone()], input, false);
+            gemm(
+                1,
+                size,
+                Left::columns(dh0, rank),
+                Right::rows(n0, input),
+                &mut gradient.value[block.a.clone()],
+                input,
+                false,
+            );
             product(h0, dy0, count, &mut gradient.value[block.b.clone()], None);
             if dot.is_some() {
                 let (h1, dh1) = (&h[of(h, rank, 1)], &dh[of(&dh, rank, 1)]);
@@ -180,11 +263,27 @@ impl Pass<'_> {
         }
 
         if let Some(dn) = dn {
-            gemm(1, (all, input, rank), Left::rows(&dh, rank), Right::from(&pair.a_backward), dn, input, true);
+            gemm(
+                1,
+                (all, input, rank),
+                Left::rows(&dh, rank),
+                Right::from(&pair.a_backward),
+                dn,
+                input,
+                true,
+            );
             if let Some(dot) = dot {
                 let (value, _) = planes(&dh, rows, rank);
                 let (_, dnt) = planes_mut(dn, rows, input);
-                gemm(1, (rows, input, rank), Left::rows(value, rank), Right::from(&dot.a_backward), dnt, input, true);
+                gemm(
+                    1,
+                    (rows, input, rank),
+                    Left::rows(value, rank),
+                    Right::from(&dot.a_backward),
+                    dnt,
+                    input,
+                    true,
+                );
             }
         }
     }

@@ -10,7 +10,10 @@ use rayon::prelude::*;
 use super::{Pass, planes};
 use crate::{
     Config,
-    kernel::{Buf, Left, PANEL, Right, gemm, rotate, softmax, softmax_backward, softmax_backward_tangent, softmax_tangent},
+    kernel::{
+        Buf, Left, PANEL, Right, gemm, rotate, softmax, softmax_backward, softmax_backward_tangent,
+        softmax_tangent,
+    },
 };
 
 /// Query rows handled at once: four tiles of the widest kernel.
@@ -135,7 +138,14 @@ impl Pass<'_> {
         debug_assert_eq!(att.len(), self.stacked() * out);
     }
 
-    fn attend_one(&self, rows: Range<usize>, start: usize, qkv: &[f32], keys: (&Cache, Option<&Cache>), att: &mut [f32]) {
+    fn attend_one(
+        &self,
+        rows: Range<usize>,
+        start: usize,
+        qkv: &[f32],
+        keys: (&Cache, Option<&Cache>),
+        att: &mut [f32],
+    ) {
         let config = &self.model.config;
         let (head, width, out) = (config.head_dim, self.qkv_width(), config.q_dim());
         let count = rows.len();
@@ -159,8 +169,24 @@ impl Pass<'_> {
                 if let Some(dot) = keys.1 {
                     let qt = plane(1).from(first, h * head);
                     let (kt, vt) = (&dot.heads[g].keys, &dot.heads[g].values);
-                    gemm(1, size, Left::rows(qt, width), Right::panels(k, head), &mut scores.pt, scores.ld, false);
-                    gemm(1, size, Left::rows(q, width), Right::panels(kt, head), &mut scores.pt, scores.ld, true);
+                    gemm(
+                        1,
+                        size,
+                        Left::rows(qt, width),
+                        Right::panels(k, head),
+                        &mut scores.pt,
+                        scores.ld,
+                        false,
+                    );
+                    gemm(
+                        1,
+                        size,
+                        Left::rows(q, width),
+                        Right::panels(kt, head),
+                        &mut scores.pt,
+                        scores.ld,
+                        true,
+                    );
                     scores.tangent(config, &block, start);
                     let ot = &mut tangent[first * head..];
                     gemm(1, back, Left::rows(&scores.pt, scores.ld), Right::rows(v, head), ot, head, false);
@@ -202,7 +228,14 @@ impl Pass<'_> {
         }
     }
 
-    fn attend_backward_one(&self, rows: Range<usize>, qkv: &[f32], keys: &[Columns; 2], datt: &[f32], dqkv: &mut [f32]) {
+    fn attend_backward_one(
+        &self,
+        rows: Range<usize>,
+        qkv: &[f32],
+        keys: &[Columns; 2],
+        datt: &[f32],
+        dqkv: &mut [f32],
+    ) {
         let config = &self.model.config;
         let (head, width, out) = (config.head_dim, self.qkv_width(), config.q_dim());
         let (k0, v0) = (config.q_dim(), config.q_dim() + config.kv_dim());
@@ -240,7 +273,13 @@ impl Pass<'_> {
                     let p = &scores.p[seen_row.clone()];
                     if dual {
                         let (dp, dpt) = (&outside.p[seen_row.clone()], &mut outside.pt[i * ld..]);
-                        softmax_backward_tangent(p, &scores.pt[seen_row.clone()], dp, &mut dpt[..=row], scale);
+                        softmax_backward_tangent(
+                            p,
+                            &scores.pt[seen_row.clone()],
+                            dp,
+                            &mut dpt[..=row],
+                            scale,
+                        );
                         dpt[row + 1..seen].fill(0.0);
                     }
                     softmax_backward(p, &mut outside.p[seen_row], scale);
@@ -288,7 +327,15 @@ impl Scores {
     }
 
     /// Softmax of `q kᵀ / √head` over the positions each row sees; zero beyond.
-    fn compute(&mut self, config: &Config, block: &Range<usize>, start: usize, q: &[f32], width: usize, keys: Right<'_>) {
+    fn compute(
+        &mut self,
+        config: &Config,
+        block: &Range<usize>,
+        start: usize,
+        q: &[f32],
+        width: usize,
+        keys: Right<'_>,
+    ) {
         let seen = start + block.end;
         let ld = self.ld;
         gemm(1, (block.len(), seen, config.head_dim), Left::rows(q, width), keys, &mut self.p, ld, false);
@@ -328,7 +375,9 @@ impl Columns {
 
     fn fill(&mut self, config: &Config, rows: &[f32], ld: usize, count: usize) {
         let head = self.head;
-        for (buffers, first) in [(&mut self.keys, config.q_dim()), (&mut self.values, config.q_dim() + config.kv_dim())] {
+        for (buffers, first) in
+            [(&mut self.keys, config.q_dim()), (&mut self.values, config.q_dim() + config.kv_dim())]
+        {
             for (g, panels) in buffers.iter_mut().enumerate() {
                 panels.resize(count.div_ceil(PANEL) * PANEL * head);
                 for i in 0..count {

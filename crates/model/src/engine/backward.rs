@@ -1,13 +1,27 @@
-use super::{Kept, Pass, adapted::{Columns, Gradient}, planes, planes_mut};
+use super::{
+    Kept, Pass,
+    adapted::{Columns, Gradient},
+    planes, planes_mut,
+};
 use crate::{
     Target,
-    kernel::{Buf, Left, Right, gemm, norm_backward, norm_backward_tangent, swiglu_backward, swiglu_backward_tangent},
+    kernel::{
+        Buf, Left, Right, gemm, norm_backward, norm_backward_tangent, swiglu_backward,
+        swiglu_backward_tangent,
+    },
 };
 
 impl Pass<'_> {
     /// Backward of [`Pass::layer`]: `dx` (all planes) of the rows leaving the layer becomes that of the rows entering it, unless this is the `last` layer to be
     /// differentiated; gradients of the adapted maps are put into `grads`, one per sequence.
-    pub(crate) fn layer_backward(&self, i: usize, kept: &Kept, dx: &mut Buf, last: bool, grads: &mut [Gradient]) {
+    pub(crate) fn layer_backward(
+        &self,
+        i: usize,
+        kept: &Kept,
+        dx: &mut Buf,
+        last: bool,
+        grads: &mut [Gradient],
+    ) {
         let config = &self.model.config;
         let weights = &self.model.weights.layers[i];
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
@@ -16,30 +30,71 @@ impl Pass<'_> {
         let whole = Columns { ld: d, first: 0 };
 
         let mut da = Buf::zeros(all * ff);
-        gemm(self.split, (all, ff, d), Left::rows(dx, d), Right::from(weights.down.backward()), &mut da, ff, false);
+        gemm(
+            self.split,
+            (all, ff, d),
+            Left::rows(dx, d),
+            Right::from(weights.down.backward()),
+            &mut da,
+            ff,
+            false,
+        );
         if let Some(h) = low(Target::Down) {
             let a = self.activate(&kept.gate_up);
             self.adapt_backward(i, Target::Down, h, &a, dx, whole, Some(&mut da), grads);
         }
         let dgu = self.activate_backward(&kept.gate_up, &da);
         let mut dn = Buf::zeros(all * d);
-        gemm(self.split, (all, d, 2 * ff), Left::rows(&dgu, 2 * ff), Right::from(weights.gate_up.backward()), &mut dn, d, false);
+        gemm(
+            self.split,
+            (all, d, 2 * ff),
+            Left::rows(&dgu, 2 * ff),
+            Right::from(weights.gate_up.backward()),
+            &mut dn,
+            d,
+            false,
+        );
         if low(Target::Gate).is_some() || low(Target::Up).is_some() {
             let n = self.norm(&kept.middle, &weights.ffn_norm);
             for (target, first) in [(Target::Gate, 0), (Target::Up, ff)] {
                 if let Some(h) = low(target) {
-                    self.adapt_backward(i, target, h, &n, &dgu, Columns { ld: 2 * ff, first }, Some(&mut dn), grads);
+                    self.adapt_backward(
+                        i,
+                        target,
+                        h,
+                        &n,
+                        &dgu,
+                        Columns { ld: 2 * ff, first },
+                        Some(&mut dn),
+                        grads,
+                    );
                 }
             }
         }
-        norm_backward_stack(&kept.middle, &weights.ffn_norm, config.norm_eps, &mut dn, dx, self.direction.is_some());
+        norm_backward_stack(
+            &kept.middle,
+            &weights.ffn_norm,
+            config.norm_eps,
+            &mut dn,
+            dx,
+            self.direction.is_some(),
+        );
 
         let mut datt = Buf::zeros(all * q);
-        gemm(self.split, (all, q, d), Left::rows(dx, d), Right::from(weights.o.backward()), &mut datt, q, false);
+        gemm(
+            self.split,
+            (all, q, d),
+            Left::rows(dx, d),
+            Right::from(weights.o.backward()),
+            &mut datt,
+            q,
+            false,
+        );
         if let Some(h) = low(Target::O) {
             self.adapt_backward(i, Target::O, h, &kept.att, dx, whole, Some(&mut datt), grads);
         }
-        let adapted = [(Target::Q, 0), (Target::K, q), (Target::V, q + kv)].map(|(t, first)| (t, first, low(t)));
+        let adapted =
+            [(Target::Q, 0), (Target::K, q), (Target::V, q + kv)].map(|(t, first)| (t, first, low(t)));
         if last && adapted.iter().all(|(_, _, h)| h.is_none()) {
             return;
         }
@@ -48,7 +103,15 @@ impl Pass<'_> {
         self.rope(&mut dqkv, -1.0);
         let mut dn = Buf::zeros(if last { 0 } else { all * d });
         if !last {
-            gemm(self.split, (all, d, width), Left::rows(&dqkv, width), Right::from(weights.qkv.backward()), &mut dn, d, false);
+            gemm(
+                self.split,
+                (all, d, width),
+                Left::rows(&dqkv, width),
+                Right::from(weights.qkv.backward()),
+                &mut dn,
+                d,
+                false,
+            );
         }
         if adapted.iter().any(|(_, _, h)| h.is_some()) {
             let n = self.norm(&kept.x, &weights.attn_norm);
@@ -60,7 +123,14 @@ impl Pass<'_> {
             }
         }
         if !last {
-            norm_backward_stack(&kept.x, &weights.attn_norm, config.norm_eps, &mut dn, dx, self.direction.is_some());
+            norm_backward_stack(
+                &kept.x,
+                &weights.attn_norm,
+                config.norm_eps,
+                &mut dn,
+                dx,
+                self.direction.is_some(),
+            );
         }
     }
 
@@ -72,7 +142,9 @@ impl Pass<'_> {
         let (gu, gut) = planes(gate_up, rows, 2 * ff);
         let (da, dat) = planes(da, rows, ff);
         let (d0, d1) = planes_mut(&mut dgu, rows, 2 * ff);
-        for ((out, row), da) in d0.chunks_exact_mut(2 * ff).zip(gu.chunks_exact(2 * ff)).zip(da.chunks_exact(ff)) {
+        for ((out, row), da) in
+            d0.chunks_exact_mut(2 * ff).zip(gu.chunks_exact(2 * ff)).zip(da.chunks_exact(ff))
+        {
             let ((g, u), (dg, du)) = (row.split_at(ff), out.split_at_mut(ff));
             swiglu_backward(g, u, da, dg, du);
         }
@@ -85,7 +157,14 @@ impl Pass<'_> {
 }
 
 /// Backward of a norm over a stack of rows, added to `dx`; overwrites `dy`.
-pub(super) fn norm_backward_stack(x: &[f32], w: &[f32], eps: f32, dy: &mut [f32], dx: &mut [f32], dual: bool) {
+pub(super) fn norm_backward_stack(
+    x: &[f32],
+    w: &[f32],
+    eps: f32,
+    dy: &mut [f32],
+    dx: &mut [f32],
+    dual: bool,
+) {
     let d = w.len();
     let rows = x.len() / d / if dual { 2 } else { 1 };
     let (x0, x1) = planes(x, rows, d);
@@ -96,7 +175,15 @@ pub(super) fn norm_backward_stack(x: &[f32], w: &[f32], eps: f32, dy: &mut [f32]
         norm_backward(&x0[row.clone()], w, eps, &mut g0[row.clone()], &mut dx0[row.clone()]);
         if dual {
             let g = &g0[row.clone()];
-            norm_backward_tangent(&x0[row.clone()], &x1[row.clone()], w, eps, g, &mut g1[row.clone()], &mut dx1[row]);
+            norm_backward_tangent(
+                &x0[row.clone()],
+                &x1[row.clone()],
+                w,
+                eps,
+                g,
+                &mut g1[row.clone()],
+                &mut dx1[row],
+            );
         }
     }
 }

@@ -22,7 +22,13 @@ pub(crate) struct Kept {
 
 impl Pass<'_> {
     /// One layer over `x` (all planes), in place; returns what its backward pass needs if `keep`.
-    pub(crate) fn layer(&self, i: usize, x: &mut Buf, caches: Option<&mut [&mut Cache]>, keep: bool) -> Option<Kept> {
+    pub(crate) fn layer(
+        &self,
+        i: usize,
+        x: &mut Buf,
+        caches: Option<&mut [&mut Cache]>,
+        keep: bool,
+    ) -> Option<Kept> {
         let config = &self.model.config;
         let weights = &self.model.weights.layers[i];
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
@@ -32,9 +38,19 @@ impl Pass<'_> {
 
         let n = self.norm(x, &weights.attn_norm);
         let mut qkv = Buf::zeros(all * width);
-        gemm(self.split, (all, width, d), Left::rows(&n, d), Right::from(weights.qkv.forward()), &mut qkv, width, false);
+        gemm(
+            self.split,
+            (all, width, d),
+            Left::rows(&n, d),
+            Right::from(weights.qkv.forward()),
+            &mut qkv,
+            width,
+            false,
+        );
         for (target, first) in [(Target::Q, 0), (Target::K, q), (Target::V, q + kv)] {
-            low.extend(self.adapt(i, target, &n, &mut qkv, Columns { ld: width, first }).map(|h| (target, h)));
+            low.extend(
+                self.adapt(i, target, &n, &mut qkv, Columns { ld: width, first }).map(|h| (target, h)),
+            );
         }
         self.rope(&mut qkv, 1.0);
         let mut att = Buf::zeros(all * q);
@@ -45,15 +61,27 @@ impl Pass<'_> {
 
         let n = self.norm(x, &weights.ffn_norm);
         let mut gate_up = Buf::zeros(all * 2 * ff);
-        gemm(self.split, (all, 2 * ff, d), Left::rows(&n, d), Right::from(weights.gate_up.forward()), &mut gate_up, 2 * ff, false);
+        gemm(
+            self.split,
+            (all, 2 * ff, d),
+            Left::rows(&n, d),
+            Right::from(weights.gate_up.forward()),
+            &mut gate_up,
+            2 * ff,
+            false,
+        );
         for (target, first) in [(Target::Gate, 0), (Target::Up, ff)] {
-            low.extend(self.adapt(i, target, &n, &mut gate_up, Columns { ld: 2 * ff, first }).map(|h| (target, h)));
+            low.extend(
+                self.adapt(i, target, &n, &mut gate_up, Columns { ld: 2 * ff, first }).map(|h| (target, h)),
+            );
         }
         let a = self.activate(&gate_up);
         gemm(self.split, (all, d, ff), Left::rows(&a, ff), Right::from(weights.down.forward()), x, d, true);
-        low.extend(self.adapt(i, Target::Down, &a, x, Columns { ld: d, first: 0 }).map(|h| (Target::Down, h)));
+        low.extend(
+            self.adapt(i, Target::Down, &a, x, Columns { ld: d, first: 0 }).map(|h| (Target::Down, h)),
+        );
 
-        keep.then(|| Kept { x: entering, qkv, att, middle, gate_up, low })
+        keep.then_some(Kept { x: entering, qkv, att, middle, gate_up, low })
     }
 
     /// RMS norm of every row, all planes.
@@ -72,7 +100,9 @@ impl Pass<'_> {
             let (g, u) = row.split_at(ff);
             swiglu(g, u, out);
         }
-        for ((out, row), dot) in a1.chunks_exact_mut(ff).zip(value.chunks_exact(2 * ff)).zip(tangent.chunks_exact(2 * ff)) {
+        for ((out, row), dot) in
+            a1.chunks_exact_mut(ff).zip(value.chunks_exact(2 * ff)).zip(tangent.chunks_exact(2 * ff))
+        {
             let ((g, u), (gt, ut)) = (row.split_at(ff), dot.split_at(ff));
             swiglu_tangent(g, u, gt, ut, out);
         }

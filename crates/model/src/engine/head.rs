@@ -22,12 +22,23 @@ pub(crate) struct Losses {
 
 impl Losses {
     /// Cross-entropy of `targets` after the rows `x` (one plane, or two if `dual`).
-    pub(crate) fn compute(model: &Model, split: usize, x: &[f32], targets: &[u32], dual: bool, gradient: bool) -> Self {
+    pub(crate) fn compute(
+        model: &Model,
+        split: usize,
+        x: &[f32],
+        targets: &[u32],
+        dual: bool,
+        gradient: bool,
+    ) -> Self {
         let (d, vocab) = (model.config.d_model, model.config.vocab);
         let planes = if dual { 2 } else { 1 };
         let rows = targets.len();
         let weights = &model.weights;
-        let mut out = Self { value: Vec::new(), tangent: Vec::new(), dx: Buf::zeros(if gradient { x.len() } else { 0 }) };
+        let mut out = Self {
+            value: Vec::new(),
+            tangent: Vec::new(),
+            dx: Buf::zeros(if gradient { x.len() } else { 0 }),
+        };
         let n = norm_stack(x, &weights.final_norm, model.config.norm_eps, dual);
         // The padding keeps rows from falling onto the same cache sets.
         let ld = vocab + 16;
@@ -38,7 +49,15 @@ impl Losses {
             let count = block.min(rows - first);
             let both = (0..planes * count).map(|i| i / count * rows + first + i % count);
             let h = gather(&n, d, both.clone());
-            gemm(split, (planes * count, vocab, d), Left::rows(&h, d), Right::from(weights.head.forward()), &mut z, ld, false);
+            gemm(
+                split,
+                (planes * count, vocab, d),
+                Left::rows(&h, d),
+                Right::from(weights.head.forward()),
+                &mut z,
+                ld,
+                false,
+            );
             let (z0, z1) = z.split_at_mut(count * ld);
             let z1 = &mut z1[..(planes - 1) * count * ld];
             let one = |i: usize, row: &mut [f32], dot: Option<&mut [f32]>| {
@@ -52,10 +71,18 @@ impl Losses {
                 (loss, loss_dot.map(f64::from))
             };
             let results: Vec<(f64, Option<f64>)> = match (dual, split > 1) {
-                (true, true) => {
-                    z0.par_chunks_mut(ld).zip(z1.par_chunks_mut(ld)).enumerate().map(|(i, (r, t))| one(i, r, Some(t))).collect()
-                }
-                (true, false) => z0.chunks_mut(ld).zip(z1.chunks_mut(ld)).enumerate().map(|(i, (r, t))| one(i, r, Some(t))).collect(),
+                (true, true) => z0
+                    .par_chunks_mut(ld)
+                    .zip(z1.par_chunks_mut(ld))
+                    .enumerate()
+                    .map(|(i, (r, t))| one(i, r, Some(t)))
+                    .collect(),
+                (true, false) => z0
+                    .chunks_mut(ld)
+                    .zip(z1.chunks_mut(ld))
+                    .enumerate()
+                    .map(|(i, (r, t))| one(i, r, Some(t)))
+                    .collect(),
                 (false, true) => z0.par_chunks_mut(ld).enumerate().map(|(i, r)| one(i, r, None)).collect(),
                 (false, false) => z0.chunks_mut(ld).enumerate().map(|(i, r)| one(i, r, None)).collect(),
             };
@@ -63,7 +90,15 @@ impl Losses {
             out.tangent.extend(results.iter().filter_map(|r| r.1));
             if gradient {
                 let mut dh = Buf::zeros(planes * count * d);
-                gemm(split, (planes * count, d, vocab), Left::rows(&z, ld), Right::from(weights.head.backward()), &mut dh, d, false);
+                gemm(
+                    split,
+                    (planes * count, d, vocab),
+                    Left::rows(&z, ld),
+                    Right::from(weights.head.backward()),
+                    &mut dh,
+                    d,
+                    false,
+                );
                 for (row, source) in both.zip(dh.chunks_exact(d)) {
                     dn[row * d..(row + 1) * d].copy_from_slice(source);
                 }
@@ -82,6 +117,14 @@ pub(crate) fn logits(model: &Model, split: usize, x: &[f32]) -> Buf {
     let rows = x.len() / d;
     let n = norm_stack(x, &model.weights.final_norm, model.config.norm_eps, false);
     let mut z = Buf::zeros(rows * vocab);
-    gemm(split, (rows, vocab, d), Left::rows(&n, d), Right::from(model.weights.head.forward()), &mut z, vocab, false);
+    gemm(
+        split,
+        (rows, vocab, d),
+        Left::rows(&n, d),
+        Right::from(model.weights.head.forward()),
+        &mut z,
+        vocab,
+        false,
+    );
     z
 }

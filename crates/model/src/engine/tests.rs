@@ -27,9 +27,17 @@ impl Bench {
         for block in layout.blocks() {
             theta[block.b.clone()].fill_with(|| 0.3 * uniform.next());
         }
-        let samples = [(70, 30..70), (9, 1..9), (131, 100..131), (2, 1..2)]
-            .map(|(n, targets)| Sample { tokens: (0..n).map(|_| ((uniform.next() + 1.0) * 129.9) as u32).collect(), targets });
-        Self { model: Arc::new(model), config, theta, samples: samples.to_vec(), pool: Pool::new(threads).unwrap() }
+        let samples = [(70, 30..70), (9, 1..9), (131, 100..131), (2, 1..2)].map(|(n, targets)| Sample {
+            tokens: (0..n).map(|_| ((uniform.next() + 1.0) * 129.9) as u32).collect(),
+            targets,
+        });
+        Self {
+            model: Arc::new(model),
+            config,
+            theta,
+            samples: samples.to_vec(),
+            pool: Pool::new(threads).unwrap(),
+        }
     }
 
     fn prefixes(&self, layer: usize) -> Vec<Prefix> {
@@ -48,7 +56,9 @@ impl Bench {
 
     fn duals(&self, u: &[f32]) -> Vec<Dual> {
         let prefixes = self.prefixes(2);
-        self.model.nll_grad_tangent_batch(&self.pool, self.lora(&self.theta), u, &records(&prefixes, &self.samples)).unwrap()
+        self.model
+            .nll_grad_tangent_batch(&self.pool, self.lora(&self.theta), u, &records(&prefixes, &self.samples))
+            .unwrap()
     }
 
     fn moved(&self, u: &[f32], by: f32) -> Vec<f32> {
@@ -89,7 +99,11 @@ fn check_derivatives(targets: &[Target]) {
         });
         let duals = bench.duals(&u);
         for i in 0..records.len() {
-            assert_eq!((duals[i].loss, &duals[i].grad), (base[i].loss, &base[i].grad), "the first plane has the bits it has alone");
+            assert_eq!(
+                (duals[i].loss, &duals[i].grad),
+                (base[i].loss, &base[i].grad),
+                "the first plane has the bits it has alone"
+            );
             let scale = dot(&base[i].grad, &base[i].grad).sqrt();
             close(duals[i].loss_dot, dot(&base[i].grad, &u), 1e-4, scale);
             close(difference(around.each_ref().map(|g| g[i].loss)), duals[i].loss_dot, 2e-3, scale);
@@ -131,7 +145,12 @@ fn the_hessian_is_symmetric() {
 fn a_deeper_prefix_gives_the_same_bits() {
     let bench = Bench::new(&[Target::Q, Target::V], 1);
     let (deep, shallow) = (bench.prefixes(2), bench.prefixes(0));
-    let run = |p: &[Prefix]| bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &records(p, &bench.samples)).unwrap();
+    let run = |p: &[Prefix]| {
+        bench
+            .model
+            .nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &records(p, &bench.samples))
+            .unwrap()
+    };
     assert_eq!(run(&deep), run(&shallow));
 }
 
@@ -161,7 +180,8 @@ fn fingerprint(threads: usize) -> [String; 4] {
     let bench = Bench::new(&Target::ALL, threads);
     let u = bench.direction(31);
     let duals = bench.duals(&u);
-    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let adapter =
+        Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
     let mut session = Session::new(Arc::clone(&bench.model), Some(adapter), bench.pool.clone()).unwrap();
     let mut rows = Vec::new();
     session.feed_rows(&bench.samples[0].tokens, 0, |_, row| rows.extend_from_slice(row)).unwrap();
@@ -174,7 +194,8 @@ fn fingerprint(threads: usize) -> [String; 4] {
 }
 
 /// Logits, losses with their tangents, gradients, Hessian-vector products. They change only in a commit that says so.
-const FINGERPRINT: [&str; 4] = ["6bcc2e5e0be9cbb8", "6d968e8ac752153a", "09c89c10a81a02cb", "092d9fb7c6a06dcc"];
+const FINGERPRINT: [&str; 4] =
+    ["6bcc2e5e0be9cbb8", "6d968e8ac752153a", "09c89c10a81a02cb", "092d9fb7c6a06dcc"];
 
 #[test]
 fn results_are_the_same_bytes_for_any_threads_and_instruction_set() {
@@ -194,7 +215,10 @@ fn a_record_has_the_same_bits_alone_and_among_others() {
     let together = bench.duals(&u);
     let prefixes = bench.prefixes(2);
     for (record, dual) in records(&prefixes, &bench.samples).into_iter().zip(together) {
-        assert_eq!(bench.model.nll_grad_tangent(&bench.pool, bench.lora(&bench.theta), &u, record).unwrap(), dual);
+        assert_eq!(
+            bench.model.nll_grad_tangent(&bench.pool, bench.lora(&bench.theta), &u, record).unwrap(),
+            dual
+        );
     }
 }
 
@@ -205,7 +229,8 @@ fn session(bench: &Bench, adapter: Option<&Arc<Adapter>>) -> Session {
 #[test]
 fn decoding_token_by_token_gives_the_bits_of_one_prefill() {
     let bench = Bench::new(&Target::ALL, 2);
-    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let adapter =
+        Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
     let tokens = &bench.samples[2].tokens;
     let mut whole = Vec::new();
     session(&bench, Some(&adapter)).feed_rows(tokens, 0, |_, row| whole.push(row.to_vec())).unwrap();
@@ -218,16 +243,24 @@ fn decoding_token_by_token_gives_the_bits_of_one_prefill() {
         parts.feed(&tokens[..cut]).unwrap();
         assert!(parts.feed(&tokens[cut..]).unwrap() == whole[tokens.len() - 1], "cut at {cut}");
         parts.truncate(cut - 1);
-        assert!(parts.feed(&tokens[cut - 1..cut]).unwrap() == whole[cut - 1], "after truncating to {}", cut - 1);
+        assert!(
+            parts.feed(&tokens[cut - 1..cut]).unwrap() == whole[cut - 1],
+            "after truncating to {}",
+            cut - 1
+        );
     }
 }
 
 #[test]
 fn the_loss_is_that_of_the_session_logits() {
     let bench = Bench::new(&Target::ALL, 1);
-    let adapter = Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
+    let adapter =
+        Arc::new(Adapter::new(bench.model.config(), bench.config.clone(), bench.theta.clone()).unwrap());
     let prefixes = bench.prefixes(0);
-    let losses = bench.model.nll_batch(&bench.pool, Some(adapter.lora()), &records(&prefixes, &bench.samples)).unwrap();
+    let losses = bench
+        .model
+        .nll_batch(&bench.pool, Some(adapter.lora()), &records(&prefixes, &bench.samples))
+        .unwrap();
     for (sample, losses) in bench.samples.iter().zip(losses) {
         let mut at = 0;
         let visit = |i: usize, row: &[f32]| {
@@ -274,10 +307,19 @@ fn what_does_not_fit_together_is_refused() {
     let bench = Bench::new(&[Target::Q], 1);
     let prefixes = bench.prefixes(3);
     let all = records(&prefixes, &bench.samples);
-    assert!(bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &all).is_err(), "prefix beyond the first adapted layer");
-    assert!(bench.model.nll_batch(&bench.pool, Some(bench.lora(&bench.theta[1..])), &[]).is_err(), "wrong number of parameters");
+    assert!(
+        bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &all).is_err(),
+        "prefix beyond the first adapted layer"
+    );
+    assert!(
+        bench.model.nll_batch(&bench.pool, Some(bench.lora(&bench.theta[1..])), &[]).is_err(),
+        "wrong number of parameters"
+    );
     let first = Sample { targets: 0..2, ..bench.samples[0].clone() };
-    assert!(bench.model.nll(&bench.pool, None, Record { prefix: &prefixes[0], sample: &first }).is_err(), "the first token is not predicted");
+    assert!(
+        bench.model.nll(&bench.pool, None, Record { prefix: &prefixes[0], sample: &first }).is_err(),
+        "the first token is not predicted"
+    );
     assert!(bench.model.prefix(&bench.pool, 0, &[260]).is_err(), "token outside the vocabulary");
     assert!(bench.model.prefix(&bench.pool, 0, &[]).is_err(), "no tokens");
     assert!(session(&bench, None).feed(&vec![1; 1025]).is_err(), "beyond the context");

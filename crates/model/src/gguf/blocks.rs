@@ -57,7 +57,9 @@ impl Kind {
             match self {
                 Self::F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
                 Self::F16 => out.push(d()),
-                Self::Bf16 => out.push(f32::from_bits(u32::from(u16::from_le_bytes([block[0], block[1]])) << 16)),
+                Self::Bf16 => {
+                    out.push(f32::from_bits(u32::from(u16::from_le_bytes([block[0], block[1]])) << 16))
+                }
                 Self::Q4_0 => {
                     let d = d();
                     out.extend(block[2..].iter().map(|q| (f32::from(q & 15) - 8.0) * d));

@@ -2,13 +2,14 @@
 //!
 //! The reader takes hostile bytes: every length and count has a limit and is checked against what is left of the file before anything is allocated.
 
-pub(crate) mod blocks;
+mod blocks;
 mod read;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blocks::half;
 pub(crate) use read::{File, Value};
 pub(crate) use write::Writer;
 

@@ -64,20 +64,31 @@ impl<'a> File<'a> {
         let alignment = match entries.iter().find(|(k, _)| k == "general.alignment") {
             None => ALIGNMENT,
             Some((_, Value::Unsigned(a))) if a.is_power_of_two() && *a <= 1 << 16 => *a as usize,
-            Some(_) => return Err(Error::Metadata { key: "general.alignment", problem: "not a power of two up to 65536".into() }),
+            Some(_) => {
+                return Err(Error::Metadata {
+                    key: "general.alignment",
+                    problem: "not a power of two up to 65536".into(),
+                });
+            }
         };
         let start = r.at.next_multiple_of(alignment);
         let mut tensors = Vec::new();
         for (name, dims, kind, offset) in table {
             let problem = |problem: String| Error::Tensor { name: name.clone(), problem };
             let Some(kind) = Kind::from_code(kind) else {
-                return Err(problem(format!("type {kind} is not read here (F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are)")));
+                return Err(problem(format!(
+                    "type {kind} is not read here (F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are)"
+                )));
             };
-            let size = kind.bytes(&dims).ok_or_else(|| problem(format!("shape {dims:?} does not fill whole blocks")))?;
+            let size = kind
+                .bytes(&dims)
+                .ok_or_else(|| problem(format!("shape {dims:?} does not fill whole blocks")))?;
             let begin = usize::try_from(offset).ok().and_then(|o| start.checked_add(o));
             let range = begin.and_then(|b| Some(b..b.checked_add(size)?)).filter(|r| r.end <= bytes.len());
             let Some(range) = range else {
-                return Err(problem(format!("its {size} bytes at {offset} reach beyond the end of the file")));
+                return Err(problem(format!(
+                    "its {size} bytes at {offset} reach beyond the end of the file"
+                )));
             };
             tensors.push(Tensor { name, dims, kind, bytes: range });
         }
@@ -108,11 +119,17 @@ impl<'a> File<'a> {
     pub(crate) fn tensor(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, Error> {
         let t = self.find(name)?;
         if t.dims != dims {
-            return Err(Error::Tensor { name: name.into(), problem: format!("shape {:?}, expected {dims:?}", t.dims) });
+            return Err(Error::Tensor {
+                name: name.into(),
+                problem: format!("shape {:?}, expected {dims:?}", t.dims),
+            });
         }
         let values = t.kind.decode(&self.bytes[t.bytes.clone()]);
         if values.iter().any(|x| !x.is_finite()) {
-            return Err(Error::Tensor { name: name.into(), problem: "holds values that are not finite".into() });
+            return Err(Error::Tensor {
+                name: name.into(),
+                problem: "holds values that are not finite".into(),
+            });
         }
         Ok(values)
     }
@@ -187,7 +204,11 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, what: &str, limit: u64) -> Result<u64, Error> {
         let count = self.u64()?;
-        if count > limit { Err(self.error(format!("{count} {what}, the limit is {limit}"))) } else { Ok(count) }
+        if count > limit {
+            Err(self.error(format!("{count} {what}, the limit is {limit}")))
+        } else {
+            Ok(count)
+        }
     }
 
     fn text(&mut self) -> Result<String, Error> {
@@ -247,7 +268,9 @@ impl<'a> Reader<'a> {
         let name = self.text()?;
         let count = self.u32()?;
         if count == 0 || count > MAX_DIMS {
-            return Err(self.error(format!("tensor `{name}` has {count} dimensions, accepted are 1 to {MAX_DIMS}")));
+            return Err(
+                self.error(format!("tensor `{name}` has {count} dimensions, accepted are 1 to {MAX_DIMS}"))
+            );
         }
         let mut dims = Vec::new();
         for _ in 0..count {

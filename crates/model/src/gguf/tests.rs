@@ -1,4 +1,4 @@
-use super::{blocks::half, *};
+use super::*;
 use crate::{Error, Model};
 
 fn sample() -> Vec<u8> {
@@ -52,7 +52,14 @@ fn no_changed_byte_of_a_model_file_makes_the_loader_panic() {
 
 #[test]
 fn halves_are_read_exactly() {
-    for (bits, value) in [(0x3c00u16, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x03ff, 6.097_555e-5), (0x7bff, 65504.0), (0x8000, -0.0)] {
+    for (bits, value) in [
+        (0x3c00u16, 1.0),
+        (0xc000, -2.0),
+        (0x0001, 5.960_464_5e-8),
+        (0x03ff, 6.097_555e-5),
+        (0x7bff, 65504.0),
+        (0x8000, -0.0),
+    ] {
         let [low, high] = bits.to_le_bytes();
         assert_eq!(half(low, high).to_bits(), f32::to_bits(value), "{bits:x}");
     }

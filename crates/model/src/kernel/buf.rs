@@ -127,15 +127,7 @@ impl Panels {
         self.k
     }
 
-    pub(crate) fn n(&self) -> usize {
-        self.n
-    }
-
     pub(crate) fn data(&self) -> &[f32] {
         &self.data
-    }
-
-    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
-        &mut self.data
     }
 }

@@ -2,9 +2,9 @@ use std::{cell::RefCell, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{Buf, Isa, PANEL, Panels, isa, portable};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
+use super::{Buf, Isa, PANEL, Panels, isa, portable};
 
 /// Steps of `k` between putting accumulators down: a panel of this depth (72 KiB) stays in the second-level cache beside the packed rows.
 const K_BLOCK: usize = 576;
@@ -95,7 +95,15 @@ pub(crate) type Size = (usize, usize, usize);
 ///
 /// # Panics
 /// When an operand is too short for the size.
-pub(crate) fn gemm(split: usize, (m, n, k): Size, a: Left<'_>, b: Right<'_>, c: &mut [f32], ldc: usize, accumulate: bool) {
+pub(crate) fn gemm(
+    split: usize,
+    (m, n, k): Size,
+    a: Left<'_>,
+    b: Right<'_>,
+    c: &mut [f32],
+    ldc: usize,
+    accumulate: bool,
+) {
     if m == 0 || n == 0 {
         return;
     }

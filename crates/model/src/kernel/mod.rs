@@ -4,7 +4,10 @@
 //! `C[m, n] = Σ_k A[m, k] · B[k, n]` is, for every element, the chain `acc ← fma(A[m, k], B[k, n], acc)` with `k` ascending and `acc` starting from `+0.0`,
 //! or from the old `C[m, n]` when the product is accumulated. Kernels put columns `n` into vector lanes and rows `m` into registers; blocks of `k` put the
 //! accumulators down in `C` and take them up again, which is exact. So the bits are the same for every instruction set, block size and number of threads.
-#![expect(unsafe_code, reason = "vector kernels work on raw pointers, and functions compiled for an instruction set are called after detecting it")]
+#![expect(
+    unsafe_code,
+    reason = "vector kernels work on raw pointers, and functions compiled for an instruction set are called after detecting it"
+)]
 
 mod buf;
 mod gemm;

@@ -110,7 +110,7 @@ fn largest(x: &[f32]) -> f32 {
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the rounded integer.
     const ROUND: f32 = 12_582_912.0;
@@ -124,7 +124,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     let y = p * (r * r) + r + 1.0;
     // The low byte of the shifted sum is n in two's complement; the shift drops everything above it.
     let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);

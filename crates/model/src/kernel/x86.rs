@@ -1,6 +1,6 @@
 use std::arch::x86_64::{
-    __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::{PANEL, gemm::Tile};
@@ -9,6 +9,7 @@ use super::{PANEL, gemm::Tile};
 ///
 /// # Safety
 /// As [`Tile`] demands for `NP` panels; the machine has AVX-512.
+#[expect(clippy::needless_range_loop, reason = "the same indices address registers, rows of C and panels")]
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn tile512<const MR: usize, const NP: usize>(t: &Tile) {
     let mut acc: [[[__m512; 2]; NP]; MR] = [[[_mm512_setzero_ps(); 2]; NP]; MR];

@@ -122,10 +122,15 @@ impl LoraConfig {
             return Err(Error::Adapter(format!("alpha must be above 0, got {}", self.alpha)));
         }
         if self.first_layer >= model.layers {
-            return Err(Error::Adapter(format!("first layer {} of a model with {} layers", self.first_layer, model.layers)));
+            return Err(Error::Adapter(format!(
+                "first layer {} of a model with {} layers",
+                self.first_layer, model.layers
+            )));
         }
         if self.targets.is_empty() || !self.targets.windows(2).all(|w| w[0] < w[1]) {
-            return Err(Error::Adapter("targets must be ascending, without repetition, and at least one".into()));
+            return Err(Error::Adapter(
+                "targets must be ascending, without repetition, and at least one".into(),
+            ));
         }
         Ok(())
     }
@@ -183,7 +188,13 @@ impl LoraLayout {
                 blocks.push(Block { layer, target, a, b });
             }
         }
-        Ok(Self { rank: lora.rank, first_layer: lora.first_layer, per_layer: lora.targets.len(), blocks, len: at })
+        Ok(Self {
+            rank: lora.rank,
+            first_layer: lora.first_layer,
+            per_layer: lora.targets.len(),
+            blocks,
+            len: at,
+        })
     }
 
     /// Number of parameters.
@@ -223,7 +234,11 @@ impl LoraLayout {
     pub fn locate(&self, index: usize) -> Option<(&Block, Half, usize)> {
         let i = self.blocks.partition_point(|b| b.b.end <= index);
         let block = self.blocks.get(i)?;
-        if index < block.a.end { Some((block, Half::A, index - block.a.start)) } else { Some((block, Half::B, index - block.b.start)) }
+        if index < block.a.end {
+            Some((block, Half::A, index - block.a.start))
+        } else {
+            Some((block, Half::B, index - block.b.start))
+        }
     }
 }
 
@@ -282,7 +297,11 @@ impl Adapter {
 
     /// That this adapter is for a model of the given shape.
     pub(crate) fn check(&self, model: &Config) -> Result<(), Error> {
-        if self.model == *model { Ok(()) } else { Err(Error::Adapter(format!("made for {:?}, used with {model:?}", self.model))) }
+        if self.model == *model {
+            Ok(())
+        } else {
+            Err(Error::Adapter(format!("made for {:?}, used with {model:?}", self.model)))
+        }
     }
 }
 

@@ -1,20 +1,279 @@
-use std::path::Path;
+//! Adapters as PEFT's `save_pretrained` writes them: `adapter_config.json` and `adapter_model.safetensors`.
+//!
+//! Hugging Face orders the rows of a query or key head as two halves, GGUF as neighbouring pairs; rows of `B` are moved accordingly, so that PEFT on the Hugging
+//! Face model computes the same function.
 
-use super::Adapter;
-use crate::{Config, Error};
+use std::{borrow::Cow, fs, path::Path};
 
-/// Writes `adapter_config.json` and `adapter_model.safetensors` into `dir` as PEFT reads them.
-///
-/// # Errors
-/// [`Error::Io`] when a file cannot be written.
-pub fn save_peft(dir: &Path, model: &Config, adapter: &Adapter, base_name: &str) -> Result<(), Error> {
-    unimplemented!("{dir:?} {model:?} {adapter:?} {base_name}")
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use super::{Adapter, Block, Half, LoraConfig, LoraLayout, Target};
+use crate::{Config, Error, gguf::half};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+const MAX_CONFIG: u64 = 1 << 20;
+const MAX_WEIGHTS: u64 = 1 << 30;
+
+/// The fields of `adapter_config.json` that decide what is computed.
+#[derive(Serialize, Deserialize)]
+struct PeftConfig {
+    peft_type: String,
+    r: usize,
+    lora_alpha: f32,
+    target_modules: Vec<String>,
+    #[serde(default)]
+    layers_to_transform: Option<Vec<usize>>,
+    #[serde(default)]
+    base_model_name_or_path: Option<String>,
+    #[serde(default)]
+    task_type: Option<String>,
+    #[serde(default)]
+    inference_mode: bool,
+    #[serde(default)]
+    lora_dropout: f32,
+    #[serde(default = "no_bias")]
+    bias: String,
+    #[serde(default)]
+    fan_in_fan_out: bool,
+    #[serde(default)]
+    use_dora: bool,
+    #[serde(default)]
+    use_rslora: bool,
+    #[serde(default = "usual_start")]
+    init_lora_weights: serde_json::Value,
+    #[serde(default)]
+    modules_to_save: Option<Vec<String>>,
+    #[serde(default)]
+    rank_pattern: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
+    alpha_pattern: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Reads an adapter that PEFT or [`save_peft`] wrote.
+fn no_bias() -> String {
+    "none".into()
+}
+
+fn usual_start() -> serde_json::Value {
+    true.into()
+}
+
+impl PeftConfig {
+    /// The first thing in it that this crate does not compute.
+    fn unsupported(&self) -> Option<String> {
+        // These starts change the base model's weights, which the adapter's file does not hold.
+        let start = self.init_lora_weights.as_str().is_some_and(|s| s != "gaussian");
+        [
+            (self.peft_type != "LORA", format!("peft_type {}", self.peft_type)),
+            (self.bias != "none", format!("bias {}", self.bias)),
+            (self.fan_in_fan_out, "fan_in_fan_out".into()),
+            (self.use_dora, "DoRA".into()),
+            (self.use_rslora, "rsLoRA".into()),
+            (start, format!("init_lora_weights {}", self.init_lora_weights)),
+            (self.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()), "modules_to_save".into()),
+            (!self.rank_pattern.is_empty(), "rank_pattern".into()),
+            (!self.alpha_pattern.is_empty(), "alpha_pattern".into()),
+        ]
+        .into_iter()
+        .find_map(|(found, what)| found.then_some(what))
+    }
+}
+
+/// Writes `adapter_config.json` and `adapter_model.safetensors` into `dir` as PEFT reads them. `base_name` is what PEFT shows as the base model.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Adapter`] for anything this model cannot compute exactly.
+/// [`Error::Io`] when a file cannot be written; [`Error::Adapter`] when the adapter is for a model of another shape.
+pub fn save_peft(dir: &Path, model: &Config, adapter: &Adapter, base_name: &str) -> Result<(), Error> {
+    adapter.check(model)?;
+    let lora = adapter.config();
+    let config = PeftConfig {
+        peft_type: "LORA".into(),
+        r: lora.rank,
+        lora_alpha: lora.alpha,
+        target_modules: lora.targets.iter().map(ToString::to_string).collect(),
+        layers_to_transform: Some((lora.first_layer..model.layers).collect()),
+        base_model_name_or_path: Some(base_name.into()),
+        task_type: Some("CAUSAL_LM".into()),
+        inference_mode: true,
+        lora_dropout: 0.0,
+        bias: no_bias(),
+        fan_in_fan_out: false,
+        use_dora: false,
+        use_rslora: false,
+        init_lora_weights: usual_start(),
+        modules_to_save: None,
+        rank_pattern: serde_json::Map::new(),
+        alpha_pattern: serde_json::Map::new(),
+    };
+    let json = serde_json::to_vec_pretty(&config).expect("a plain structure becomes JSON");
+    let layout = LoraLayout::new(model, lora)?;
+    let mut tensors = Vec::new();
+    for block in layout.blocks() {
+        for which in [Half::A, Half::B] {
+            let values = &adapter.theta()[range(block, which)];
+            let values = match order(model, block.target, which) {
+                None => values.to_vec(),
+                Some(order) => order
+                    .into_iter()
+                    .flat_map(|row| &values[row * lora.rank..(row + 1) * lora.rank])
+                    .copied()
+                    .collect(),
+            };
+            tensors.push((
+                name(block, which),
+                Floats { shape: shape(model, lora.rank, block.target, which), values },
+            ));
+        }
+    }
+    let weights = safetensors::serialize(tensors, None).map_err(|e| Error::Adapter(e.to_string()))?;
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    for (file, bytes) in [(CONFIG, json), (WEIGHTS, weights)] {
+        let path = dir.join(file);
+        fs::write(&path, bytes).map_err(Error::io(&path))?;
+    }
+    Ok(())
+}
+
+/// Reads an adapter that PEFT or [`save_peft`] wrote, in F32, F16 or BF16.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Adapter`] for anything this crate cannot compute exactly.
 pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
-    unimplemented!("{dir:?} {model:?}")
+    let peft: PeftConfig = serde_json::from_slice(&read(dir, CONFIG, MAX_CONFIG)?)
+        .map_err(|e| Error::Adapter(format!("{CONFIG}: {e}")))?;
+    if let Some(what) = peft.unsupported() {
+        return Err(Error::Adapter(format!("{CONFIG}: {what} is not computed here")));
+    }
+    let mut targets =
+        peft.target_modules.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, Error>>()?;
+    targets.sort_unstable();
+    let layers = peft.layers_to_transform.unwrap_or_else(|| (0..model.layers).collect());
+    let first_layer = layers.first().copied().unwrap_or(0);
+    if !layers.iter().copied().eq(first_layer..model.layers) {
+        return Err(Error::Adapter(format!(
+            "{CONFIG}: layers {layers:?}; expected all from one on, up to {}",
+            model.layers - 1
+        )));
+    }
+    let config = LoraConfig { rank: peft.r, alpha: peft.lora_alpha, first_layer, targets };
+    let layout = LoraLayout::new(model, &config)?;
+
+    let bytes = read(dir, WEIGHTS, MAX_WEIGHTS)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::Adapter(format!("{WEIGHTS}: {e}")))?;
+    let expected = 2 * layout.blocks().len();
+    if tensors.len() != expected {
+        return Err(Error::Length { what: "tensors of the adapter", got: tensors.len(), expected });
+    }
+    let mut theta = vec![0.0; layout.len()];
+    for block in layout.blocks() {
+        for which in [Half::A, Half::B] {
+            let name = name(block, which);
+            let tensor =
+                tensors.tensor(&name).map_err(|e| Error::Adapter(format!("{WEIGHTS}: {name}: {e}")))?;
+            let wanted = shape(model, config.rank, block.target, which);
+            if tensor.shape() != wanted {
+                return Err(Error::Adapter(format!(
+                    "{name} has shape {:?}, expected {wanted:?}",
+                    tensor.shape()
+                )));
+            }
+            let values = floats(tensor.dtype(), tensor.data()).ok_or_else(|| {
+                Error::Adapter(format!("{name} holds {:?}; F32, F16 and BF16 are read", tensor.dtype()))
+            })?;
+            let to = &mut theta[range(block, which)];
+            match order(model, block.target, which) {
+                None => to.copy_from_slice(&values),
+                Some(order) => {
+                    for (row, from) in order.into_iter().zip(values.chunks_exact(config.rank)) {
+                        to[row * config.rank..(row + 1) * config.rank].copy_from_slice(from);
+                    }
+                }
+            }
+        }
+    }
+    Adapter::new(model, config, theta)
+}
+
+fn read(dir: &Path, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    let path = dir.join(file);
+    let got = fs::metadata(&path).map_err(Error::io(&path))?.len();
+    if got > limit {
+        return Err(Error::FileTooLarge { path, got, limit });
+    }
+    fs::read(&path).map_err(Error::io(&path))
+}
+
+fn range(block: &Block, which: Half) -> std::ops::Range<usize> {
+    match which {
+        Half::A => block.a.clone(),
+        Half::B => block.b.clone(),
+    }
+}
+
+fn name(block: &Block, which: Half) -> String {
+    let which = match which {
+        Half::A => "lora_A",
+        Half::B => "lora_B",
+    };
+    format!(
+        "base_model.model.model.layers.{}.{}.{}.{which}.weight",
+        block.layer,
+        block.target.module(),
+        block.target
+    )
+}
+
+fn shape(model: &Config, rank: usize, target: Target, which: Half) -> Vec<usize> {
+    let (input, output) = target.dims(model);
+    match which {
+        Half::A => vec![rank, input],
+        Half::B => vec![output, rank],
+    }
+}
+
+/// For each row as Hugging Face orders them, the row here; none where the orders agree.
+fn order(model: &Config, target: Target, which: Half) -> Option<Vec<usize>> {
+    let heads = match (target, which) {
+        (Target::Q, Half::B) => model.heads,
+        (Target::K, Half::B) => model.kv_heads,
+        _ => return None,
+    };
+    let (width, half) = (model.head_dim, model.head_dim / 2);
+    Some((0..heads * width).map(|row| row / width * width + 2 * (row % half) + row % width / half).collect())
+}
+
+fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let pairs = bytes.chunks_exact(2);
+    Some(match dtype {
+        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => pairs.map(|b| half(b[0], b[1])).collect(),
+        Dtype::BF16 => {
+            pairs.map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
+        }
+        _ => return None,
+    })
+}
+
+struct Floats {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl View for Floats {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * 4
+    }
 }

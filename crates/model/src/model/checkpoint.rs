@@ -34,7 +34,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Model, Tokenizer), Error> {
     let config = config(&file)?;
     let tokenizer = Tokenizer::from_gguf(&file)?;
     if tokenizer.vocab_size() != config.vocab {
-        return Err(Error::Length { what: "tokens in the vocabulary", got: tokenizer.vocab_size(), expected: config.vocab });
+        return Err(Error::Length {
+            what: "tokens in the vocabulary",
+            got: tokenizer.vocab_size(),
+            expected: config.vocab,
+        });
     }
     let weights = Weights::load(&config, &mut Tensors(file))?;
     let rope = Rope::new(&config);
@@ -44,7 +48,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Model, Tokenizer), Error> {
 fn config(file: &File<'_>) -> Result<Config, Error> {
     let architecture = file.text("general.architecture")?;
     if architecture != "llama" {
-        return Err(Error::Metadata { key: "general.architecture", problem: format!("`{architecture}`, expected `llama`") });
+        return Err(Error::Metadata {
+            key: "general.architecture",
+            problem: format!("`{architecture}`, expected `llama`"),
+        });
     }
     let heads = file.unsigned("llama.attention.head_count")?;
     let d_model = file.unsigned("llama.embedding_length")?;
@@ -61,10 +68,18 @@ fn config(file: &File<'_>) -> Result<Config, Error> {
     match file.get("llama.rope.scaling.type") {
         None => {}
         Some(Value::Text(kind)) if kind == "none" => {}
-        Some(_) => return Err(Error::Metadata { key: "llama.rope.scaling.type", problem: "scaled rotary embeddings are not computed here".into() }),
+        Some(_) => {
+            return Err(Error::Metadata {
+                key: "llama.rope.scaling.type",
+                problem: "scaled rotary embeddings are not computed here".into(),
+            });
+        }
     }
     if file.has_tensor("rope_freqs.weight") {
-        return Err(Error::Tensor { name: "rope_freqs.weight".into(), problem: "scaled rotary embeddings are not computed here".into() });
+        return Err(Error::Tensor {
+            name: "rope_freqs.weight".into(),
+            problem: "scaled rotary embeddings are not computed here".into(),
+        });
     }
     let vocab = *file.dims("token_embd.weight")?.get(1).unwrap_or(&0);
     let config = Config {
@@ -87,7 +102,11 @@ fn config(file: &File<'_>) -> Result<Config, Error> {
     };
     config.validate()?;
     if config.context * config.head_dim > MAX_ANGLES {
-        return Err(Error::Shape { what: "context times head width", got: config.context * config.head_dim, limit: MAX_ANGLES });
+        return Err(Error::Shape {
+            what: "context times head width",
+            got: config.context * config.head_dim,
+            limit: MAX_ANGLES,
+        });
     }
     Ok(config)
 }

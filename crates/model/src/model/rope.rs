@@ -13,7 +13,8 @@ impl Rope {
     pub(crate) fn new(config: &Config) -> Self {
         let half = config.head_dim / 2;
         let theta = f64::from(config.rope_theta);
-        let frequencies: Vec<f64> = (0..half).map(|i| libm::pow(theta, -2.0 * i as f64 / config.head_dim as f64)).collect();
+        let frequencies: Vec<f64> =
+            (0..half).map(|i| libm::pow(theta, -2.0 * i as f64 / config.head_dim as f64)).collect();
         let (mut cos, mut sin) = (Buf::zeros(config.context * half), Buf::zeros(config.context * half));
         for position in 0..config.context {
             for (i, frequency) in frequencies.iter().enumerate() {

@@ -121,9 +121,11 @@ impl Weights {
             .filter(|l| l.backward.get().is_none())
             .collect::<Vec<_>>();
         if !maps.is_empty() {
-            pool.install(|| maps.par_iter().for_each(|l| {
-                l.backward();
-            }));
+            pool.install(|| {
+                maps.par_iter().for_each(|l| {
+                    l.backward();
+                })
+            });
         }
     }
 }

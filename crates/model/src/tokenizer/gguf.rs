@@ -47,12 +47,22 @@ impl Tokenizer {
     pub(crate) fn from_gguf(file: &File<'_>) -> Result<Self, Error> {
         let model = file.text(MODEL)?;
         if model != "gpt2" {
-            return Err(Error::Metadata { key: MODEL, problem: format!("`{model}`, expected `gpt2` (byte-level BPE)") });
+            return Err(Error::Metadata {
+                key: MODEL,
+                problem: format!("`{model}`, expected `gpt2` (byte-level BPE)"),
+            });
         }
         let tokens = file.texts(TOKENS)?.to_vec();
         let special = match file.get(TYPES) {
-            Some(Value::Signeds(types)) if types.len() == tokens.len() => types.iter().map(|t| *t != NORMAL && *t != UNUSED).collect(),
-            _ => return Err(Error::Metadata { key: TYPES, problem: "not an array of one i32 per token".into() }),
+            Some(Value::Signeds(types)) if types.len() == tokens.len() => {
+                types.iter().map(|t| *t != NORMAL && *t != UNUSED).collect()
+            }
+            _ => {
+                return Err(Error::Metadata {
+                    key: TYPES,
+                    problem: "not an array of one i32 per token".into(),
+                });
+            }
         };
         let eos = u32::try_from(file.unsigned(EOS)?).unwrap_or(u32::MAX);
         Self::build(Description {
@@ -70,13 +80,24 @@ impl Tokenizer {
         let mut tokens: Vec<String> = alphabet::characters().iter().map(char::to_string).collect();
         tokens.extend(["<|endoftext|>", TURN_START, TURN_END, "<|pad|>"].map(String::from));
         let special = (0..tokens.len()).map(|i| i >= 256).collect();
-        Self::build(Description { tokens, special, merges: Vec::new(), pre: "smollm".into(), template: CHATML.into(), eos: 258 })
-            .expect("the byte vocabulary is complete")
+        Self::build(Description {
+            tokens,
+            special,
+            merges: Vec::new(),
+            pre: "smollm".into(),
+            template: CHATML.into(),
+            eos: 258,
+        })
+        .expect("the byte vocabulary is complete")
     }
 
     fn build(d: Description) -> Result<Self, Error> {
         if d.tokens.is_empty() || d.tokens.len() > MAX_VOCAB {
-            return Err(Error::Shape { what: "tokens in the vocabulary", got: d.tokens.len(), limit: MAX_VOCAB });
+            return Err(Error::Shape {
+                what: "tokens in the vocabulary",
+                got: d.tokens.len(),
+                limit: MAX_VOCAB,
+            });
         }
         let vocab: Vocab = d.tokens.iter().zip(0..).map(|(t, i)| (t.clone(), i)).collect();
         if vocab.len() != d.tokens.len() {
@@ -84,7 +105,10 @@ impl Tokenizer {
         }
         let id = |name: &str| {
             let found = vocab.get(name).copied().filter(|i| d.special[*i as usize]);
-            found.ok_or_else(|| Error::Metadata { key: TOKENS, problem: format!("no control token `{name}`, which ChatML needs") })
+            found.ok_or_else(|| Error::Metadata {
+                key: TOKENS,
+                problem: format!("no control token `{name}`, which ChatML needs"),
+            })
         };
         let (turn_start, turn_end) = (id(TURN_START)?, id(TURN_END)?);
         if d.eos as usize >= d.tokens.len() {
@@ -96,13 +120,25 @@ impl Tokenizer {
         let mut merges = Vec::with_capacity(d.merges.len());
         for merge in &d.merges {
             match merge.split_once(' ') {
-                Some((a, b)) if vocab.contains_key(a) && vocab.contains_key(b) && vocab.contains_key(&format!("{a}{b}")) => {
+                Some((a, b))
+                    if vocab.contains_key(a)
+                        && vocab.contains_key(b)
+                        && vocab.contains_key(&format!("{a}{b}")) =>
+                {
                     merges.push((a.to_owned(), b.to_owned()));
                 }
-                _ => return Err(Error::Metadata { key: MERGES, problem: format!("`{merge}` is no pair of tokens that make a token") }),
+                _ => {
+                    return Err(Error::Metadata {
+                        key: MERGES,
+                        problem: format!("`{merge}` is no pair of tokens that make a token"),
+                    });
+                }
             }
         }
-        let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(|e| Error::Tokenizer(e.to_string()))?;
+        let bpe = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .build()
+            .map_err(|e| Error::Tokenizer(e.to_string()))?;
         let mut tokenizer = tokenizers::Tokenizer::new(bpe);
         tokenizer.with_pre_tokenizer(Some(pre_tokenizer(&d.pre)?));
         let characters = alphabet::characters();
@@ -110,7 +146,13 @@ impl Tokenizer {
             .tokens
             .iter()
             .zip(&d.special)
-            .map(|(t, special)| if *special { Box::default() } else { alphabet::bytes(t, &characters).unwrap_or_else(|| t.as_bytes().into()) })
+            .map(|(t, special)| {
+                if *special {
+                    Box::default()
+                } else {
+                    alphabet::bytes(t, &characters).unwrap_or_else(|| t.as_bytes().into())
+                }
+            })
             .collect();
         let default_system = default_system(&d.template);
         Ok(Self {
@@ -149,7 +191,9 @@ fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper, Error> {
     match pre {
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), byte_level.into()]).into()),
         "gpt-2" | "gpt2" => Ok(byte_level.into()),
-        other => Err(Error::Metadata { key: PRE, problem: format!("`{other}`, expected `smollm` or `gpt-2`") }),
+        other => {
+            Err(Error::Metadata { key: PRE, problem: format!("`{other}`, expected `smollm` or `gpt-2`") })
+        }
     }
 }
 

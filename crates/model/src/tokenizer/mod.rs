@@ -92,11 +92,15 @@ impl Tokenizer {
         if text.len() > MAX_TEXT {
             return Err(Error::Tokenizer(format!("a text of {} bytes; the limit is {MAX_TEXT}", text.len())));
         }
-        let encoding = self.parts.bpe.encode_fast(text, false).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        let encoding =
+            self.parts.bpe.encode_fast(text, false).map_err(|e| Error::Tokenizer(e.to_string()))?;
         let tokens = encoding.get_ids().to_vec();
         let covered: usize = tokens.iter().map(|t| self.token_bytes(*t).len()).sum();
         if covered != text.len() {
-            return Err(Error::Tokenizer(format!("tokens cover {covered} of {} bytes; the vocabulary lacks some", text.len())));
+            return Err(Error::Tokenizer(format!(
+                "tokens cover {covered} of {} bytes; the vocabulary lacks some",
+                text.len()
+            )));
         }
         Ok(tokens)
     }
