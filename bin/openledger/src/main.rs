@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod base;
+mod commands;
+mod connection;
+mod demo;
+mod env_vars;
+mod home;
+mod local;
+mod show;
+mod stack;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Cli;
+use crate::show::Show;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| "warn".to_owned());
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
+    let show = Show::new(cli.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(cli, &show)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            show.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
