@@ -249,7 +249,7 @@ fn affordable(env: &BlockEnv, request: &CallRequest, state: &dyn StateReader) ->
     let account = Overlay::new(env, state).account(request.from).map_err(ExecutionError::State)?;
     let balance = account.unwrap_or_default().balance;
     let Some(left) = balance.checked_sub(request.value) else {
-        let needed = request.value;
+        let (balance, needed) = (Box::new(balance), Box::new(request.value));
         return Err(ExecutionError::InvalidCall(TxError::InsufficientFunds { balance, needed }).into());
     };
     let gas = left.checked_div(U256::from(fee_cap)).unwrap_or(U256::MAX);

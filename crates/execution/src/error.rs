@@ -29,9 +29,9 @@ pub enum TxError {
     #[error("the sender has {balance} wei and needs {needed} wei for gas and value")]
     InsufficientFunds {
         /// Wei of the sender.
-        balance: U256,
+        balance: Box<U256>,
         /// Most that the transaction may cost.
-        needed: U256,
+        needed: Box<U256>,
     },
     /// It does not fit into what the block has left.
     #[error("the transaction asks for {got} gas and the block has {limit} left")]
@@ -77,7 +77,7 @@ impl TxError {
             InvalidTransaction::NonceTooLow { tx, state } => Self::NonceTooLow { got: tx, expected: state },
             InvalidTransaction::NonceTooHigh { tx, state } => Self::NonceTooHigh { got: tx, expected: state },
             InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-                Self::InsufficientFunds { balance: *balance, needed: *fee }
+                Self::InsufficientFunds { balance, needed: fee }
             }
             InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap } => {
                 Self::GasLimitTooHigh { got: gas_limit, limit: cap }

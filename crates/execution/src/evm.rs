@@ -42,7 +42,7 @@ impl<'s> BlockEvm<'s> {
     /// Runs a transaction and commits its changes.
     pub(crate) fn run_and_commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, Failure> {
         let ResultAndState { result, state } = self.run(tx)?;
-        self.evm.db_mut().commit(state).map_err(|error| Failure::System(error.into()))?;
+        self.evm.db_mut().commit(state).map_err(Failure::System)?;
         Ok(result)
     }
 

@@ -9,6 +9,7 @@ use revm::bytecode::Bytecode;
 use revm::state::{Account, AccountInfo};
 
 use crate::env::BlockEnv;
+use crate::error::ExecutionError;
 use crate::state::{AccountState, StateError, StateReader, StateWrites};
 
 /// Writes of a block over the state of its parent.
@@ -53,7 +54,10 @@ impl<'a> Overlay<'a> {
     }
 
     /// Takes over what a transaction changed.
-    pub(crate) fn commit(&mut self, changes: AddressMap<Account>) -> Result<(), StateError> {
+    ///
+    /// # Errors
+    /// If the state fails, or the transaction has made value.
+    pub(crate) fn commit(&mut self, changes: AddressMap<Account>) -> Result<(), ExecutionError> {
         let mut before = U256::ZERO;
         let mut after = U256::ZERO;
         let mut touched: Vec<_> = changes.into_iter().filter(|(_, account)| account.is_touched()).collect();
@@ -68,7 +72,10 @@ impl<'a> Overlay<'a> {
             }
         }
         // The EVM drops the base fee, and the balance of a contract that destroys itself in its first transaction.
-        self.destroyed = self.destroyed.saturating_add(before.saturating_sub(after));
+        let lost = before.checked_sub(after).ok_or_else(|| {
+            ExecutionError::Internal(format!("a transaction turned {before} wei into {after}"))
+        })?;
+        self.destroyed = self.destroyed.saturating_add(lost);
         Ok(())
     }
 

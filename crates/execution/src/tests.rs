@@ -81,11 +81,22 @@ impl TestChain {
         value: U256,
         input: impl Into<Bytes>,
     ) -> Recovered<TxEnvelope> {
+        self.tx_with_gas(from, to, value, input, 5_000_000)
+    }
+
+    fn tx_with_gas(
+        &mut self,
+        from: Address,
+        to: impl Into<TxKind>,
+        value: U256,
+        input: impl Into<Bytes>,
+        gas_limit: u64,
+    ) -> Recovered<TxEnvelope> {
         let nonce = self.nonces.entry(from).or_default();
         let tx = TxEip1559 {
             chain_id: self.env.chain_id,
             nonce: *nonce,
-            gas_limit: 5_000_000,
+            gas_limit,
             max_fee_per_gas: u128::from(10 * GWEI),
             max_priority_fee_per_gas: u128::from(GWEI),
             to: to.into(),
@@ -95,6 +106,20 @@ impl TestChain {
         };
         *nonce += 1;
         sign(tx, from)
+    }
+
+    /// A block with one transaction of this gas limit; returns whether it succeeded with the outcome.
+    pub(crate) fn send_with_gas(
+        &mut self,
+        from: Address,
+        to: impl Into<TxKind>,
+        value: U256,
+        input: impl Into<Bytes>,
+        gas_limit: u64,
+    ) -> (bool, BlockOutcome) {
+        let tx = self.tx_with_gas(from, to, value, input, gas_limit);
+        let outcome = self.block(&[tx]);
+        (outcome.receipts[0].status(), outcome)
     }
 
     /// Executes a block, applies it and moves to the next.

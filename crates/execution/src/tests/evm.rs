@@ -1,8 +1,13 @@
 //! The EVM itself: transfers, fees, contracts, calls, estimates, and what is refused.
 
-use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip4844Variant, TxLegacy};
+use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip4844Variant, TxEip7702, TxLegacy};
+use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Bytes, TxKind, U256, hex};
-use openledger_types::addresses::BURN;
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall;
+use openledger_types::abi::IOpen;
+use openledger_types::addresses::{BURN, OPEN};
 
 use super::{GWEI, TestChain, account, genesis, open, sign};
 use crate::{
@@ -173,4 +178,58 @@ fn a_genesis_reads_back_from_its_json() {
     let json = serde_json::to_string(&genesis()).unwrap();
     let read: crate::Genesis = serde_json::from_str(&json).unwrap();
     assert_eq!(read.hash(), genesis().hash());
+}
+
+#[test]
+fn blockhash_answers_the_parent_from_the_header_and_earlier_ones_from_the_state() {
+    let mut chain = TestChain::new();
+    chain.env.number = 5;
+    chain.state.set_block_hash(3, alloy_primitives::B256::repeat_byte(3));
+    let hash_of = |back: u8| {
+        // RETURN(BLOCKHASH(NUMBER - back))
+        let data = [&[0x60, back][..], &hex!("4303405f5260205ff3")].concat().into();
+        let request = CallRequest { from: account(1), data, ..CallRequest::default() };
+        call(&chain.env, &request, &chain.state).map(|outcome| outcome.output)
+    };
+    assert_eq!(hash_of(1).unwrap(), Bytes::from(chain.env.parent_hash.0));
+    assert_eq!(hash_of(2).unwrap(), Bytes::from([3; 32]));
+    assert!(matches!(hash_of(3), Err(ExecutionError::State(_))));
+}
+
+#[test]
+fn an_account_can_delegate_to_a_contract_but_never_becomes_a_module() {
+    let mut chain = TestChain::new();
+    let signer = PrivateKeySigner::from_slice(&[7; 32]).unwrap();
+    chain.send(account(1), signer.address(), open(5), Bytes::new());
+    // Runtime: RETURN(ADDRESS)
+    let init = hex!("66305f5260205ff35f5260076019f3");
+    let (_, outcome) = chain.send(account(1), TxKind::Create, U256::ZERO, init);
+    let contract = outcome.transactions[0].contract_address.unwrap();
+    for (nonce, target) in [contract, OPEN].into_iter().enumerate() {
+        let nonce = nonce as u64;
+        let authorization = Authorization { chain_id: U256::from(7), address: target, nonce };
+        let signature = signer.sign_hash_sync(&authorization.signature_hash()).unwrap();
+        let tx = TxEip7702 {
+            chain_id: 7,
+            nonce: 2 + nonce,
+            gas_limit: 100_000,
+            max_fee_per_gas: u128::from(2 * GWEI),
+            max_priority_fee_per_gas: u128::from(GWEI),
+            to: account(4),
+            authorization_list: vec![authorization.into_signed(signature)],
+            ..TxEip7702::default()
+        };
+        let outcome = chain.block(&[sign(tx, account(1))]);
+        assert_eq!(outcome.receipts[0].tx_type() as u8, 4);
+        let data = IOpen::transferCall { to: account(4), value: open(1) }.abi_encode().into();
+        let request =
+            CallRequest { from: account(1), to: Some(signer.address()), data, ..CallRequest::default() };
+        let outcome = call(&chain.env, &request, &chain.state).unwrap();
+        if target == contract {
+            assert_eq!(outcome.output, Bytes::from(signer.address().into_word().0));
+        } else {
+            assert_eq!(outcome.logs, []);
+            assert!(outcome.output.len() != 32, "no module answered: {:?}", outcome.output);
+        }
+    }
 }

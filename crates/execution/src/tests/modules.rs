@@ -2,14 +2,20 @@
 
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, hex, keccak256};
 use alloy_sol_types::{Revert, SolCall, SolError, SolEvent};
-use openledger_types::abi::{IDatanets, IEscrow, IOpen, IParams, IStaking, Modality, StakeRole, Terms, Use};
-use openledger_types::addresses::{BURN, DATANETS, ESCROW, MODULES, OPEN, PARAMS, STAKING};
+use openledger_types::abi::{
+    BatchPost, Charge, DatanetRef, IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking,
+    Modality, StakeRole, Terms, Use,
+};
+use openledger_types::addresses::{
+    BURN, DATANETS, ESCROW, MODELS, MODULES, OPEN, PARAMS, SETTLEMENT, STAKING,
+};
 use openledger_types::amount::SUPPLY;
+use openledger_types::split::FeeSplit;
 
 use super::{GWEI, TestChain, account, genesis, open};
 use crate::{
-    BlockOutcome, CallOutcome, CallRequest, CallStatus, EstimateError, GenesisError, StateReader, call,
-    estimate_gas,
+    BlockOutcome, CallOutcome, CallRequest, CallStatus, EstimateError, GenesisError, MAX_TRANSACTION_GAS,
+    StateReader, call, estimate_gas,
 };
 
 fn view(chain: &TestChain, to: Address, data: impl SolCall) -> CallOutcome {
@@ -289,4 +295,84 @@ fn the_price_of_a_transaction_never_depends_on_what_the_proposer_refused() {
     let built = crate::build_block(&chain.env, [refused, good.clone()].into_iter(), &chain.state).unwrap();
     assert_eq!((built.included.len(), built.rejected.len()), (1, 1));
     assert_eq!(crate::execute_block(&chain.env, &[good], &chain.state).unwrap(), built.outcome);
+}
+
+/// The largest batch that may be posted, with keys that were never charged, and its refusal.
+#[test]
+fn the_largest_batch_fits_the_gas_of_a_transaction() {
+    let mut chain = TestChain::new();
+    let send = |chain: &mut TestChain, from, to, value, data: Vec<u8>| {
+        let (succeeded, outcome) = chain.send_with_gas(from, to, value, data, MAX_TRANSACTION_GAS);
+        assert!(succeeded);
+        outcome.gas_used
+    };
+    publish_adapter(&mut chain);
+    let keys: Vec<B256> = (0..256_u64).map(|n| keccak256(n.to_be_bytes())).collect();
+    let charges: Vec<Charge> = keys.iter().map(|key| Charge { key: *key, amount: open(1) }).collect();
+    for (n, key) in keys.iter().enumerate() {
+        // Every key has a payer of its own: the dearest case.
+        let payer = Address::left_padding_from(&(0x10_0000 + n).to_be_bytes());
+        send(&mut chain, account(1), payer, open(10), Vec::new());
+        send(&mut chain, payer, ESCROW, open(2), IEscrow::depositCall {}.abi_encode());
+        let authorise =
+            IEscrow::authoriseCall { key: *key, operator: account(2), cap: open(5), expiresAt: u64::MAX };
+        send(&mut chain, payer, ESCROW, U256::ZERO, authorise.abi_encode());
+    }
+    let fees = open(256);
+    let batch = BatchPost {
+        epoch: 1,
+        adapter: U256::ONE,
+        receiptsRoot: B256::repeat_byte(1),
+        receipts: 1_000_000,
+        fees,
+        totals: FeeSplit::GENESIS.split(fees).totals(U256::ZERO),
+        payoutsRoot: B256::repeat_byte(2),
+        payouts: 100_000,
+        fileHash: B256::repeat_byte(3),
+        charges,
+    };
+    let post = ISettlement::postCall { batch }.abi_encode();
+    let used = send(&mut chain, account(2), SETTLEMENT, U256::ZERO, post);
+    assert!(used < MAX_TRANSACTION_GAS / 10 * 9, "a post of 256 charges used {used}");
+    assert_eq!(chain.balance(SETTLEMENT), fees);
+    chain.env.number += 200;
+    let finalise = ISettlement::finaliseCall { batch: U256::ONE }.abi_encode();
+    let used = send(&mut chain, account(2), SETTLEMENT, U256::ZERO, finalise);
+    assert!(used < MAX_TRANSACTION_GAS / 2, "refunding 256 charges used {used}");
+    assert_eq!(chain.balance(ESCROW), open(512));
+}
+
+fn publish_adapter(chain: &mut TestChain) {
+    let developer = account(4);
+    let version = IDatanets::publishVersionCall {
+        datanet: U256::ONE,
+        manifestHash: B256::repeat_byte(1),
+        recordsRoot: B256::repeat_byte(2),
+        records: 2,
+        clusters: 1,
+    };
+    let base = IModels::registerBaseCall {
+        name: "tiny".into(),
+        license: "MIT".into(),
+        fileHash: B256::repeat_byte(3),
+    };
+    let training = IModels::commitTrainingCall { manifestHash: B256::repeat_byte(4) };
+    let adapter = IModels::publishAdapterCall {
+        base: U256::ONE,
+        manifestHash: B256::repeat_byte(4),
+        adapterHash: B256::repeat_byte(5),
+        transcriptHash: B256::repeat_byte(6),
+        datanets: vec![DatanetRef { datanet: U256::ONE, version: 1 }],
+        inputPrice: U256::ONE,
+        outputPrice: U256::ONE,
+    };
+    for (module, data) in [
+        (DATANETS, create_datanet().abi_encode()),
+        (DATANETS, version.abi_encode()),
+        (MODELS, base.abi_encode()),
+        (MODELS, training.abi_encode()),
+        (MODELS, adapter.abi_encode()),
+    ] {
+        assert!(chain.send(developer, module, U256::ZERO, data).0);
+    }
 }
