@@ -10,7 +10,7 @@ const BLOCK: usize = 2048;
 
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "vectors of a dot product have one length");
-    a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| block_dot(a, b)).sum()
+    a.chunks(BLOCK).zip(b.chunks(BLOCK)).fold(0.0, |sum, (a, b)| sum + block_dot(a, b))
 }
 
 fn block_dot(a: &[f32], b: &[f32]) -> f64 {

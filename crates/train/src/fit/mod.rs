@@ -38,7 +38,7 @@ pub struct Options<'a> {
     pub transcript: Option<&'a Path>,
     /// Weight of each record; 1 where none is given. A record of weight 0 is left out, but still counts among a batch's tokens.
     pub weights: Option<&'a [f32]>,
-    /// Keep each record's gradient at its last visit, which the estimate of influence is made from.
+    /// Keep each record's gradients, added up over its visits as [`Trained::gradients`] says; the estimate of influence is made from them.
     pub keep_gradients: bool,
 }
 
@@ -49,7 +49,9 @@ pub struct Trained {
     pub state: State,
     /// Loss of every step's batch before the step, in nats per target token.
     pub losses: Vec<f64>,
-    /// If asked for: by record, the gradient of its loss (the sum over its target tokens) at its last visit; `None` where no step took it.
+    /// If asked for: by record, how it pulled on the parameters, to first order and with the sign of its loss's gradient: the sum over its visits of
+    /// `(reach / N) ∇nll / √(v̂ + ε)`, where [`reach`](crate::Optimiser::reach) is the step's, `N` the batch's target tokens and `v̂` as of after the step.
+    /// `None` where no step took it.
     pub gradients: Vec<Option<Vec<f32>>>,
     /// The last running hash of the transcript, if one was kept.
     pub transcript: Option<B256>,
@@ -63,19 +65,19 @@ pub fn train(run: &Run, options: Options<'_>, progress: &mut dyn FnMut(Progress)
     let header = run.header(options.weights)?;
     let mut fit = Fit::new(run, options);
     let mut writer = match options.transcript {
-        Some(path) => Some(TranscriptWriter::open(path, header, |step, done| {
-            fit.repeat(step, done)?;
+        Some(path) => Some(TranscriptWriter::open(path, header, |_, step| {
+            fit.repeat(step)?;
             fit.report(progress);
             Ok(())
         })?),
         None => None,
     };
     while fit.losses.len() < run.steps() {
-        let step = fit.compute()?;
+        let (step, batch) = fit.compute()?;
         if let Some(writer) = &mut writer {
             writer.append(&step)?;
         }
-        fit.advance(step)?;
+        fit.advance(step, &batch)?;
         fit.report(progress);
     }
     Ok(Trained {
@@ -86,10 +88,16 @@ pub fn train(run: &Run, options: Options<'_>, progress: &mut dyn FnMut(Progress)
     })
 }
 
+/// Records of a step and their gradients.
+struct Batch {
+    records: Vec<u32>,
+    grads: Vec<Grad>,
+}
+
 struct Fit<'a> {
     run: &'a Run,
     options: Options<'a>,
-    last_visits: Vec<Option<usize>>,
+    reach: Vec<f64>,
     state: State,
     losses: Vec<f64>,
     gradients: Vec<Option<Vec<f32>>>,
@@ -101,7 +109,7 @@ impl<'a> Fit<'a> {
         Self {
             run,
             options,
-            last_visits: run.last_visits(),
+            reach: run.manifest().recipe.optimiser.reach(run.steps()),
             state: State::new(run.initial()),
             losses: Vec::with_capacity(run.steps()),
             gradients: vec![None; kept],
@@ -112,17 +120,13 @@ impl<'a> Fit<'a> {
         self.options.weights.map_or(1.0, |w| w[record as usize])
     }
 
-    fn keeps(&self, record: u32) -> bool {
-        self.options.keep_gradients && self.last_visits[record as usize] == Some(self.losses.len())
-    }
-
-    /// The next step, from the model.
-    fn compute(&mut self) -> Result<Step> {
+    /// The next step, from the model, with what it was made from.
+    fn compute(&self) -> Result<(Step, Batch)> {
         let at = self.losses.len();
-        let records: Vec<u32> =
-            self.run.batch(at).iter().copied().filter(|&r| self.weight(r) != 0.0 || self.keeps(r)).collect();
-        let grads = self.run.gradients(&self.state.theta, &records)?;
-        let weighed = records.iter().zip(&grads).map(|(&r, g)| (self.weight(r), g.loss, g.grad.as_slice()));
+        let wanted = |record: u32| self.weight(record) != 0.0 || self.options.keep_gradients;
+        let batch = self.gradients_of(self.run.batch(at).iter().copied().filter(|&r| wanted(r)).collect())?;
+        let weighed =
+            batch.records.iter().zip(&batch.grads).map(|(&r, g)| (self.weight(r), g.loss, g.grad.as_slice()));
         let step = self.run.combine(at, weighed.filter(|(weight, ..)| *weight != 0.0));
         if !step.loss.is_finite() {
             return Err(Error::Diverged { what: "the loss", step: at });
@@ -130,29 +134,24 @@ impl<'a> Fit<'a> {
         if !step.gradient.iter().all(|x| x.is_finite()) {
             return Err(Error::Diverged { what: "the gradient", step: at });
         }
-        self.keep(&records, grads);
-        Ok(step)
+        Ok((step, batch))
     }
 
     /// A step that the transcript holds: the model is asked only for gradients that are to be kept.
-    fn repeat(&mut self, at: usize, step: Step) -> Result<()> {
-        let records: Vec<u32> = self.run.batch(at).iter().copied().filter(|&r| self.keeps(r)).collect();
-        if !records.is_empty() {
-            let grads = self.run.gradients(&self.state.theta, &records)?;
-            self.keep(&records, grads);
-        }
-        self.advance(step)
+    fn repeat(&mut self, step: Step) -> Result<()> {
+        let kept =
+            if self.options.keep_gradients { self.run.batch(self.losses.len()).to_vec() } else { Vec::new() };
+        let batch = self.gradients_of(kept)?;
+        self.advance(step, &batch)
     }
 
-    fn keep(&mut self, records: &[u32], grads: Vec<Grad>) {
-        for (&record, grad) in records.iter().zip(grads) {
-            if self.keeps(record) {
-                self.gradients[record as usize] = Some(grad.grad);
-            }
-        }
+    fn gradients_of(&self, records: Vec<u32>) -> Result<Batch> {
+        let grads =
+            if records.is_empty() { Vec::new() } else { self.run.gradients(&self.state.theta, &records)? };
+        Ok(Batch { records, grads })
     }
 
-    fn advance(&mut self, step: Step) -> Result<()> {
+    fn advance(&mut self, step: Step, batch: &Batch) -> Result<()> {
         let at = self.losses.len();
         self.state.advance(&self.run.coefficients(at), &step.gradient);
         let State { theta, m, v } = &self.state;
@@ -161,8 +160,23 @@ impl<'a> Fit<'a> {
                 return Err(Error::Diverged { what, step: at });
             }
         }
+        if self.options.keep_gradients {
+            self.keep(at, batch);
+        }
         self.losses.push(step.loss);
         Ok(())
+    }
+
+    fn keep(&mut self, at: usize, batch: &Batch) {
+        let c = self.run.coefficients(at);
+        let factor = self.reach[at] as f32 * self.run.mean_factor(at);
+        for (&record, grad) in batch.records.iter().zip(&batch.grads) {
+            let zero = || vec![0.0; grad.grad.len()];
+            let kept = self.gradients[record as usize].get_or_insert_with(zero);
+            for ((sum, &g), &v) in kept.iter_mut().zip(&grad.grad).zip(&self.state.v) {
+                *sum += factor * g / (v * c.correct2 + c.eps).sqrt();
+            }
+        }
     }
 
     fn report(&self, progress: &mut dyn FnMut(Progress)) {

@@ -161,6 +161,22 @@ fn gradients_are_kept_for_what_was_taken_and_only_that() {
 }
 
 #[test]
+fn what_is_kept_adds_up_to_the_way_that_training_went() {
+    let mut recipe = recipe();
+    // An epsilon far above the squared gradients keeps the root constant, as the first order assumes.
+    recipe.optimiser.eps_root_atto = 1_000_000_000_000_000_000;
+    let run = run(2, recipe);
+    let trained = quiet(&run, Options { keep_gradients: true, ..Options::default() });
+    let (mut off, mut way) = (0.0, 0.0);
+    for (j, (end, start)) in trained.state.theta.iter().zip(run.initial()).enumerate() {
+        let pulled: f32 = trained.gradients.iter().flatten().map(|g| g[j]).sum();
+        off += f64::from(end - start + pulled).powi(2);
+        way += f64::from(end - start).powi(2);
+    }
+    assert!((off / way).sqrt() < 1e-3, "{off} of {way}");
+}
+
+#[test]
 fn weights_that_are_no_weights_are_refused() {
     let run = run(1, recipe());
     let refused = |weights: &[f32]| {

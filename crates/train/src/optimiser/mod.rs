@@ -55,6 +55,20 @@ impl Optimiser {
         }
     }
 
+    /// How far a gradient reaches: for each step, the factor by which its batch gradient, divided by the root of that step, moves the parameters in
+    /// this and all later steps through the first moment, `Σ_{s ≥ t} ηₛ (1 − β₁) β₁^{s−t} / (1 − β₁ˢ)`. The root is taken not to change.
+    #[must_use]
+    pub fn reach(&self, steps: usize) -> Vec<f64> {
+        let mut reach = vec![0.0; steps];
+        let mut later = 0.0;
+        for (step, reach) in reach.iter_mut().enumerate().rev() {
+            let c = self.coefficients(step, steps);
+            later = f64::from(c.lr) * f64::from(c.correct1) * f64::from(c.gain1) + f64::from(c.beta1) * later;
+            *reach = later;
+        }
+        reach
+    }
+
     /// `ηₜ` for `t` counted from 1.
     fn rate(&self, t: usize, steps: usize) -> f64 {
         let peak = self.lr_ppb as f64 / 1e9;

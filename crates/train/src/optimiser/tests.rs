@@ -56,3 +56,19 @@ fn a_power_by_squaring_is_the_product() {
         assert!((power(0.97, n) - expected).abs() < 1e-14);
     }
 }
+
+#[test]
+fn the_reach_of_a_gradient_is_what_it_moves_in_all_later_steps() {
+    let optimiser = Optimiser { eps_root_atto: 1_000_000_000_000_000_000, ..optimiser() };
+    let moved = |at: Option<usize>| {
+        let mut state = State::new(vec![0.0]);
+        for t in 0..10 {
+            // So small that the root is 1 but for rounding.
+            state.advance(&optimiser.coefficients(t, 10), &[if at == Some(t) { 1e-6 } else { 0.0 }]);
+        }
+        -f64::from(state.theta[0]) / 1e-6
+    };
+    for (t, reach) in optimiser.reach(10).into_iter().enumerate() {
+        assert!((moved(Some(t)) - reach).abs() < 1e-5 * reach, "step {t}: {} and {reach}", moved(Some(t)));
+    }
+}
