@@ -108,6 +108,14 @@ pub(crate) fn note(line: impl AsRef<str>) {
     eprintln!("{}", line.as_ref());
 }
 
+/// A line for every tenth part of a phase.
+pub(crate) fn progress(what: &str, done: usize, all: usize) {
+    let tenth = all.div_ceil(10).max(1);
+    if done.is_multiple_of(tenth) || done == all {
+        note(format!("  {what} {done} of {all}"));
+    }
+}
+
 /// A line of the table on standard output.
 pub(crate) fn row(line: impl AsRef<str>) {
     println!("{}", line.as_ref());

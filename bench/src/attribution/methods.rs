@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 use super::truth::Truth;
 use crate::bm25::Bm25;
 use crate::cache;
-use crate::report::{Report, note};
+use crate::report::{self, Report, note};
 use crate::stats::SplitMix;
 
 /// Damping of the exact empirical Fisher, as a multiple of the mean squared gradient: the better end of what was swept in
@@ -117,8 +117,9 @@ fn exact(
     let target = objective(epoch, &truth.gradients, run.layout().len())?;
     let checkpoint = folder.join("replay.checkpoint");
     let options = ReplayOptions { weights: None, checkpoint: Some(&checkpoint) };
-    let by_record =
-        report.phase("replay", || Ok(replay(&mut trajectory, &target, options, &mut |_, _| ())?))?;
+    let by_record = report.phase("replay", || {
+        Ok(replay(&mut trajectory, &target, options, &mut |done, all| report::progress("step", done, all))?)
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
     calibrate(&by_query, &truth.rises, report);
@@ -140,9 +141,7 @@ fn contributors_tangents(
     let (groups, parameters) = (scenario.contributors.len(), run.layout().len());
     let flat = cache::vector(&folder.join("tangents"), groups * parameters, || {
         let carried: Tangents = tangents(trajectory, &scenario.owners(), groups, None, &mut |done, all| {
-            if done % 10 == 0 {
-                note(format!("  step {done} of {all}"));
-            }
+            report::progress("step", done, all)
         })?;
         Ok(carried.groups().concat())
     })?;

@@ -78,7 +78,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
 /// Fills the report and returns the lines of the table.
 fn measure(scenario: &Scenario, pool: &Pool, home: &Path, report: &mut Report) -> Result<Vec<String>> {
     let run = report.phase("prefixes", || scenario.prepare(pool))?;
-    let folder = home.join("attribution").join(&scenario.key()[..16]);
+    let folder = home.join("attribution").join(&scenario.key(&run)?[..16]);
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let truth = Truth::measure(scenario, &run, &folder, report)?;
     let epoch = Epoch::of(&truth)?;

@@ -74,8 +74,9 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// Names the run by everything that it depends on: 64 hex digits.
-    pub(crate) fn key(&self) -> String {
+    /// Names the run by everything that it depends on, the arithmetic of this build included (as the bits of its first batch): 64
+    /// hex digits.
+    pub(crate) fn key(&self, run: &Run) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.manifest.hash().as_slice());
         hasher.update(self.seed.as_slice());
@@ -83,7 +84,11 @@ impl Scenario {
             hasher.update(query.question.as_bytes());
             hasher.update(query.text.as_bytes());
         }
-        hasher.finalize().to_string()
+        for grad in run.gradients(&run.initial(), run.batch(0))? {
+            hasher.update(&grad.loss.to_le_bytes());
+            hasher.update(&grad.grad.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        }
+        Ok(hasher.finalize().to_string())
     }
 
     /// The training run, prefixes computed.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use openledger_model::{Lora, Record};
-use openledger_train::{HeldOut, Options, Run, Trained, train};
+use openledger_train::{HeldOut, Options, Progress, Run, Trained, train};
 use openledger_types::B256;
 
 use super::scenario::Scenario;
-use crate::report::{Report, note};
+use crate::report::{self, Report, note};
 
 /// The adapter, and what became of its answers without each contributor.
 pub(crate) struct Truth {
@@ -43,7 +43,7 @@ impl Truth {
         let transcript_path = folder.join("all.transcript");
         let options =
             Options { transcript: Some(&transcript_path), keep_gradients: true, ..Options::default() };
-        let trained = report.phase("train", || Ok(train(run, options, &mut |_| ())?))?;
+        let trained = report.phase("train", || Ok(train(run, options, &mut shown)?))?;
         let theta = trained.state.theta.clone();
         let transcript =
             trained.transcript.expect("a run that was given a place for its transcript keeps one");
@@ -58,6 +58,12 @@ impl Truth {
     /// By query: nats of the answer that the adapter explains.
     pub(crate) fn explained(&self) -> Vec<f64> {
         self.base.iter().zip(&self.adapted).map(|(base, adapted)| base - adapted).collect()
+    }
+}
+
+fn shown(progress: Progress) {
+    if let Progress::Step { done, total, .. } = progress {
+        report::progress("step", done, total);
     }
 }
 
@@ -81,7 +87,7 @@ fn rises(
         let weights: Vec<f32> = owners.iter().map(|o| if *o == number { 0.0 } else { 1.0 }).collect();
         let path = folder.join(format!("without-{number}.transcript"));
         let options = Options { transcript: Some(&path), weights: Some(&weights), keep_gradients: false };
-        let without = train(run, options, &mut |_| ())?;
+        let without = train(run, options, &mut shown)?;
         let lora = Lora { config: run.lora(), theta: &without.state.theta };
         for ((rise, loss), before) in rises.iter_mut().zip(held_out.losses(Some(lora))?).zip(adapted) {
             rise.push(loss - before);
