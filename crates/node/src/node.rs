@@ -65,15 +65,15 @@ impl Node {
     /// [`NodeError`] says which file, address or folder is the trouble.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let home = Home::open(&config.home)?;
-        // Before the chain, because an address in use is found out at once.
-        let listener = TcpListener::bind(config.http)
-            .map_err(|source| NodeError::Listen { address: config.http, source })?;
         let mut chain = ChainConfig::new(home.chain, home.genesis, home.key);
         chain.listen = config.listen;
         chain.peers = config.peers;
         chain.block_interval = config.block_interval;
         chain.heartbeat = config.heartbeat;
+        // The folder first: a second node in it should hear of the folder, not of the port.
         let chain = openledger_chain::start(chain)?;
+        let listener = TcpListener::bind(config.http)
+            .map_err(|source| NodeError::Listen { address: config.http, source })?;
 
         let listen = |source| NodeError::Listen { address: config.http, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
