@@ -199,7 +199,11 @@ fn replay_gives_the_stated_bytes_for_any_number_of_threads() {
         let fixture = Fixture::new(threads, recipe());
         let theta = fixture.train().state.theta;
         let bytes: Vec<u8> = fixture.replay(&theta).iter().flat_map(|x| x.to_le_bytes()).collect();
-        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), "5cabbdc23da835e47bd9b3512f2f1e41015b5aa9a2a90c0491645dfec872869e", "{threads} threads");
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            "5cabbdc23da835e47bd9b3512f2f1e41015b5aa9a2a90c0491645dfec872869e",
+            "{threads} threads"
+        );
     }
 }
 
