@@ -22,7 +22,7 @@ pub struct ApiError {
     code: &'static str,
     retry_after_s: Option<u64>,
     /// What is missing, for programs.
-    payment: Option<Value>,
+    payment: Option<Box<Value>>,
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -140,7 +140,7 @@ impl ApiError {
         };
         let mut error =
             Self::new(StatusCode::PAYMENT_REQUIRED, "payment_required", code, missing.to_string());
-        error.payment = Some(json!({
+        error.payment = Some(Box::new(json!({
             "needed_wei": missing.needed_wei.to_string(),
             "needed_open": format_open(missing.needed_wei),
             "available_wei": missing.available_wei.to_string(),
@@ -149,7 +149,7 @@ impl ApiError {
             "operator": missing.operator,
             "payer": missing.payer,
             "key": missing.key,
-        }));
+        })));
         error
     }
 
@@ -158,7 +158,7 @@ impl ApiError {
         let mut error =
             json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
         if let Some(payment) = &self.payment {
-            error["openledger"] = payment.clone();
+            error["openledger"] = payment.as_ref().clone();
         }
         json!({ "error": error })
     }

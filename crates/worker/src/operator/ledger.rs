@@ -48,7 +48,7 @@ pub(super) enum NotReserved {
     /// A batch was posted since the standing was looked up: look it up again.
     Stale,
     /// The key does not cover the amount.
-    Payment(PaymentRequired),
+    Payment(Box<PaymentRequired>),
 }
 
 /// What a reservation is for.
@@ -88,7 +88,7 @@ impl Ledger {
         }
         let Wanted { operator, key, amount, now } = wanted;
         let refuse = |problem, available_wei, payer| {
-            Err(NotReserved::Payment(PaymentRequired {
+            Err(NotReserved::Payment(Box::new(PaymentRequired {
                 problem,
                 needed_wei: amount,
                 available_wei,
@@ -96,7 +96,7 @@ impl Ledger {
                 key,
                 operator,
                 payer,
-            }))
+            })))
         };
         let Some(authorisation) = &standing.authorisation else {
             return refuse(PaymentProblem::UnknownKey, U256::ZERO, None);

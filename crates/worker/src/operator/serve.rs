@@ -14,8 +14,8 @@ use rand::{TryRngCore, rngs::OsRng};
 
 use super::ledger::{Hold, Ledger, NotReserved, Wanted};
 use super::{
-    Accepted, AnswerStore, Ask, Delivery, Limits, PaymentRequired, Payments, ServeError, ServedAdapter,
-    StoreError, in_the_models_words,
+    Accepted, AnswerStore, Ask, Delivery, Limits, Payments, ServeError, ServedAdapter, StoreError,
+    in_the_models_words,
 };
 
 /// How often a standing is looked up again because a batch was posted meanwhile.
@@ -336,7 +336,7 @@ impl Operator {
             match reserved {
                 Ok(hold) => return Ok(Reservation { operator: self.clone(), hold }),
                 Err(NotReserved::Stale) => {}
-                Err(NotReserved::Payment(missing)) => return Err(payment(missing)),
+                Err(NotReserved::Payment(missing)) => return Err(ServeError::Payment(missing)),
             }
         }
         Err(ServeError::Internal("batches are posted faster than the chain can be asked".into()))
@@ -444,11 +444,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|error| ServeError::Internal(format!("a computation ended abnormally: {error}")))
 }
 
-fn payment(missing: PaymentRequired) -> ServeError {
-    ServeError::Payment(Box::new(missing))
-}
-
-pub(crate) fn count(tokens: usize) -> u32 {
+fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).expect("counts are limited by the context and the size of a batch")
 }
 
