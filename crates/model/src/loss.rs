@@ -116,7 +116,7 @@ impl Model {
             |s| s.len(),
             |split, group| {
                 let pass = self.pass(split, group.iter().map(|s| s.len()), None, None);
-                let mut x = Buf::zeros(pass.rows() * d);
+                let mut x = Buf::scratch(pass.rows() * d);
                 for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
                     self.weights.embed(*token, row);
                 }
@@ -288,7 +288,7 @@ impl Model {
             (0..x.len() / d / rows).flat_map(|plane| picked.iter().map(move |r| plane * rows + r)).collect();
         let losses =
             Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, dual, true);
-        let mut dx = Buf::zeros(x.len());
+        let mut dx = Buf::scratch_zeros(x.len());
         for (row, source) in all.iter().zip(losses.dx.chunks_exact(d)) {
             dx[row * d..(row + 1) * d].copy_from_slice(source);
         }
@@ -330,7 +330,7 @@ impl Model {
     fn stack(&self, pass: &Pass<'_>, group: &[Record<'_>]) -> Buf {
         let d = self.config.d_model;
         let planes = if pass.direction.is_some() { 2 } else { 1 };
-        let mut x = Buf::zeros(planes * pass.rows() * d);
+        let mut x = Buf::scratch_zeros(planes * pass.rows() * d);
         for (sequence, record) in pass.sequences.iter().zip(group) {
             x[sequence.rows.start * d..sequence.rows.end * d].copy_from_slice(&record.prefix.hidden);
         }

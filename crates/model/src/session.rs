@@ -142,7 +142,7 @@ fn run(sessions: &mut [&mut Session], feeds: &[&[u32]]) -> Buf {
         stacked.push(Sequence { rows, start: session.position, lora });
     }
     let d = model.config.d_model;
-    let mut x = Buf::zeros(end * d);
+    let mut x = Buf::scratch(end * d);
     for (row, token) in x.chunks_exact_mut(d).zip(feeds.iter().copied().flatten()) {
         model.weights.embed(*token, row);
     }

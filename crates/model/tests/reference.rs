@@ -7,7 +7,8 @@ mod case;
 
 /// Distance of two vectors relative to the length of the expected one.
 fn distance(got: &[f32], expected: &Value) -> f64 {
-    let expected: Vec<f64> = expected.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    let expected: Vec<f64> =
+        expected.as_array().expect("an array").iter().map(|x| x.as_f64().expect("numbers")).collect();
     assert_eq!(got.len(), expected.len());
     let square = |x: f64| x * x;
     let off: f64 = got.iter().zip(&expected).map(|(g, e)| square(f64::from(*g) - e)).sum();

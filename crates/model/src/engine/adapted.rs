@@ -94,7 +94,7 @@ impl Pass<'_> {
             let lora = self.sequences[0].lora.expect("a pass with a direction has an adapter");
             let (pair, dot) = (lora.pair(layer, target)?, direction.pair(layer, target)?);
             let (rows, rank) = (self.rows(), lora.layout.rank());
-            let mut h = Buf::zeros(2 * rows * rank);
+            let mut h = Buf::scratch(2 * rows * rank);
             gemm(
                 1,
                 (2 * rows, rank, input),
@@ -136,7 +136,7 @@ impl Pass<'_> {
                 continue;
             };
             let rank = lora.layout.rank();
-            let mut h = Buf::zeros(rows.len() * rank);
+            let mut h = Buf::scratch(rows.len() * rank);
             gemm(
                 1,
                 (rows.len(), rank, input),
@@ -184,7 +184,7 @@ impl Pass<'_> {
         let (rows, all, rank) = (self.rows(), self.stacked(), lora.layout.rank());
         let dy = &dy[at.first..];
 
-        let mut dh = Buf::zeros(all * rank);
+        let mut dh = Buf::scratch(all * rank);
         gemm(
             1,
             (all, rank, output),
@@ -208,7 +208,7 @@ impl Pass<'_> {
         }
         scale(&mut dh, lora.scale);
 
-        let mut turned = Buf::zeros(rank * output);
+        let mut turned = Buf::scratch(rank * output);
         let mut product = |left: &[f32],
                            right: &[f32],
                            count: usize,

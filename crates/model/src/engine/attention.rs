@@ -151,7 +151,7 @@ impl Pass<'_> {
         let count = rows.len();
         let planes = self.planes();
         let plane = |p: usize| Plane { data: &qkv[(p * self.rows() + rows.start) * width..], ld: width };
-        let mut by_head = Buf::zeros(config.heads * planes * count * head);
+        let mut by_head = Buf::scratch(config.heads * planes * count * head);
         let one = |(h, out): (usize, &mut [f32])| {
             let g = h / (config.heads / config.kv_heads);
             let mut scores = Scores::new(start + count, planes == 2);
@@ -323,7 +323,7 @@ impl Scores {
     fn new(seen: usize, dual: bool) -> Self {
         // The padding keeps rows from falling onto the same cache sets.
         let ld = seen.next_multiple_of(PANEL) + 16;
-        Self { p: Buf::zeros(BLOCK * ld), pt: Buf::zeros(if dual { BLOCK * ld } else { 0 }), ld }
+        Self { p: Buf::scratch(BLOCK * ld), pt: Buf::scratch_zeros(if dual { BLOCK * ld } else { 0 }), ld }
     }
 
     /// Softmax of `q kᵀ / √head` over the positions each row sees; zero beyond.

@@ -29,7 +29,7 @@ impl Pass<'_> {
         let low = |target: Target| kept.low.iter().find(|(t, _)| *t == target).map(|(_, h)| h);
         let whole = Columns { ld: d, first: 0 };
 
-        let mut da = Buf::zeros(all * ff);
+        let mut da = Buf::scratch(all * ff);
         gemm(
             self.split,
             (all, ff, d),
@@ -44,7 +44,7 @@ impl Pass<'_> {
             self.adapt_backward(i, Target::Down, h, &a, dx, whole, Some(&mut da), grads);
         }
         let dgu = self.activate_backward(&kept.gate_up, &da);
-        let mut dn = Buf::zeros(all * d);
+        let mut dn = Buf::scratch(all * d);
         gemm(
             self.split,
             (all, d, 2 * ff),
@@ -80,7 +80,7 @@ impl Pass<'_> {
             self.direction.is_some(),
         );
 
-        let mut datt = Buf::zeros(all * q);
+        let mut datt = Buf::scratch(all * q);
         gemm(
             self.split,
             (all, q, d),
@@ -98,10 +98,10 @@ impl Pass<'_> {
         if last && adapted.iter().all(|(_, _, h)| h.is_none()) {
             return;
         }
-        let mut dqkv = Buf::zeros(all * width);
+        let mut dqkv = Buf::scratch_zeros(all * width);
         self.attend_backward(&kept.qkv, &datt, &mut dqkv);
         self.rope(&mut dqkv, -1.0);
-        let mut dn = Buf::zeros(if last { 0 } else { all * d });
+        let mut dn = Buf::scratch(if last { 0 } else { all * d });
         if !last {
             gemm(
                 self.split,
@@ -138,7 +138,7 @@ impl Pass<'_> {
     fn activate_backward(&self, gate_up: &[f32], da: &[f32]) -> Buf {
         let ff = self.model.config.d_ff;
         let rows = self.rows();
-        let mut dgu = Buf::zeros(self.stacked() * 2 * ff);
+        let mut dgu = Buf::scratch(self.stacked() * 2 * ff);
         let (gu, gut) = planes(gate_up, rows, 2 * ff);
         let (da, dat) = planes(da, rows, ff);
         let (d0, d1) = planes_mut(&mut dgu, rows, 2 * ff);

@@ -34,10 +34,10 @@ impl Pass<'_> {
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
         let (all, width) = (self.stacked(), q + 2 * kv);
         let mut low = Vec::new();
-        let entering = if keep { x.clone() } else { Buf::default() };
+        let entering = if keep { Buf::scratch_copy(x) } else { Buf::default() };
 
         let n = self.norm(x, &weights.attn_norm);
-        let mut qkv = Buf::zeros(all * width);
+        let mut qkv = Buf::scratch(all * width);
         gemm(
             self.split,
             (all, width, d),
@@ -53,14 +53,14 @@ impl Pass<'_> {
             );
         }
         self.rope(&mut qkv, 1.0);
-        let mut att = Buf::zeros(all * q);
+        let mut att = Buf::scratch(all * q);
         self.attend(&qkv, &mut att, caches);
         gemm(self.split, (all, d, q), Left::rows(&att, q), Right::from(weights.o.forward()), x, d, true);
         low.extend(self.adapt(i, Target::O, &att, x, Columns { ld: d, first: 0 }).map(|h| (Target::O, h)));
-        let middle = if keep { x.clone() } else { Buf::default() };
+        let middle = if keep { Buf::scratch_copy(x) } else { Buf::default() };
 
         let n = self.norm(x, &weights.ffn_norm);
-        let mut gate_up = Buf::zeros(all * 2 * ff);
+        let mut gate_up = Buf::scratch(all * 2 * ff);
         gemm(
             self.split,
             (all, 2 * ff, d),
@@ -93,7 +93,7 @@ impl Pass<'_> {
     pub(super) fn activate(&self, gate_up: &[f32]) -> Buf {
         let ff = self.model.config.d_ff;
         let rows = self.rows();
-        let mut a = Buf::zeros(self.stacked() * ff);
+        let mut a = Buf::scratch(self.stacked() * ff);
         let (value, tangent) = planes(gate_up, rows, 2 * ff);
         let (a0, a1) = planes_mut(&mut a, rows, ff);
         for (out, row) in a0.chunks_exact_mut(ff).zip(value.chunks_exact(2 * ff)) {
@@ -114,7 +114,7 @@ impl Pass<'_> {
 pub(super) fn norm_stack(x: &[f32], w: &[f32], eps: f32, dual: bool) -> Buf {
     let d = w.len();
     let rows = x.len() / d / if dual { 2 } else { 1 };
-    let mut out = Buf::zeros(x.len());
+    let mut out = Buf::scratch(x.len());
     let (value, tangent) = planes(x, rows, d);
     let (y0, y1) = planes_mut(&mut out, rows, d);
     for (y, x) in y0.chunks_exact_mut(d).zip(value.chunks_exact(d)) {

@@ -37,14 +37,14 @@ impl Losses {
         let mut out = Self {
             value: Vec::new(),
             tangent: Vec::new(),
-            dx: Buf::zeros(if gradient { x.len() } else { 0 }),
+            dx: Buf::scratch_zeros(if gradient { x.len() } else { 0 }),
         };
         let n = norm_stack(x, &weights.final_norm, model.config.norm_eps, dual);
         // The padding keeps rows from falling onto the same cache sets.
         let ld = vocab + 16;
         let block = BLOCK / planes;
-        let mut z = Buf::zeros(block.min(rows) * planes * ld);
-        let mut dn = Buf::zeros(out.dx.len());
+        let mut z = Buf::scratch(block.min(rows) * planes * ld);
+        let mut dn = Buf::scratch(out.dx.len());
         for first in (0..rows).step_by(block) {
             let count = block.min(rows - first);
             let both = (0..planes * count).map(|i| i / count * rows + first + i % count);
@@ -89,7 +89,7 @@ impl Losses {
             out.value.extend(results.iter().map(|r| r.0));
             out.tangent.extend(results.iter().filter_map(|r| r.1));
             if gradient {
-                let mut dh = Buf::zeros(planes * count * d);
+                let mut dh = Buf::scratch(planes * count * d);
                 gemm(
                     split,
                     (planes * count, d, vocab),
@@ -116,7 +116,7 @@ pub(crate) fn logits(model: &Model, split: usize, x: &[f32]) -> Buf {
     let (d, vocab) = (model.config.d_model, model.config.vocab);
     let rows = x.len() / d;
     let n = norm_stack(x, &model.weights.final_norm, model.config.norm_eps, false);
-    let mut z = Buf::zeros(rows * vocab);
+    let mut z = Buf::scratch(rows * vocab);
     gemm(
         split,
         (rows, vocab, d),

@@ -72,7 +72,7 @@ fn planes_mut(stack: &mut [f32], rows: usize, width: usize) -> (&mut [f32], &mut
 
 /// Gathers rows of width `width` in the given order.
 pub(crate) fn gather(stack: &[f32], width: usize, rows: impl ExactSizeIterator<Item = usize>) -> Buf {
-    let mut out = Buf::zeros(rows.len() * width);
+    let mut out = Buf::scratch(rows.len() * width);
     for (to, row) in out.chunks_exact_mut(width).zip(rows) {
         to.copy_from_slice(&stack[row * width..][..width]);
     }

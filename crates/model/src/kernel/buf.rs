@@ -1,4 +1,7 @@
-use std::ops::{Deref, DerefMut};
+use std::{
+    cell::RefCell,
+    ops::{Deref, DerefMut},
+};
 
 use super::PANEL;
 
@@ -8,21 +11,95 @@ use super::PANEL;
 struct Line([f32; 16]);
 
 /// Floats whose first element starts a cache line.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Buf {
     lines: Vec<Line>,
     len: usize,
+    /// Whether the memory goes back to its thread's [`Spares`].
+    lent: bool,
 }
 
 impl Buf {
     pub(crate) fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len, lent: false }
+    }
+
+    /// Memory of an earlier computation on this thread, if there is some: fresh pages cost more than many a product. The contents are arbitrary numbers.
+    pub(crate) fn scratch(len: usize) -> Self {
+        let count = len.div_ceil(16);
+        let mut lines = SPARES.with_borrow_mut(|s| s.take(count)).unwrap_or_default();
+        lines.resize(count, Line([0.0; 16]));
+        Self { lines, len, lent: true }
+    }
+
+    /// [`Self::scratch`] filled with zeros.
+    pub(crate) fn scratch_zeros(len: usize) -> Self {
+        let mut buf = Self::scratch(len);
+        buf.fill(0.0);
+        buf
+    }
+
+    /// [`Self::scratch`] with a copy of `source`.
+    pub(crate) fn scratch_copy(source: &[f32]) -> Self {
+        let mut buf = Self::scratch(source.len());
+        buf.copy_from_slice(source);
+        buf
     }
 
     /// Sets the length; new elements are zero.
     pub(crate) fn resize(&mut self, len: usize) {
         self.lines.resize(len.div_ceil(16), Line([0.0; 16]));
         self.len = len;
+    }
+}
+
+impl Clone for Buf {
+    fn clone(&self) -> Self {
+        Self { lines: self.lines.clone(), len: self.len, lent: false }
+    }
+}
+
+impl Drop for Buf {
+    fn drop(&mut self) {
+        if self.lent {
+            let lines = std::mem::take(&mut self.lines);
+            // A thread that is going away has no spares left to keep it in; the memory is then simply freed.
+            drop(SPARES.try_with(|s| s.try_borrow_mut().map(|mut s| s.put(lines))));
+        }
+    }
+}
+
+/// Most memory a thread keeps, in cache lines: 256 MiB, about what a group of records takes.
+const MOST_LINES: usize = 256 << 20 >> 6;
+
+/// Memory that a thread keeps between computations.
+#[derive(Default)]
+struct Spares {
+    free: Vec<Vec<Line>>,
+    lines: usize,
+}
+
+thread_local! {
+    static SPARES: RefCell<Spares> = RefCell::default();
+}
+
+impl Spares {
+    /// The smallest spare that holds `count` lines without wasting more than it uses.
+    fn take(&mut self, count: usize) -> Option<Vec<Line>> {
+        let fits = |v: &Vec<Line>| (count..=2 * count).contains(&v.capacity());
+        let (i, _) =
+            self.free.iter().enumerate().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.capacity())?;
+        let lines = self.free.swap_remove(i);
+        self.lines -= lines.capacity();
+        Some(lines)
+    }
+
+    fn put(&mut self, lines: Vec<Line>) {
+        self.lines += lines.capacity();
+        self.free.push(lines);
+        while self.lines > MOST_LINES || self.free.len() > 256 {
+            self.lines -= self.free.remove(0).capacity();
+        }
     }
 }
 

@@ -223,10 +223,17 @@ impl Job<'_> {
                     group.copy_from_slice(&self.a.data[base + k * self.a.col..][..rows]);
                 }
             } else {
-                for m in 0..rows {
-                    let source = &self.a.data[base + m * self.a.row..][..depth];
-                    for (group, x) in tile.chunks_exact_mut(rows).zip(source) {
-                        group[m] = *x;
+                let source = |m: usize| &self.a.data[base + m * self.a.row..][..depth];
+                match rows {
+                    12 => interleave::<12>(source, tile),
+                    13 => interleave::<13>(source, tile),
+                    14 => interleave::<14>(source, tile),
+                    _ => {
+                        for m in 0..rows {
+                            for (group, x) in tile.chunks_exact_mut(rows).zip(source(m)) {
+                                group[m] = *x;
+                            }
+                        }
                     }
                 }
             }
@@ -264,6 +271,19 @@ impl Job<'_> {
             for n in 0..width {
                 // SAFETY: `gemm` checked that C holds these elements, and only this task writes them.
                 unsafe { *c.wrapping_add(m * ldc + n) = copy[m * PANEL + n] };
+            }
+        }
+    }
+}
+
+/// Puts element `k` of each of `ROWS` rows side by side, sixteen `k` at a time so that what is written stays within a few cache lines.
+fn interleave<'a, const ROWS: usize>(source: impl Fn(usize) -> &'a [f32], tile: &mut [f32]) {
+    let rows: [&[f32]; ROWS] = std::array::from_fn(source);
+    let (groups, _) = tile.as_chunks_mut::<ROWS>();
+    for (i, groups) in groups.chunks_mut(16).enumerate() {
+        for (m, row) in rows.iter().enumerate() {
+            for (group, x) in groups.iter_mut().zip(&row[16 * i..]) {
+                group[m] = *x;
             }
         }
     }
