@@ -27,7 +27,9 @@ use crate::stats::SplitMix;
 /// Contributors of the full run, as in the demo.
 const CONTRIBUTORS: usize = 8;
 /// Records of each, as in the demo.
-const RECORDS_EACH: usize = 24;
+const RECORDS_EACH: usize = 20;
+/// Crates of each, as in the demo.
+const CRATES_EACH: usize = 4;
 /// Held-out texts of each: 32 queries in all.
 const QUERIES_EACH: usize = 4;
 /// How many more records are surveyed to find those; some repeat what is trained on.
@@ -145,8 +147,8 @@ pub(crate) fn crates(common: &Common, options: &Options) -> Result<Scenario> {
             roots: registry_sources(&cargo_home)?,
             only: Some(lock_packages(include_str!("../../../Cargo.lock"))?),
             contributors: CONTRIBUTORS,
-            crates_each: 6,
-            min_records_each: 12,
+            crates_each: CRATES_EACH,
+            min_records_each: 8,
             records_each,
             stock_each: 1,
             secret: B256::ZERO,
@@ -164,7 +166,12 @@ pub(crate) fn crates(common: &Common, options: &Options) -> Result<Scenario> {
     );
     let manifest = manifest(sha256(&path)?, &set, recipe)?;
     let seed = openledger_train::seed(manifest.hash(), B256::ZERO);
-    note(format!("results of this run are kept under {}", common.home.display()));
+    note(format!(
+        "{} records of {} contributors, {} queries",
+        set.records().len(),
+        contributors.len(),
+        queries.len()
+    ));
     Ok(Scenario {
         name: "crates",
         model: Arc::new(model),
