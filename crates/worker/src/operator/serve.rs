@@ -179,6 +179,18 @@ impl Operator {
         self.ledger().raise_epoch(epoch)
     }
 
+    /// Ends the running epoch if anything was answered in it, and returns what waits to be posted: batches of epochs that are over, complete.
+    /// What is answered from now on belongs to the next epoch, also while these are settled.
+    pub fn end_epoch(&self) -> Vec<Pending> {
+        let _finalising = self.finalising();
+        let running = self.epoch();
+        let pending = self.pending();
+        if pending.iter().any(|batch| batch.epoch == running) {
+            self.ledger().raise_epoch(running + 1);
+        }
+        pending
+    }
+
     /// The batches that wait to be posted, by epoch and adapter; those of the running epoch still grow.
     pub fn pending(&self) -> Vec<Pending> {
         let ledger = self.ledger();

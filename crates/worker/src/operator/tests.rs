@@ -389,6 +389,22 @@ async fn a_posted_batch_frees_its_fees_even_if_the_program_dies_in_between() {
 }
 
 #[tokio::test]
+async fn what_is_answered_while_an_epoch_settles_belongs_to_the_next() {
+    let house = House::new();
+    assert_eq!((house.operator.end_epoch(), house.operator.epoch()), (vec![], 0), "an empty epoch goes on");
+    house.answer(2).await;
+    let ended = house.operator.end_epoch();
+    assert_eq!(ended, house.operator.pending());
+    assert_eq!(house.answer(2).await.receipt.epoch, 1);
+    for batch in &ended {
+        let answers = house.operator.answers(batch.epoch, batch.adapter).expect("the folder is readable");
+        assert_eq!(answers.len(), batch.answers);
+        house.operator.mark_posted(batch.epoch, batch.adapter, U256::from(1)).expect("the epoch is over");
+    }
+    assert_eq!(house.operator.pending().iter().map(|batch| batch.epoch).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
 async fn a_damaged_answer_is_named_and_nothing_is_guessed() {
     let house = House::new();
     let answer = house.answer(4).await;
