@@ -3,7 +3,7 @@
 //! # Order of a finalised block
 //! 1. `capture`: the entries that it overwrites are noted, and the block with its receipts is made durable in the index.
 //! 2. The engine applies the state and makes it durable.
-//! 3. `finalized`: the pool follows, the head moves, listeners are told.
+//! 3. `finalized`: the head moves, listeners are told, the pool follows.
 //!
 //! A crash between two of these repeats them from the first, which gives the same content again.
 //!
@@ -81,26 +81,30 @@ impl App {
     }
 
     /// Recovers the senders and executes on a thread of its own.
+    ///
+    /// # Errors
+    /// Why the block is invalid.
+    ///
+    /// # Panics
+    /// If execution itself fails, which says nothing about the block: voting against it would be for good.
     async fn execute(
         &self,
         batch: &state::Batch,
         env: BlockEnv,
         transactions: Vec<TxEnvelope>,
-    ) -> Result<(Vec<Address>, BlockOutcome), ExecutionError> {
+    ) -> Result<(Vec<Address>, BlockOutcome), String> {
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
         executor::run(batch, self.ledger.codes.clone(), hashes, move |reader| {
-            let mut recovered = Vec::with_capacity(transactions.len());
-            for transaction in transactions {
-                match transaction.try_into_recovered() {
-                    Ok(transaction) => recovered.push(transaction),
-                    Err(_) => return Ok(None),
-                }
+            let recovered: Result<Vec<_>, _> =
+                transactions.into_iter().map(|transaction| transaction.try_into_recovered()).collect();
+            let recovered = recovered.map_err(|_unrecoverable| "a signature does not recover".to_owned())?;
+            match execute_block(&env, &recovered, reader) {
+                Ok(outcome) => Ok((recovered.iter().map(|tx| tx.signer()).collect(), outcome)),
+                Err(error @ ExecutionError::InvalidTransaction { .. }) => Err(error.to_string()),
+                Err(error) => panic!("block {} cannot be executed: {error}", env.number),
             }
-            let outcome = execute_block(&env, &recovered, reader)?;
-            Ok(Some((recovered.iter().map(|tx| tx.signer()).collect(), outcome)))
         })
-        .await?
-        .ok_or_else(|| ExecutionError::Internal("a signature does not recover".into()))
+        .await
     }
 
     /// Executes `block` on `parent` and compares everything that its header says.
@@ -119,10 +123,7 @@ impl App {
             .env(parent, &context, header.timestamp)
             .ok_or_else(|| format!("its leader {} has no seat", context.leader))?;
         let batch = self.base(batch, parent);
-        let (senders, outcome) = self
-            .execute(&batch, env, block.transactions().to_vec())
-            .await
-            .map_err(|error| error.to_string())?;
+        let (senders, outcome) = self.execute(&batch, env, block.transactions().to_vec()).await?;
         let entries = state::entries(&outcome.writes);
         let (sealed, root, seal) = Self::seal(batch, context, &entries).await;
         let expected = ledger::header(&env, &seal, root, block.transactions(), &outcome);
@@ -174,7 +175,7 @@ impl stateful::Application<tokio::Context> for App {
         let candidates = self.ledger.pool.candidates(env.base_fee, MAX_BLOCK_TRANSACTION_BYTES);
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
         let built = executor::run(&batch, self.ledger.codes.clone(), hashes, move |reader| {
-            build_block(&env, candidates.into_iter(), reader)
+            build_block(&env, candidates.into_iter(), reader).map_err(|error| error.to_string())
         })
         .await;
         let built = match built {
@@ -254,8 +255,9 @@ impl stateful::Application<tokio::Context> for App {
             .executed(block.number(), block.hash())
             .expect("a block is executed in this process before it is applied");
         let base_fee = ledger::base_fee_after(block.header());
-        self.ledger.pool.finalised(block, &executed.senders, base_fee);
+        // The head first: who submits looks at it after the pool has the transaction, and so cannot miss this block.
         self.ledger.set_head(ledger::indexed(block));
+        self.ledger.pool.finalised(block, &executed.senders, base_fee);
         self.ledger.forget(block.number());
         debug!(number = block.number(), transactions = block.transactions().len(), "block finalised");
     }

@@ -317,3 +317,6 @@ impl BoundedBlock for Block {
             + MAX_BLOCK_TRANSACTION_BYTES
     }
 }
+
+#[cfg(test)]
+mod tests;

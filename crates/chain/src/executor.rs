@@ -6,7 +6,7 @@
 
 use crate::state::{self, Batch, Key, Value};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use openledger_execution::{AccountState, ExecutionError, StateError, StateReader};
+use openledger_execution::{AccountState, StateError, StateReader};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, mpsc::SyncSender, mpsc::sync_channel},
@@ -129,8 +129,8 @@ pub(crate) async fn run<T: Send + 'static>(
     batch: &Batch,
     codes: CodeCache,
     hashes: BlockHashes,
-    job: impl FnOnce(&Reader<Remote>) -> Result<T, ExecutionError> + Send + 'static,
-) -> Result<T, ExecutionError> {
+    job: impl FnOnce(&Reader<Remote>) -> T + Send + 'static,
+) -> T {
     let (reads, mut requests) = mpsc::channel(QUEUE);
     let reader = Reader { entries: Remote { reads, hashes }, codes };
     let job = tokio::task::spawn_blocking(move || job(&reader));

@@ -171,10 +171,18 @@ impl ChainHandle {
         pool::check(&transaction, &rules)?;
         let transaction =
             transaction.try_into_recovered().map_err(|_unrecoverable| PoolError::InvalidSender)?;
+        let sender = transaction.signer();
+        let hash = ledger.pool.insert(transaction, self.newest(sender)?)?;
+        // A block that used the nonce may have become final since the account was read.
+        ledger.pool.advance(sender, self.newest(sender)?.nonce);
+        Ok(hash)
+    }
+
+    /// An account at the head.
+    fn newest(&self, address: Address) -> Result<AccountState, PoolError> {
         let unavailable = |error: &dyn std::fmt::Display| PoolError::Unavailable(error.to_string());
         let state = self.state(self.head().header.number).map_err(|error| unavailable(&error))?;
-        let account = state.account(transaction.signer()).map_err(|error| unavailable(&error))?;
-        ledger.pool.insert(transaction, account.unwrap_or_default())
+        Ok(state.account(address).map_err(|error| unavailable(&error))?.unwrap_or_default())
     }
 
     /// A transaction that waits for a block.

@@ -116,7 +116,7 @@ impl Index {
         Ok(index)
     }
 
-    fn failed(&self, error: impl std::fmt::Display) -> ChainError {
+    pub(crate) fn failed(&self, error: impl std::fmt::Display) -> ChainError {
         ChainError::Index { path: self.path.clone(), reason: error.to_string() }
     }
 

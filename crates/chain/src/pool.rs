@@ -21,6 +21,9 @@ const MAX_INIT_CODE_BYTES: usize = 49_152;
 /// A replacement pays this much more, in per cent: geth's default.
 const PRICE_BUMP_PERCENT: u128 = 10;
 
+/// Proposals in which a transaction may have a used nonce before it is dropped: several blocks are not final yet at most.
+const OUTDATED_LIMIT: u8 = 8;
+
 /// How much the pool holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolLimits {
@@ -57,6 +60,8 @@ struct Waiting {
     arrival: u64,
     /// The block that holds it, not final yet.
     included: Option<u64>,
+    /// How often a proposer found its nonce used.
+    outdated: u8,
 }
 
 #[derive(Debug, Default)]
@@ -146,7 +151,9 @@ impl Pool {
         let size = transaction.encode_2718_len();
         let known = inner.accounts.entry(sender).or_default();
         known.next = next;
-        known.waiting.insert(nonce, Waiting { transaction, hash, size, cost, arrival, included: None });
+        known
+            .waiting
+            .insert(nonce, Waiting { transaction, hash, size, cost, arrival, included: None, outdated: 0 });
         drop(inner);
         self.ready.notify_waiters();
         Ok(hash)
@@ -215,11 +222,26 @@ impl Pool {
     pub(crate) fn rejected(&self, rejected: &[(B256, TxError)]) {
         let mut inner = self.lock();
         for (hash, reason) in rejected {
-            // Nonces come right by themselves: too low means that a block which is not final yet has it.
-            if !matches!(reason, TxError::NonceTooLow { .. } | TxError::NonceTooHigh { .. }) {
+            let drop = match reason {
+                // What came before it was left out; it waits again.
+                TxError::NonceTooHigh { .. } => false,
+                // Usually in a block that is not final yet, and gone with it. But another's transaction can use up a
+                // nonce too (EIP-7702), and nothing else would tell the pool.
+                TxError::NonceTooLow { .. } => inner.waiting_mut(*hash).is_some_and(|waiting| {
+                    waiting.outdated = waiting.outdated.saturating_add(1);
+                    waiting.outdated >= OUTDATED_LIMIT
+                }),
+                _ => true,
+            };
+            if drop {
                 inner.remove(*hash);
             }
         }
+    }
+
+    /// Drops what the account's finalised nonce has passed.
+    pub(crate) fn advance(&self, sender: Address, next: u64) {
+        self.lock().advance(sender, next);
     }
 
     /// Follows a finalised block; `base_fee` is that of the next one.

@@ -8,7 +8,7 @@ use commonware_consensus::{
     types::Height,
 };
 use openledger_execution::{MapState, execute_block};
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 /// Adds to the index what it misses up to `height`.
 ///
@@ -28,7 +28,7 @@ pub(crate) async fn index(
         return Ok(());
     }
     tracing::info!(from = last + 1, to = height, "rebuilding the index from the stored blocks");
-    let failed = |reason: String| ChainError::Index { path: PathBuf::from("index"), reason };
+    let failed = |reason: String| ledger.index.failed(reason);
     let writes = ledger.genesis.state_writes().map_err(|error| failed(error.to_string()))?;
     let mut state = MapState::new(writes);
     state.set_block_hash(0, ledger.genesis_block.hash());
@@ -46,10 +46,7 @@ pub(crate) async fn index(
 }
 
 fn replay(ledger: &Ledger, block: &Block, mut state: MapState, wanted: bool) -> Result<MapState, ChainError> {
-    let failed = |reason: String| ChainError::Index {
-        path: PathBuf::from("index"),
-        reason: format!("block {}: {reason}", block.number()),
-    };
+    let failed = |reason: String| ledger.index.failed(format!("block {}: {reason}", block.number()));
     let transactions = block
         .transactions()
         .iter()

@@ -55,3 +55,6 @@ impl Recent {
         overwritten.keys().next().map_or(head, |oldest| (oldest - 1).min(head))
     }
 }
+
+#[cfg(test)]
+mod tests;

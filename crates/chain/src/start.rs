@@ -103,6 +103,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
                 // Held until the last task has ended.
                 let _lock = lock;
                 run(&folder, ledger, membership, pace, controls)
+                    .inspect_err(|error| tracing::error!(%error, "the validator stopped"))
             }
         })
         .map_err(|source| ChainError::Io { path: folder, source })?;

@@ -178,3 +178,6 @@ pub(crate) fn entries(writes: &StateWrites) -> Entries {
 pub(crate) fn write(batch: Batch, entries: &Entries) -> Batch {
     entries.iter().fold(batch, |batch, (key, value)| batch.write(*key, value.clone()))
 }
+
+#[cfg(test)]
+mod tests;

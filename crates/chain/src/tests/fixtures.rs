@@ -1,7 +1,7 @@
 //! A small chain: one funded account, as many validators as asked for.
 
-use crate::{ChainConfig, ChainHandle, ConsensusKey};
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use crate::{Block, ChainConfig, ChainHandle, ConsensusKey, engine};
+use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -13,18 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) const CHAIN_ID: u64 = 20_260;
-pub(super) const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const CHAIN_ID: u64 = 20_260;
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
-pub(super) fn account(number: u8) -> PrivateKeySigner {
+pub(crate) fn account(number: u8) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::repeat_byte(number)).expect("a small number is a valid key")
 }
 
-pub(super) fn validator_key(number: u8) -> ConsensusKey {
+pub(crate) fn validator_key(number: u8) -> ConsensusKey {
     ConsensusKey::from_bytes([number; 32])
 }
 
-pub(super) fn genesis(validators: u8) -> Genesis {
+pub(crate) fn genesis(validators: u8) -> Genesis {
     Genesis {
         chain_id: CHAIN_ID,
         timestamp: 1_700_000_000,
@@ -42,18 +42,18 @@ pub(super) fn genesis(validators: u8) -> Genesis {
     }
 }
 
-pub(super) fn config(folder: &Path) -> ChainConfig {
+pub(crate) fn config(folder: &Path) -> ChainConfig {
     let mut config = ChainConfig::new(folder, genesis(1), validator_key(1));
     config.heartbeat = Duration::from_millis(300);
     config.block_interval = Duration::from_millis(10);
     config
 }
 
-pub(super) fn transfer(from: &PrivateKeySigner, nonce: u64, to: Address, value: u64) -> TxEnvelope {
+pub(crate) fn transfer(from: &PrivateKeySigner, nonce: u64, to: Address, value: u64) -> TxEnvelope {
     call(from, nonce, TxKind::Call(to), U256::from(value), Bytes::new(), 21_000)
 }
 
-pub(super) fn call(
+pub(crate) fn call(
     from: &PrivateKeySigner,
     nonce: u64,
     to: TxKind,
@@ -77,13 +77,13 @@ pub(super) fn call(
     )
 }
 
-pub(super) fn sign(from: &PrivateKeySigner, transaction: TxEip1559) -> TxEnvelope {
+pub(crate) fn sign(from: &PrivateKeySigner, transaction: TxEip1559) -> TxEnvelope {
     let signature = from.sign_hash_sync(&transaction.signature_hash()).expect("a local key signs");
     transaction.into_signed(signature).into()
 }
 
 /// Waits for something to become true.
-pub(super) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = probe() {
@@ -95,6 +95,14 @@ pub(super) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
 }
 
 /// Waits until the chain has finalised a transaction, and returns its block.
-pub(super) fn included(chain: &ChainHandle, hash: B256) -> u64 {
+pub(crate) fn included(chain: &ChainHandle, hash: B256) -> u64 {
     eventually("a transaction to be final", || chain.place(hash).expect("the index answers")).0
+}
+
+/// A block without transactions that belongs to no chain.
+pub(crate) fn empty_block(number: u64) -> Block {
+    let genesis = engine::genesis_block(&genesis(1), validator_key(1).public());
+    // Nothing of the genesis file is in it, so that the vector of a block changes only with the form of blocks.
+    let header = Header { number, mix_hash: B256::repeat_byte(5), ..genesis.header().clone() };
+    Block::new(header, genesis.seal().clone(), Vec::new())
 }

@@ -1,4 +1,5 @@
 mod crash;
-mod fixtures;
+mod damage;
+pub(crate) mod fixtures;
 mod lifecycle;
 mod network;

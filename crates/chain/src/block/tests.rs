@@ -1,0 +1,76 @@
+use super::*;
+use crate::tests::fixtures::{account, empty_block, transfer};
+use alloy_primitives::b256;
+use commonware_codec::{Copying, DecodeExt};
+
+fn with_transactions(transactions: Vec<TxEnvelope>) -> Block {
+    let empty = empty_block(7);
+    let header =
+        Header { transactions_root: calculate_transaction_root(&transactions), ..empty.header().clone() };
+    Block::new(header, empty.seal().clone(), transactions)
+}
+
+fn sample() -> Block {
+    let to = Address::repeat_byte(9);
+    with_transactions((0..3).map(|nonce| transfer(&account(1), nonce, to, 1)).collect())
+}
+
+fn decode(bytes: &[u8]) -> Result<Block, CodecError> {
+    Block::decode(Copying(bytes))
+}
+
+#[test]
+fn a_block_survives_its_encoding() {
+    let block = sample();
+    let bytes = block.encode();
+    assert_eq!(bytes.len(), block.encode_size());
+    let decoded = decode(&bytes).unwrap();
+    assert_eq!(decoded.hash(), block.hash());
+    assert_eq!(decoded.header(), block.header());
+    assert_eq!(decoded.seal(), block.seal());
+    assert_eq!(decoded.transactions(), block.transactions());
+    assert!(bytes.len() <= Block::max_encode_size(&()));
+}
+
+#[test]
+fn the_encoding_is_as_it_was() {
+    let bytes = sample().encode();
+    assert_eq!(
+        keccak256(&bytes),
+        b256!("0xe3b233ca9b1e2d337c268615051ec47d9d83796073d50ccc84145813882a0260"),
+        "stored blocks and messages between nodes have another form"
+    );
+}
+
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let block = sample();
+    let bytes = block.encode();
+    for position in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[position] ^= 1;
+        if let Ok(decoded) = decode(&changed) {
+            assert_ne!(decoded.hash(), block.hash(), "byte {position}");
+        }
+        assert!(decode(&bytes[..position]).is_err(), "cut at byte {position}");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_the_headers_is_refused() {
+    let block = sample();
+    let fewer = Block::new(block.header().clone(), block.seal().clone(), block.transactions()[1..].to_vec());
+    assert!(decode(&fewer.encode()).is_err());
+    let mut seal = block.seal().clone();
+    seal.context.parent.0 = View::new(99);
+    let other = Block::new(block.header().clone(), seal, block.transactions().to_vec());
+    assert!(decode(&other.encode()).is_err());
+}
+
+#[test]
+fn false_lengths_are_refused_before_memory_is_taken() {
+    let block = sample();
+    let mut bytes = block.seal().encode().to_vec();
+    bytes.extend_from_slice(&u32::MAX.to_be_bytes());
+    assert!(matches!(decode(&bytes), Err(CodecError::InvalidLength(_))));
+}
