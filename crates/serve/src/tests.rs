@@ -100,6 +100,15 @@ fn an_answer_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn an_answer_is_the_same_in_every_build() {
+    let engine = engine(2);
+    let adapter = Arc::new(adapter(&engine, 1));
+    let tokens = |sampling: Sampling| whole(&engine, Some(&adapter), &sampling).tokens;
+    assert_eq!(tokens(Sampling { max_tokens: 8, ..GREEDY }), [93, 93, 137, 137, 137, 254, 93, 93]);
+    assert_eq!(tokens(Sampling { max_tokens: 8, ..WARM }), [14, 137, 137, 137, 90, 138, 205, 109]);
+}
+
+#[test]
 fn one_pass_verifies_what_was_decoded_token_by_token() {
     let engine = engine(2);
     let adapter = Arc::new(adapter(&engine, 1));
@@ -215,7 +224,7 @@ fn an_adapter_is_kept_under_the_hash_of_what_it_holds() {
     assert!(matches!(wrong, Err(Error::AdapterHash { .. })));
     assert!(engine.adapters().get(hash).is_none());
     let loaded = engine.adapters().load(folder.path(), shape, hash, |_| hash).expect("it is the right one");
-    assert_eq!(*loaded, saved);
+    assert_eq!((loaded.config(), loaded.theta()), (saved.config(), saved.theta()));
     let again = engine.adapters().load(folder.path(), shape, hash, |_| panic!("it is in memory"));
     assert!(Arc::ptr_eq(&again.expect("it is loaded"), &loaded));
     assert!(engine.adapters().unload(hash));
