@@ -153,7 +153,7 @@ fn an_estimate_suffices_and_is_at_most_a_64th_above_what_is_needed() {
     let request = CallRequest { from: account(1), to: Some(account(4)), ..CallRequest::default() };
     assert_eq!(estimate_gas(&chain.env, &request, &chain.state), Ok(21_000));
     // Init code that stores 1, then returns nothing.
-    let create = CallRequest { to: None, data: Bytes::from(hex!("6001600055")), ..request.clone() };
+    let create = CallRequest { to: None, data: Bytes::from(hex!("6001600055")), ..request };
     let estimate = estimate_gas(&chain.env, &create, &chain.state).unwrap();
     let with = |gas| {
         let request = CallRequest { gas: Some(gas), ..create.clone() };

@@ -14,8 +14,9 @@ use openledger_types::split::FeeSplit;
 
 use super::{GWEI, TestChain, account, genesis, open};
 use crate::{
-    BlockOutcome, CallOutcome, CallRequest, CallStatus, EstimateError, GenesisError, MAX_TRANSACTION_GAS,
-    StateReader, call, estimate_gas,
+    AccountState, BlockOutcome, CallOutcome, CallRequest, CallStatus, EstimateError, ExecutionError,
+    GenesisError, MAX_TRANSACTION_GAS, MapState, StateError, StateKey, StateReader, build_block, call,
+    estimate_gas, execute_block,
 };
 
 fn view(chain: &TestChain, to: Address, data: impl SolCall) -> CallOutcome {
@@ -292,9 +293,9 @@ fn the_price_of_a_transaction_never_depends_on_what_the_proposer_refused() {
         U256::ZERO,
         IOpen::transferCall { to: account(0x66), value: U256::ONE }.abi_encode(),
     );
-    let built = crate::build_block(&chain.env, [refused, good.clone()].into_iter(), &chain.state).unwrap();
+    let built = build_block(&chain.env, [refused, good.clone()].into_iter(), &chain.state).unwrap();
     assert_eq!((built.included.len(), built.rejected.len()), (1, 1));
-    assert_eq!(crate::execute_block(&chain.env, &[good], &chain.state).unwrap(), built.outcome);
+    assert_eq!(execute_block(&chain.env, &[good], &chain.state).unwrap(), built.outcome);
 }
 
 /// The largest batch that may be posted, with keys that were never charged, and its refusal.
@@ -375,4 +376,44 @@ fn publish_adapter(chain: &mut TestChain) {
     ] {
         assert!(chain.send(developer, module, U256::ZERO, data).0);
     }
+}
+
+/// A state of which the storage of one account is not loaded.
+struct Unloaded {
+    state: MapState,
+    account: Address,
+}
+
+impl StateReader for Unloaded {
+    fn account(&self, address: Address) -> Result<Option<AccountState>, StateError> {
+        self.state.account(address)
+    }
+
+    fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        if address == self.account {
+            return Err(StateError::Missing(StateKey::Storage(address, slot)));
+        }
+        self.state.storage(address, slot)
+    }
+
+    fn code(&self, hash: B256) -> Result<Bytes, StateError> {
+        self.state.code(hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        self.state.block_hash(number)
+    }
+}
+
+#[test]
+fn a_slot_that_is_not_loaded_is_named_and_says_nothing_about_the_block() {
+    let mut chain = TestChain::new();
+    let tx = chain.tx(account(1), DATANETS, U256::ZERO, create_datanet().abi_encode());
+    let state = Unloaded { state: chain.state.clone(), account: DATANETS };
+    let missing = ExecutionError::State(StateError::Missing(StateKey::Storage(DATANETS, U256::ZERO)));
+    assert_eq!(execute_block(&chain.env, std::slice::from_ref(&tx), &state).unwrap_err(), missing);
+    assert_eq!(build_block(&chain.env, [tx].into_iter(), &state).unwrap_err(), missing);
+    let data = IDatanets::datanetCountCall {}.abi_encode().into();
+    let request = CallRequest { from: account(1), to: Some(DATANETS), data, ..CallRequest::default() };
+    assert_eq!(call(&chain.env, &request, &state).unwrap_err(), missing);
 }

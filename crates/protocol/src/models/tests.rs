@@ -75,9 +75,9 @@ fn an_adapter_rests_on_versions_that_may_be_trained_on() {
     let error: IDatanets::TrainingDenied =
         world.refused(DEVELOPER, MODELS, with(vec![allowed.clone(), denied]));
     assert_eq!(error.datanet, U256::from(2));
-    let unknown = DatanetRef { version: 2, ..allowed.clone() };
+    let unknown = DatanetRef { version: 2, ..allowed };
     let _: IDatanets::UnknownVersion = world.refused(DEVELOPER, MODELS, with(vec![unknown]));
-    let unknown = DatanetRef { datanet: U256::from(3), ..allowed.clone() };
+    let unknown = DatanetRef { datanet: U256::from(3), ..allowed };
     let _: IDatanets::UnknownDatanet = world.refused(DEVELOPER, MODELS, with(vec![unknown]));
     let unknown = publish(U256::from(2), hash(4), hash(5), vec![allowed]);
     let _: IModels::UnknownBase = world.refused(DEVELOPER, MODELS, unknown);

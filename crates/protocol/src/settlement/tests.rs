@@ -261,11 +261,11 @@ fn a_payout_is_claimed_once_and_as_the_tree_has_it() {
         ISettlement::claimCall { role: PayoutRole::Operator, ..claim.clone() },
         ISettlement::claimCall { index: U256::from(2), ..claim.clone() },
         ISettlement::claimCall { index: U256::from(1) + (U256::ONE << 32), ..claim.clone() },
-        ISettlement::claimCall { proof: Vec::new(), ..claim.clone() },
+        ISettlement::claimCall { proof: Vec::new(), ..claim },
     ] {
         let _: ISettlement::InvalidProof = world.refused(9, SETTLEMENT, wrong);
     }
-    let long = ISettlement::claimCall { proof: vec![B256::ZERO; 33], ..claim.clone() };
+    let long = ISettlement::claimCall { proof: vec![B256::ZERO; 33], ..claim };
     let _: ISettlement::TooMany = world.refused(9, SETTLEMENT, long);
     world.send(9, SETTLEMENT, claim.clone());
     assert!(world.view(SETTLEMENT, ISettlement::claimedCall { batch: id, index: U256::ONE }));
