@@ -21,6 +21,7 @@ use openledger_worker::develop::{Developed, Prices, develop, register_base};
 use openledger_worker::verify::Verdict;
 use openledger_worker::Machine;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::args::DemoArgs;
 use crate::base::Base;
@@ -118,13 +119,21 @@ async fn contributors(home: &Home, local: &Local, client: &Client, show: &Show) 
     };
     show.line(format!("  Datanet {datanet} \"{DATANET}\", {LICENSE}"));
     let blobs = Blobs::open(home.worker().corpus())?;
-    let progress = show.progress();
-    for (done, person) in people.iter().enumerate() {
-        progress.report("contributions", done as u64, people.len() as u64, person.name.clone());
+    for person in &people {
         local.fund(client, person.wallet.address(), open(1)).await?;
-        contribute(client, &blobs, &person.wallet, datanet, person.records.clone()).await?;
     }
-    progress.report("contributions", people.len() as u64, people.len() as u64, "");
+    // All at once, as people would: everybody waits for the block after their commitment anyway.
+    let mut contributions = JoinSet::new();
+    for person in &people {
+        let (client, corpus) = (client.clone(), home.worker().corpus());
+        let (wallet, records) = (person.wallet.clone(), person.records.clone());
+        contributions.spawn(async move {
+            contribute(&client, &Blobs::open(corpus)?, &wallet, datanet, records).await
+        });
+    }
+    while let Some(contribution) = contributions.join_next().await {
+        contribution.context("a contribution ended unexpectedly")??;
+    }
     accept_pending(client, &blobs, &curator, datanet).await?;
     for person in &people {
         show.line(format!("  {:<24} {:>3} records from {}", person.name, person.records.len(), person.crates.join(", ")));

@@ -20,9 +20,12 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Cli;
 use crate::show::Show;
 
+/// The storage engine warns of every empty log that it makes.
+const DEFAULT_LOG: &str = "warn,commonware_storage=error";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| "warn".to_owned());
+    let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned());
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
     let show = Show::new(cli.json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -41,7 +41,7 @@ pub(crate) struct Settled {
 }
 
 impl<'a> Stack<'a> {
-    /// Stakes the operator and serves every adapter on chain that was trained on this machine's base model and whose data is in
+    /// Stakes operator and verifier and serves every adapter on chain that was trained on this machine's base model and whose data is in
     /// this corpus.
     pub(crate) async fn open(
         home: &'a Home,
@@ -51,6 +51,8 @@ impl<'a> Stack<'a> {
         progress: Progress,
     ) -> Result<Self> {
         let wallet = local.staked(client, local::OPERATOR, StakeRole::Operator, "operator_stake").await?;
+        // Only who was bonded when a batch was posted may judge it.
+        local.staked(client, local::VERIFIER, StakeRole::Verifier, "verifier_stake").await?;
         let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), QUEUE);
         let settings = Settings {
             chain_id: client.chain_id(),
@@ -149,7 +151,7 @@ impl<'a> Stack<'a> {
 
     /// The verifier's role for a batch.
     pub(crate) async fn judge(&self, batch: U256) -> Result<Verdict> {
-        let wallet = self.local.staked(&self.client, local::VERIFIER, StakeRole::Verifier, "verifier_stake").await?;
+        let wallet = self.local.wallet(local::VERIFIER)?;
         let folders = self.home.worker();
         Ok(verify::judge(&self.client, &folders, &self.machine, &wallet, batch, &self.progress).await?)
     }

@@ -10,11 +10,12 @@ use openledger_client::{Client, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_model::Lora;
 use openledger_train::{Run, Trajectory, Transcript};
-use openledger_types::abi::{BatchPost, Charge};
+use openledger_types::abi::{BatchPost, Charge, ISettlement};
 use openledger_types::batch::{BatchFile, payout_tree, receipts_root};
-use openledger_types::receipt::{Answer, encode_document};
+use openledger_types::receipt::{Answer, Receipt, encode_document};
 use openledger_types::split::FeeSplit;
 
+use crate::claim::load_batch;
 use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::{Folders, Machine, Progress, Result, WorkerError};
@@ -134,6 +135,9 @@ pub async fn post(
     progress: &Progress,
 ) -> Result<(U256, BatchFile)> {
     let blobs = Blobs::open(folders.corpus())?;
+    if let Some(posted) = posted_before(client, &blobs, &answers).await? {
+        return Ok(posted);
+    }
     let terms = Terms::load(client).await?;
     let checkpoint = checkpoint_path(folders, terms.chain_id, &answers)?;
     let file = {
@@ -152,6 +156,26 @@ pub async fn post(
         std::fs::remove_file(&checkpoint).map_err(WorkerError::io("remove", &checkpoint))?;
     }
     Ok((batch, file))
+}
+
+/// The batch that was posted before a kill, if one was.
+async fn posted_before(client: &Client, blobs: &Blobs, answers: &[Answer]) -> Result<Option<(U256, BatchFile)>> {
+    let Some(first) = answers.first() else { return Ok(None) };
+    match posted_batch(client, &first.receipt).await? {
+        Some(batch) => Ok(Some((batch, load_batch(client, blobs, batch).await?))),
+        None => Ok(None),
+    }
+}
+
+/// The batch on chain of a receipt's operator, epoch and adapter.
+pub(crate) async fn posted_batch(client: &Client, receipt: &Receipt) -> Result<Option<U256>> {
+    let call = ISettlement::batchOfCall {
+        operator: receipt.operator,
+        epoch: receipt.epoch,
+        adapter: receipt.adapter,
+    };
+    let batch = client.settlement().call(&call).await?;
+    Ok((!batch.is_zero()).then_some(batch))
 }
 
 /// Posts a batch whose file is in the corpus.

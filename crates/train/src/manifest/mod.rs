@@ -77,18 +77,23 @@ impl Recipe {
     pub fn demo() -> Self {
         Self {
             template: Template::Describe,
-            lora: LoraConfig { rank: 8, alpha: 16.0, first_layer: 22, targets: vec![Target::Q, Target::V] },
+            lora: LoraConfig {
+                rank: 8,
+                alpha: 16.0,
+                first_layer: 22,
+                targets: vec![Target::V, Target::O, Target::Down],
+            },
             optimiser: Optimiser {
-                lr_ppb: 1_000_000,
+                lr_ppb: 20_000_000,
                 beta1_ppm: 900_000,
                 beta2_ppm: 990_000,
                 eps_root_atto: 1_000_000_000_000,
                 warmup_steps: 8,
                 floor_ppm: 100_000,
             },
-            steps: 40,
+            steps: 64,
             records_per_step: 4,
-            max_tokens: 256,
+            max_tokens: 224,
         }
     }
 

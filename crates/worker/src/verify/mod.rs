@@ -31,7 +31,7 @@ use crate::claim::load_batch;
 use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::operator::AnswerStore;
-use crate::settle::{Terms, batch_file};
+use crate::settle::{Terms, batch_file, posted_batch};
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
 /// What came of a verification.
@@ -48,17 +48,10 @@ pub enum Verdict {
 
 /// The posted batch that holds an answer of this operator, epoch and adapter, with its file.
 async fn batch_of(client: &Client, blobs: &Blobs, answer: &Answer) -> Result<Option<(U256, BatchFile)>> {
-    let receipt = &answer.receipt;
-    let call = ISettlement::batchOfCall {
-        operator: receipt.operator,
-        epoch: receipt.epoch,
-        adapter: receipt.adapter,
-    };
-    let id = client.settlement().call(&call).await?;
-    if id.is_zero() {
-        return Ok(None);
+    match posted_batch(client, &answer.receipt).await? {
+        Some(id) => Ok(Some((id, load_batch(client, blobs, id).await?))),
+        None => Ok(None),
     }
-    Ok(Some((id, load_batch(client, blobs, id).await?)))
 }
 
 /// Finds an answer by its receipt's id: in the files of posted batches, then among answers that are not settled yet.
