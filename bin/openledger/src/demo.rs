@@ -16,10 +16,10 @@ use openledger_corpus::blob::Blobs;
 use openledger_gateway::Gateway;
 use openledger_types::abi::{BatchStatus, IDatanets, Modality};
 use openledger_types::amount::format_open;
-use openledger_worker::contribute::{Published, accept_pending, contribute, publish_version};
-use openledger_worker::develop::{Developed, Prices, develop, register_base};
-use openledger_worker::verify::Verdict;
 use openledger_worker::Machine;
+use openledger_worker::contribute::{Published, accept_pending, contribute, publish_version};
+use openledger_worker::develop::{Developed, Plan, Prices, develop, register_base};
+use openledger_worker::verify::Verdict;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -56,10 +56,14 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &DemoArgs, show: &Sho
     let local = Local::open(home)?;
     let connection = show
         .step("a chain with one validator", async {
-            let connection =
-                Connection::start(home, &local, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let connection = Connection::start(home, &local, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
             let client = &connection.client;
-            show.line(format!("  chain {} at height {}, JSON-RPC at {}", client.chain_id(), client.block_number().await?, client.url()));
+            show.line(format!(
+                "  chain {} at height {}, JSON-RPC at {}",
+                client.chain_id(),
+                client.block_number().await?,
+                client.url()
+            ));
             anyhow::Ok(connection)
         })
         .await?;
@@ -77,8 +81,10 @@ async fn on_chain(
     args: &DemoArgs,
     show: &Show,
 ) -> Result<()> {
-    let people = show.step("a Datanet with real contributors", contributors(home, local, client, show)).await?;
-    let published = show.step("one version, duplicates clustered", publish(home, local, client, &people, show)).await?;
+    let people =
+        show.step("a Datanet with real contributors", contributors(home, local, client, show)).await?;
+    let published =
+        show.step("one version, duplicates clustered", publish(home, local, client, &people, show)).await?;
     let machine = show.step("the base model", base_model(home, local, client, base, threads, show)).await?;
     let developed = show
         .step("an adapter, trained on it", train(home, local, client, base, &machine, &published, show))
@@ -88,7 +94,11 @@ async fn on_chain(
     let before = before(home, client, &stack, &people).await?;
     if stack.unfinished().await?.is_empty() {
         let model = model_name(client, developed.id).await?;
-        show.step("questions, answered and paid", ask_all(&stack, &people, &model, &key, args.questions, show)).await?;
+        show.step(
+            "questions, answered and paid",
+            ask_all(&stack, &people, &model, &key, args.questions, show),
+        )
+        .await?;
         show.step("the epoch ends: one replay gives the exact credit", stack.post_pending()).await?;
     }
     let batches = stack.unfinished().await?;
@@ -136,7 +146,12 @@ async fn contributors(home: &Home, local: &Local, client: &Client, show: &Show) 
     }
     accept_pending(client, &blobs, &curator, datanet).await?;
     for person in &people {
-        show.line(format!("  {:<24} {:>3} records from {}", person.name, person.records.len(), person.crates.join(", ")));
+        show.line(format!(
+            "  {:<24} {:>3} records from {}",
+            person.name,
+            person.records.len(),
+            person.crates.join(", ")
+        ));
     }
     Ok(people)
 }
@@ -200,10 +215,11 @@ async fn train(
     show: &Show,
 ) -> Result<Developed> {
     let developer = local.wallet(DEVELOPER)?;
-    let prices = Prices { input: U256::from(TENTH_OF_A_MILLI_OPEN), output: U256::from(3 * TENTH_OF_A_MILLI_OPEN) };
+    let prices =
+        Prices { input: U256::from(TENTH_OF_A_MILLI_OPEN), output: U256::from(3 * TENTH_OF_A_MILLI_OPEN) };
     let (folders, progress) = (home.worker(), show.progress());
-    let developed =
-        develop(client, &folders, &developer, machine, *datanet, base.recipe(), prices, &progress).await?;
+    let plan = Plan { datanet: *datanet, recipe: base.recipe(), prices };
+    let developed = develop(client, &folders, &developer, machine, plan, &progress).await?;
     let quarter = (developed.losses.len() / 4).max(1);
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (&developed.losses[..quarter], &developed.losses[developed.losses.len() - quarter..]);
@@ -218,7 +234,13 @@ async fn train(
 }
 
 /// Deposit and API key: an authorisation on chain for this operator, with a cap.
-async fn pay_in(home: &Home, local: &Local, client: &Client, stack: &Stack<'_>, show: &Show) -> Result<String> {
+async fn pay_in(
+    home: &Home,
+    local: &Local,
+    client: &Client,
+    stack: &Stack<'_>,
+    show: &Show,
+) -> Result<String> {
     let payer = local.wallet(PAYER)?;
     local.fund(client, payer.address(), open(4 * DEPOSIT)).await?;
     if client.escrow().balance(payer.address()).await? < open(DEPOSIT) / U256::from(2) {
@@ -267,7 +289,10 @@ async fn ask_all(
         let completion = ask(gateway.address(), key, &question).await?;
         let extra = &completion["openledger"];
         show.line(format!("\n  Q {prompt}"));
-        show.line(format!("  A {}", completion["choices"][0]["message"]["content"].as_str().unwrap_or_default().trim()));
+        show.line(format!(
+            "  A {}",
+            completion["choices"][0]["message"]["content"].as_str().unwrap_or_default().trim()
+        ));
         show.line(format!(
             "    {} OPEN, receipt {}",
             extra["fee_open"].as_str().unwrap_or_default(),
@@ -284,7 +309,10 @@ async fn ask_all(
 async fn before(home: &Home, client: &Client, stack: &Stack<'_>, people: &[Person]) -> Result<Before> {
     let path = home.root().join("demo-before.json");
     let asked = !stack.operator.pending().is_empty() || !stack.unfinished().await?.is_empty();
-    if asked && let Ok(text) = std::fs::read(&path) && let Ok(before) = serde_json::from_slice(&text) {
+    if asked
+        && let Ok(text) = std::fs::read(&path)
+        && let Ok(before) = serde_json::from_slice(&text)
+    {
         return Ok(before);
     }
     let mut balances = Vec::with_capacity(people.len());
@@ -293,7 +321,8 @@ async fn before(home: &Home, client: &Client, stack: &Stack<'_>, people: &[Perso
         balances.push((account, client.balance(account).await?));
     }
     let before = Before { balances };
-    std::fs::write(&path, serde_json::to_vec(&before)?).with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::write(&path, serde_json::to_vec(&before)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(before)
 }
 

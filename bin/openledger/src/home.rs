@@ -19,8 +19,10 @@ impl Home {
             Some(root) => root.to_owned(),
             None => data_folder()?.join("openledger"),
         };
-        std::fs::create_dir_all(&root).with_context(|| format!("cannot create the home folder {}", root.display()))?;
-        let root = root.canonicalize().with_context(|| format!("cannot open the home folder {}", root.display()))?;
+        std::fs::create_dir_all(&root)
+            .with_context(|| format!("cannot create the home folder {}", root.display()))?;
+        let root =
+            root.canonicalize().with_context(|| format!("cannot open the home folder {}", root.display()))?;
         Ok(Self { root })
     }
 

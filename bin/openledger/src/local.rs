@@ -16,8 +16,13 @@ use crate::env_vars;
 use crate::home::Home;
 
 /// The public allocation, parts per million of the supply; the treasury has the remainder.
-const ALLOCATION: [(&str, u32); 5] =
-    [("community", 517_000), ("ecosystem", 100_000), ("investors", 182_900), ("team", 150_000), ("liquidity", 50_000)];
+const ALLOCATION: [(&str, u32); 5] = [
+    ("community", 517_000),
+    ("ecosystem", 100_000),
+    ("investors", 182_900),
+    ("team", 150_000),
+    ("liquidity", 50_000),
+];
 
 /// What a validator stakes at genesis, OPEN.
 const VALIDATOR_STAKE: u64 = 10_000;
@@ -102,7 +107,8 @@ impl Local {
             ("verify_window".to_owned(), U256::from(3_600)),
             ("reveal_window".to_owned(), U256::from(600)),
         ]);
-        options.stakes = vec![GenesisStake { account: validator, role: GenesisRole::Validator, amount: stake }];
+        options.stakes =
+            vec![GenesisStake { account: validator, role: GenesisRole::Validator, amount: stake }];
         Ok(options)
     }
 
@@ -124,7 +130,13 @@ impl Local {
     }
 
     /// A wallet that is staked in a role.
-    pub(crate) async fn staked(&self, client: &Client, name: &str, role: StakeRole, least: &str) -> Result<Wallet> {
+    pub(crate) async fn staked(
+        &self,
+        client: &Client,
+        name: &str,
+        role: StakeRole,
+        least: &str,
+    ) -> Result<Wallet> {
         let wallet = self.funded(client, name).await?;
         if !client.staking().is_active(wallet.address(), role).await? {
             let stake = client.params().get(least).await?;

@@ -53,7 +53,11 @@ impl Show {
     }
 
     /// Runs one step of a longer job under its name and notes how long it took.
-    pub(crate) async fn step<T, E>(&self, name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub(crate) async fn step<T, E>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.line(format!("\n▸ {name}"));
         let start = Instant::now();
         let result = work.await;
@@ -84,8 +88,10 @@ impl Show {
     fn report(&self, step: &Step) {
         let mut state = self.state.lock().expect("no thread panics while it prints");
         let bar = state.bars.entry(step.what).or_insert_with(|| {
-            let style = ProgressStyle::with_template("  {msg:<34} {bar:28} {pos}/{len}  {elapsed} gone, {eta} left  {prefix}")
-                .expect("the template is well formed");
+            let style = ProgressStyle::with_template(
+                "  {msg:<34} {bar:28} {pos}/{len}  {elapsed} gone, {eta} left  {prefix}",
+            )
+            .expect("the template is well formed");
             ProgressBar::new(step.total).with_style(style).with_message(step.what)
         });
         bar.set_length(step.total);

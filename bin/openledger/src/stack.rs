@@ -53,7 +53,8 @@ impl<'a> Stack<'a> {
         let wallet = local.staked(client, local::OPERATOR, StakeRole::Operator, "operator_stake").await?;
         // Only who was bonded when a batch was posted may judge it.
         local.staked(client, local::VERIFIER, StakeRole::Verifier, "verifier_stake").await?;
-        let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), QUEUE);
+        let engine =
+            Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), QUEUE);
         let settings = Settings {
             chain_id: client.chain_id(),
             split: Terms::load(client).await?.rules.split,
@@ -80,7 +81,8 @@ impl<'a> Stack<'a> {
                 let name = model_name(&self.client, id).await?;
                 let folders = self.home.worker();
                 let served =
-                    develop::serve(&self.client, &folders, &self.machine, &lineage, name, &self.progress).await?;
+                    develop::serve(&self.client, &folders, &self.machine, &lineage, name, &self.progress)
+                        .await?;
                 self.operator.serve(served)?;
             }
             id += U256::from(1);
@@ -108,10 +110,9 @@ impl<'a> Stack<'a> {
     /// Ends the epoch and posts a batch for each adapter that answered in it.
     pub(crate) async fn post_pending(&self) -> Result<Vec<U256>> {
         let blobs = Blobs::open(self.home.worker().corpus())?;
-        self.operator.set_epoch(self.operator.epoch() + u64::from(!self.operator.pending().is_empty()));
         let wallet = self.local.wallet(local::OPERATOR)?;
         let mut posted = Vec::new();
-        for pending in self.operator.pending() {
+        for pending in self.operator.end_epoch() {
             let answers = self.operator.answers(pending.epoch, pending.adapter)?;
             let lineage = Lineage::load(&self.client, &blobs, pending.adapter).await?;
             let folders = self.home.worker();
@@ -138,7 +139,10 @@ impl<'a> Stack<'a> {
         let mut id = U256::from(1);
         while id <= count {
             let batch = self.client.settlement().batch(id).await?;
-            let claimable = batch.totals.contributors + batch.totals.base + batch.totals.operator + batch.totals.developer;
+            let claimable = batch.totals.contributors
+                + batch.totals.base
+                + batch.totals.operator
+                + batch.totals.developer;
             let open = batch.status == BatchStatus::Posted
                 || (batch.status == BatchStatus::Finalised && batch.claimed < claimable);
             if batch.operator == self.operator.address() && open {

@@ -31,7 +31,11 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &UpArgs, show: &Show)
     if models.is_empty() {
         show.line("no model is served yet: train one with `openledger model train`, then start again");
     }
-    show.line(format!("OpenAI-compatible gateway at http://{}/v1, models: {}", gateway.address(), models.join(", ")));
+    show.line(format!(
+        "OpenAI-compatible gateway at http://{}/v1, models: {}",
+        gateway.address(),
+        models.join(", ")
+    ));
     show.line("interrupt with Ctrl-C");
     show.result(&json!({
         "rpc": endpoints.rpc, "gateway": format!("http://{}", gateway.address()), "models": models,

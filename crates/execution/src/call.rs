@@ -51,7 +51,7 @@ impl CallRequest {
         self.max_fee_per_gas.or(self.gas_price).unwrap_or_default()
     }
 
-    fn tx_env(&self, gas_limit: u64) -> TxEnv {
+    fn tx_env(&self, chain_id: u64, gas_limit: u64) -> TxEnv {
         let tx_type = if self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some() {
             2
         } else {
@@ -66,7 +66,7 @@ impl CallRequest {
             kind: self.to.map_or(TxKind::Create, TxKind::Call),
             value: self.value,
             data: self.data.clone(),
-            chain_id: None,
+            chain_id: Some(chain_id),
             access_list: self.access_list.clone(),
             ..TxEnv::default()
         }
@@ -233,7 +233,7 @@ fn run(
     cfg.disable_base_fee = request.fee_cap() == 0;
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     let mut evm = BlockEvm::new(evm_env, Overlay::new(env, state));
-    match evm.run(request.tx_env(gas)) {
+    match evm.run(request.tx_env(env.chain_id, gas)) {
         Ok(outcome) => Ok(outcome.result),
         Err(Failure::Transaction(reason)) => Err(ExecutionError::InvalidCall(reason)),
         Err(Failure::System(error)) => Err(error),

@@ -78,7 +78,10 @@ async fn known_contribution(
     let filter = Filter::new().topic1(B256::from(datanet)).topic3(wallet.address().into_word());
     let head = client.block_number().await?;
     let revealed = client.datanets().events::<IDatanets::Revealed>(filter, 0, head).await?;
-    Ok(revealed.into_iter().find(|event| event.data.fileHash == file_hash).map(|event| event.data.contribution))
+    Ok(revealed
+        .into_iter()
+        .find(|event| event.data.fileHash == file_hash)
+        .map(|event| event.data.contribution))
 }
 
 /// The contributions of a Datanet by number, with what the chain says of each.
@@ -104,7 +107,12 @@ pub async fn contributions(
 ///
 /// # Errors
 /// [`WorkerError::Corpus`] or [`WorkerError::Mismatch`] for a file that is not what was committed.
-pub async fn accept_pending(client: &Client, blobs: &Blobs, owner: &Wallet, datanet: U256) -> Result<Vec<U256>> {
+pub async fn accept_pending(
+    client: &Client,
+    blobs: &Blobs,
+    owner: &Wallet,
+    datanet: U256,
+) -> Result<Vec<U256>> {
     let mut accepted = Vec::new();
     for (id, contribution) in contributions(client, datanet).await? {
         if contribution.status == ContributionStatus::Pending {
@@ -125,7 +133,11 @@ fn checked_file(
     let file = ContributionFile::load(blobs, contribution.fileHash)?;
     let root = file.records_root();
     if root != contribution.recordsRoot {
-        return Err(WorkerError::mismatch(format!("records root of contribution {id}"), contribution.recordsRoot, root));
+        return Err(WorkerError::mismatch(
+            format!("records root of contribution {id}"),
+            contribution.recordsRoot,
+            root,
+        ));
     }
     if file.contributor != contribution.contributor {
         let (expected, got) = (contribution.contributor, file.contributor);
@@ -164,7 +176,12 @@ pub async fn newest_version(client: &Client, blobs: &Blobs, datanet: U256) -> Re
 ///
 /// # Errors
 /// [`WorkerError::NothingAccepted`], [`WorkerError::Corpus`] for a file that is missing or refused, [`WorkerError::Chain`].
-pub async fn publish_version(client: &Client, blobs: &Blobs, owner: &Wallet, datanet: U256) -> Result<Published> {
+pub async fn publish_version(
+    client: &Client,
+    blobs: &Blobs,
+    owner: &Wallet,
+    datanet: U256,
+) -> Result<Published> {
     let on_chain = client.datanets().datanet(datanet).await?;
     let records = accepted_records(client, blobs, datanet).await?;
     if records.is_empty() {
@@ -235,5 +252,6 @@ async fn other_manifests(client: &Client, datanet: U256) -> Result<Vec<B256>> {
 
 /// Numbers on chain count from 1 and stay below 2⁶⁴.
 fn number(id: U256) -> Result<u64> {
-    u64::try_from(id).map_err(|_size| WorkerError::mismatch("number of a Datanet or contribution", "below 2^64", id))
+    u64::try_from(id)
+        .map_err(|_size| WorkerError::mismatch("number of a Datanet or contribution", "below 2^64", id))
 }

@@ -13,7 +13,8 @@ use openledger_client::{Client, Filter, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_model::Adapter;
 use openledger_train::{
-    DatanetVersion, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, adapter_hash, save_adapter, train,
+    DatanetVersion, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, adapter_hash, save_adapter,
+    train,
 };
 use openledger_types::abi::{DatanetRef, IModels};
 
@@ -29,6 +30,17 @@ pub struct Prices {
     pub input: U256,
     /// Per completion token.
     pub output: U256,
+}
+
+/// What is to be developed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Number of the Datanet whose newest version is trained on.
+    pub datanet: U256,
+    /// How.
+    pub recipe: Recipe,
+    /// What the adapter will cost.
+    pub prices: Prices,
 }
 
 /// A trained and published adapter.
@@ -67,13 +79,13 @@ pub async fn develop(
     folders: &Folders,
     wallet: &Wallet,
     machine: &Machine,
-    datanet: U256,
-    recipe: Recipe,
-    prices: Prices,
+    plan: Plan,
     progress: &Progress,
 ) -> Result<Developed> {
+    let Plan { datanet, recipe, prices } = plan;
     let blobs = Blobs::open(folders.corpus())?;
-    let newest = contribute::newest_version(client, &blobs, datanet).await?.ok_or(WorkerError::NoVersion(datanet))?;
+    let newest =
+        contribute::newest_version(client, &blobs, datanet).await?.ok_or(WorkerError::NoVersion(datanet))?;
     let version =
         DatanetVersion { datanet, version: newest.number, manifest_hash: newest.version.manifestHash };
     let manifest = TrainManifest::new(machine.base_hash, vec![version], recipe)?;
@@ -116,7 +128,10 @@ async fn published_adapter(client: &Client, manifest_hash: B256, developer: Addr
     let head = client.block_number().await?;
     let filter = Filter::new().topic2(developer.into_word());
     let events = client.models().events::<IModels::AdapterPublished>(filter, 0, head).await?;
-    Ok(events.into_iter().find(|event| event.data.manifestHash == manifest_hash).map(|event| event.data.adapter))
+    Ok(events
+        .into_iter()
+        .find(|event| event.data.manifestHash == manifest_hash)
+        .map(|event| event.data.adapter))
 }
 
 struct Fitted {
@@ -182,7 +197,9 @@ fn fitted_before(done: &std::path::Path) -> Result<Option<Fitted>> {
         Err(error) => return Err(WorkerError::io("read", done)(error)),
     };
     // A file that cannot be read stands for nothing; the run is finished again from its transcript.
-    let Ok(Done { adapter_hash, transcript_hash, losses }) = serde_json::from_slice(&text) else { return Ok(None) };
+    let Ok(Done { adapter_hash, transcript_hash, losses }) = serde_json::from_slice(&text) else {
+        return Ok(None);
+    };
     Ok(Some(Fitted { adapter_hash, transcript_hash, losses }))
 }
 
@@ -240,13 +257,22 @@ fn hash_of(adapter: &Adapter) -> B256 {
 }
 
 /// Adapter and evidence from lineage and transcript alone.
-pub(crate) fn remake(machine: &Machine, lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<(Adapter, Evidence)> {
+pub(crate) fn remake(
+    machine: &Machine,
+    lineage: &Lineage,
+    blobs: &Blobs,
+    run: &Run,
+) -> Result<(Adapter, Evidence)> {
     let trained = repeat(lineage, blobs, run)?;
     let index = Index::of_run(run, &trained)?;
     let adapter = Adapter::new(machine.model.config(), run.lora().clone(), trained.state.theta)?;
     let got = hash_of(&adapter);
     if got != lineage.adapter.adapterHash {
-        return Err(WorkerError::mismatch("adapter that the transcript ends in", lineage.adapter.adapterHash, got));
+        return Err(WorkerError::mismatch(
+            "adapter that the transcript ends in",
+            lineage.adapter.adapterHash,
+            got,
+        ));
     }
     Ok((adapter, evidence(machine, lineage, index)?))
 }

@@ -43,12 +43,20 @@ impl Lineage {
         let base_hash = client.models().base(adapter.base).await?.fileHash;
         let manifest = TrainManifest::decode(&blobs.get(adapter.manifestHash, MAX_MANIFEST_BYTES)?)?;
         if manifest.base_sha256 != base_hash {
-            return Err(WorkerError::mismatch("base model of the training manifest", base_hash, manifest.base_sha256));
+            return Err(WorkerError::mismatch(
+                "base model of the training manifest",
+                base_hash,
+                manifest.base_sha256,
+            ));
         }
         let refs: Vec<(U256, u32)> = adapter.datanets.iter().map(|d| (d.datanet, d.version)).collect();
         let named: Vec<(U256, u32)> = manifest.datanets.iter().map(|d| (d.datanet, d.version)).collect();
         if refs != named {
-            return Err(WorkerError::mismatch("Datanets of the training manifest", format!("{refs:?}"), format!("{named:?}")));
+            return Err(WorkerError::mismatch(
+                "Datanets of the training manifest",
+                format!("{refs:?}"),
+                format!("{named:?}"),
+            ));
         }
         let seed = client
             .models()
@@ -141,7 +149,8 @@ pub(crate) async fn training_set(
                 text: texts[at].text.clone(),
             });
         }
-        first_cluster += u32::try_from(datanet.clusters.len()).expect("a manifest keeps the limit of clusters");
+        first_cluster +=
+            u32::try_from(datanet.clusters.len()).expect("a manifest keeps the limit of clusters");
     }
     records.sort_by_key(|record| record.cluster);
     Ok(TrainingSet::new(records)?)

@@ -26,12 +26,20 @@ impl Machine {
     /// [`crate::WorkerError::Model`].
     pub fn load(path: &Path, base_hash: B256, threads: usize) -> Result<Self> {
         let (model, tokenizer) = Model::load_gguf(path)?;
-        Ok(Self { base_hash, model: Arc::new(model), tokenizer: Arc::new(tokenizer), pool: Pool::new(threads)? })
+        Ok(Self {
+            base_hash,
+            model: Arc::new(model),
+            tokenizer: Arc::new(tokenizer),
+            pool: Pool::new(threads)?,
+        })
     }
 }
 
 impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machine").field("base", &self.base_hash).field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Machine")
+            .field("base", &self.base_hash)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }

@@ -75,8 +75,13 @@ pub fn batch_file(
     for (done, answer) in answers.iter().enumerate() {
         progress.report("answers' gradients", done as u64, answers.len() as u64, "");
         let lora = Lora { config: run.lora(), theta: &theta };
-        let gradient =
-            answer_gradient(run.model(), run.pool(), lora, &answer.request.prompt_tokens, &answer.response.tokens)?;
+        let gradient = answer_gradient(
+            run.model(),
+            run.pool(),
+            lora,
+            &answer.request.prompt_tokens,
+            &answer.response.tokens,
+        )?;
         fees.push(AnswerFee { fee: answer.receipt.fee, explained_micronats: gradient.explained_micronats() });
         gradients.push(gradient.gradient);
     }
@@ -105,7 +110,8 @@ pub fn batch_file(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let (operator, epoch) = answers.first().map_or((Address::ZERO, 0), |a| (a.receipt.operator, a.receipt.epoch));
+    let (operator, epoch) =
+        answers.first().map_or((Address::ZERO, 0), |a| (a.receipt.operator, a.receipt.epoch));
     let settlement = settle(weights, &clusters, operator, lineage.adapter.developer)?;
     Ok(BatchFile {
         chain_id: terms.chain_id,
@@ -159,7 +165,11 @@ pub async fn post(
 }
 
 /// The batch that was posted before a kill, if one was.
-async fn posted_before(client: &Client, blobs: &Blobs, answers: &[Answer]) -> Result<Option<(U256, BatchFile)>> {
+async fn posted_before(
+    client: &Client,
+    blobs: &Blobs,
+    answers: &[Answer],
+) -> Result<Option<(U256, BatchFile)>> {
     let Some(first) = answers.first() else { return Ok(None) };
     match posted_batch(client, &first.receipt).await? {
         Some(batch) => Ok(Some((batch, load_batch(client, blobs, batch).await?))),

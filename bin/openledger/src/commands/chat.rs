@@ -74,17 +74,25 @@ pub(crate) async fn ask(gateway: SocketAddr, key: &str, question: &Question<'_>)
         .await
         .with_context(|| format!("the gateway at {gateway} does not answer"))?;
     let status = response.status();
-    let value: Value = response.json().await.with_context(|| format!("{url} answered {status} without JSON"))?;
+    let value: Value =
+        response.json().await.with_context(|| format!("{url} answered {status} without JSON"))?;
     if !status.is_success() {
         bail!("{} ({status})", value["error"]["message"].as_str().unwrap_or("the gateway refused"));
     }
     Ok(value)
 }
 
-async fn ask_here(home: &Home, threads: usize, key: &str, question: &Question<'_>, show: &Show) -> Result<Value> {
+async fn ask_here(
+    home: &Home,
+    threads: usize,
+    key: &str,
+    question: &Question<'_>,
+    show: &Show,
+) -> Result<Value> {
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
-    let machine = show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
+    let machine =
+        show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
     let gateway = Gateway::serve(stack.operator.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let answer = ask(gateway.address(), key, question).await;

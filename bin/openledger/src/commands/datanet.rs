@@ -7,7 +7,9 @@ use openledger_corpus::blob::Blobs;
 use openledger_corpus::import::{Defaults, ImportLimits, jsonl, markdown, text};
 use openledger_corpus::record::{Provenance, Record};
 use openledger_types::abi::{IDatanets, Modality, Terms, Use};
-use openledger_worker::contribute::{contribute, contributions, contributor_secret, newest_version, publish_version};
+use openledger_worker::contribute::{
+    contribute, contributions, contributor_secret, newest_version, publish_version,
+};
 use serde_json::json;
 
 use crate::args::DatanetCommand;
@@ -41,8 +43,13 @@ pub(crate) async fn run(home: &Home, command: DatanetCommand, show: &Show) -> Re
             }
             let count = records.len();
             let id = contribute(client, &blobs, &wallet, U256::from(datanet), records).await?;
-            show.line(format!("contribution {id}: {count} records by {}, pending until the owner accepts", wallet.address()));
-            show.result(&json!({ "contribution": id.to_string(), "records": count, "contributor": wallet.address() }));
+            show.line(format!(
+                "contribution {id}: {count} records by {}, pending until the owner accepts",
+                wallet.address()
+            ));
+            show.result(
+                &json!({ "contribution": id.to_string(), "records": count, "contributor": wallet.address() }),
+            );
         }
         DatanetCommand::Accept { contribution, from } => {
             let wallet = local.unlock(&from)?;
@@ -163,6 +170,9 @@ fn import(path: &Path, license: &str, secret: alloy_primitives::B256, show: &Sho
         }
         "md" => markdown(&bytes, &defaults, &limits).map_err(failed),
         "txt" | "" => text(&bytes, &defaults, &limits).map_err(failed),
-        other => bail!("{}: files ending in .{other} are not read; accepted are .jsonl, .md and .txt", path.display()),
+        other => bail!(
+            "{}: files ending in .{other} are not read; accepted are .jsonl, .md and .txt",
+            path.display()
+        ),
     }
 }

@@ -2,7 +2,7 @@ use alloy_primitives::U256;
 use anyhow::Result;
 use openledger_types::abi::IModels;
 use openledger_types::amount::{format_open, parse_open};
-use openledger_worker::develop::{Prices, develop, register_base};
+use openledger_worker::develop::{Plan, Prices, develop, register_base};
 use serde_json::json;
 
 use crate::args::ModelCommand;
@@ -20,7 +20,8 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
     let base = Base::of(home);
     match command {
         ModelCommand::Base => {
-            let machine = show.step("fetching the base model", base.load(home, threads, &show.progress())).await?;
+            let machine =
+                show.step("fetching the base model", base.load(home, threads, &show.progress())).await?;
             let wallet = local.funded(client, DEVELOPER).await?;
             let id = register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
             show.line(format!("base model {id}: {}, SHA-256 {}", base.name(), machine.base_hash));
@@ -32,16 +33,19 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
             if let Some(steps) = steps {
                 recipe.steps = steps;
             }
-            let machine = show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
+            let machine =
+                show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
             let wallet = local.funded(client, &from).await?;
             register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
             let (folders, progress) = (home.worker(), show.progress());
-            let work =
-                develop(client, &folders, &wallet, &machine, U256::from(datanet), recipe, prices, &progress);
+            let plan = Plan { datanet: U256::from(datanet), recipe, prices };
+            let work = develop(client, &folders, &wallet, &machine, plan, &progress);
             let developed = show.step("training", work).await?;
             let name = model_name(client, developed.id).await?;
             show.line(format!("adapter {} is published as {name}; `openledger up` serves it", developed.id));
-            show.result(&json!({ "adapter": developed.id.to_string(), "model": name, "losses": developed.losses }));
+            show.result(
+                &json!({ "adapter": developed.id.to_string(), "model": name, "losses": developed.losses }),
+            );
         }
         ModelCommand::Price { adapter, input_price, output_price, from } => {
             let wallet = local.unlock(&from)?;
@@ -51,7 +55,9 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
                 outputPrice: parse_open(&output_price)?,
             };
             client.models().transact(&wallet, &call).await?;
-            show.line(format!("adapter {adapter}: {input_price} OPEN per prompt token, {output_price} per completion token"));
+            show.line(format!(
+                "adapter {adapter}: {input_price} OPEN per prompt token, {output_price} per completion token"
+            ));
             show.result(&json!({
                 "adapter": adapter.to_string(), "input_wei": call.inputPrice.to_string(),
                 "output_wei": call.outputPrice.to_string(),

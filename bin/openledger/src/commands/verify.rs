@@ -51,7 +51,10 @@ pub(crate) async fn run(home: &Home, threads: usize, receipt: &str, show: &Show)
             Ok(ExitCode::SUCCESS)
         }
         Verdict::Different(difference) => {
-            show.line(format!("refused, the first difference is\n  field     {}\n  expected  {}\n  got       {}", difference.field, difference.expected, difference.got));
+            show.line(format!(
+                "refused, the first difference is\n  field     {}\n  expected  {}\n  got       {}",
+                difference.field, difference.expected, difference.got
+            ));
             show.result(&json!({
                 "receipt": id, "verdict": "different", "field": difference.field,
                 "expected": difference.expected, "got": difference.got,
@@ -65,9 +68,15 @@ fn read(path: &str) -> Result<Answer> {
     let metadata = std::fs::metadata(path).with_context(|| {
         format!("'{path}' is neither a receipt id (0x and 64 hex digits) nor a file that can be read")
     })?;
-    anyhow::ensure!(metadata.len() <= MAX_FILE, "{path} has {} bytes; an answer has at most {MAX_FILE}", metadata.len());
+    anyhow::ensure!(
+        metadata.len() <= MAX_FILE,
+        "{path} has {} bytes; an answer has at most {MAX_FILE}",
+        metadata.len()
+    );
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     serde_json::from_slice(&bytes).with_context(|| {
-        format!("{path} is not an answer: expected the JSON that GET /v1/receipts/ID and the answers folder hold")
+        format!(
+            "{path} is not an answer: expected the JSON that GET /v1/receipts/ID and the answers folder hold"
+        )
     })
 }

@@ -26,7 +26,9 @@ pub(crate) async fn run(home: &Home, command: WalletCommand, show: &Show) -> Res
         }
         WalletCommand::Import { name } => {
             let mut text = String::new();
-            std::io::stdin().read_line(&mut text).context("cannot read the private key from standard input")?;
+            std::io::stdin()
+                .read_line(&mut text)
+                .context("cannot read the private key from standard input")?;
             let wallet = local.keystore().import(&name, text.trim(), local.password(), Strength::Standard)?;
             show.line(format!("{name}  {}", wallet.address()));
             show.result(&json!({ "name": name, "address": wallet.address() }));
@@ -47,12 +49,17 @@ pub(crate) async fn run(home: &Home, command: WalletCommand, show: &Show) -> Res
             let connection = Connection::open(home, &local).await?;
             connection.client.escrow().deposit(&wallet, amount).await?;
             let deposit = connection.client.escrow().balance(wallet.address()).await?;
-            show.line(format!("deposited {} OPEN; {} OPEN can be charged", format_open(amount), format_open(deposit)));
+            show.line(format!(
+                "deposited {} OPEN; {} OPEN can be charged",
+                format_open(amount),
+                format_open(deposit)
+            ));
             show.result(&json!({ "account": wallet.address(), "deposit_wei": deposit.to_string() }));
             connection.close().await
         }
         WalletCommand::ApiKey { from, cap, days, operator } => {
-            let (wallet, cap, operator) = (local.unlock(&from)?, parse_open(&cap)?, local.address(&operator)?);
+            let (wallet, cap, operator) =
+                (local.unlock(&from)?, parse_open(&cap)?, local.address(&operator)?);
             let connection = Connection::open(home, &local).await?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let (key, expires_at) = (ApiKey::generate(), now + days * DAY);
@@ -94,7 +101,13 @@ async fn balance(home: &Home, local: &Local, account: &str, show: &Show) -> Resu
     let connection = Connection::open(home, local).await?;
     let balance = connection.client.balance(address).await?;
     let deposit = connection.client.escrow().balance(address).await?;
-    show.line(format!("{address}\n  balance {} OPEN\n  deposit {} OPEN", format_open(balance), format_open(deposit)));
-    show.result(&json!({ "account": address, "wei": balance.to_string(), "deposit_wei": deposit.to_string() }));
+    show.line(format!(
+        "{address}\n  balance {} OPEN\n  deposit {} OPEN",
+        format_open(balance),
+        format_open(deposit)
+    ));
+    show.result(
+        &json!({ "account": address, "wei": balance.to_string(), "deposit_wei": deposit.to_string() }),
+    );
     connection.close().await
 }

@@ -71,9 +71,17 @@ pub(super) async fn print(
     let fees = file.answers.iter().fold(U256::ZERO, |sum, answer| sum + answer.receipt.fee);
     let paid = paid(file);
     let sum = paid.iter().fold(U256::ZERO, |sum, line| sum + line.wei);
-    anyhow::ensure!(sum == fees, "the parts add up to {sum} wei and the fees to {fees}: this must not happen");
+    anyhow::ensure!(
+        sum == fees,
+        "the parts add up to {sum} wei and the fees to {fees}: this must not happen"
+    );
 
-    show.line(format!("\nBatch {batch}, epoch {}: {} answers, {} OPEN", file.epoch, file.answers.len(), format_open(fees)));
+    show.line(format!(
+        "\nBatch {batch}, epoch {}: {} answers, {} OPEN",
+        file.epoch,
+        file.answers.len(),
+        format_open(fees)
+    ));
     show.line("\nWhere the fees went, to the last 10⁻¹⁸ OPEN");
     let mut rows = vec![["role", "account", "wei"].map(str::to_owned).to_vec()];
     for line in &paid {

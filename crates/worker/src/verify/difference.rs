@@ -58,7 +58,8 @@ fn walk(path: &str, expected: &Value, got: &Value) -> Option<Difference> {
                 Some(Difference::new(join(path, more), "nothing", &b[more]))
             }),
         (Value::Array(a), Value::Array(b)) => {
-            let inside = a.iter().zip(b).enumerate().find_map(|(at, (x, y))| walk(&format!("{path}[{at}]"), x, y));
+            let inside =
+                a.iter().zip(b).enumerate().find_map(|(at, (x, y))| walk(&format!("{path}[{at}]"), x, y));
             inside.or_else(|| Difference::between(&format!("{path}.length"), a.len(), b.len()))
         }
         _ => (expected != got).then(|| Difference::new(path, expected, got)),

@@ -34,11 +34,17 @@ impl Executor {
         let tokenizer = self.engine.tokenizer();
         let messages: Vec<_> = request.messages.iter().map(in_the_models_words).collect();
         let prompt = tokenizer.chat(&messages)?;
-        if let Some(difference) = first_difference(&format!("{at}request.prompt_tokens"), &prompt, &request.prompt_tokens) {
+        if let Some(difference) =
+            first_difference(&format!("{at}request.prompt_tokens"), &prompt, &request.prompt_tokens)
+        {
             return Ok(Some(difference));
         }
-        let wrong =
-            self.engine.verify_generation(Some(&self.adapter), &prompt, &request.sampling, &response.tokens)?;
+        let wrong = self.engine.verify_generation(
+            Some(&self.adapter),
+            &prompt,
+            &request.sampling,
+            &response.tokens,
+        )?;
         if let Some(wrong) = wrong {
             let field = format!("{at}response.tokens[{}]", wrong.position);
             return Ok(Some(Difference::new(field, shown(wrong.expected), shown(wrong.got))));
@@ -46,8 +52,9 @@ impl Executor {
         let text = tokenizer.decode(&response.tokens);
         let ended = response.tokens.last() == Some(&tokenizer.eos());
         let finish = if ended { FinishReason::Stop } else { FinishReason::Length };
-        let spoken = first_difference(&format!("{at}response.text"), &text, &response.text)
-            .or_else(|| first_difference(&format!("{at}response.finish_reason"), &finish, &response.finish_reason));
+        let spoken = first_difference(&format!("{at}response.text"), &text, &response.text).or_else(|| {
+            first_difference(&format!("{at}response.finish_reason"), &finish, &response.finish_reason)
+        });
         if spoken.is_some() {
             return Ok(spoken);
         }

@@ -69,22 +69,30 @@ pub async fn find_answer(client: &Client, folders: &Folders, id: B256) -> Result
         }
         batch -= U256::from(1);
     }
-    AnswerStore::read_only(&folders.answers(), client.chain_id())
-        .read(id)?
-        .ok_or_else(|| WorkerError::mismatch("receipt", id, "nothing of that id in any batch or among unsettled answers"))
+    AnswerStore::read_only(&folders.answers(), client.chain_id()).read(id)?.ok_or_else(|| {
+        WorkerError::mismatch("receipt", id, "nothing of that id in any batch or among unsettled answers")
+    })
 }
 
 /// The cheap part: statement and chain. `None` means that nothing differs so far.
 ///
 /// # Errors
 /// [`WorkerError::Chain`], [`WorkerError::Corpus`].
-pub async fn check_statement(client: &Client, folders: &Folders, answer: &Answer) -> Result<Option<Difference>> {
+pub async fn check_statement(
+    client: &Client,
+    folders: &Folders,
+    answer: &Answer,
+) -> Result<Option<Difference>> {
     let blobs = Blobs::open(folders.corpus())?;
     let posted = batch_of(client, &blobs, answer).await?;
     if let Some((_, file)) = &posted {
         let at = answer.receipt.sequence as usize;
         let Some(stated) = file.answers.get(at) else {
-            return Ok(Some(Difference::new("receipt.sequence", format!("below {}", file.answers.len()), at)));
+            return Ok(Some(Difference::new(
+                "receipt.sequence",
+                format!("below {}", file.answers.len()),
+                at,
+            )));
         };
         if let Some(difference) = first_difference("", stated, answer) {
             return Ok(Some(difference));
@@ -174,9 +182,9 @@ async fn verify_file(
         let transcript = lineage.transcript(&blobs, &run)?;
         match batch_file(&lineage, &terms, &run, transcript, file.answers.clone(), None, &progress) {
             Ok(made) => Ok(first_difference("", &made, &file)),
-            Err(WorkerError::Influence(error @ openledger_attribution::influence::Error::FalseStep { .. })) => {
-                Ok(Some(Difference::new("transcript", "the gradients that the run has", error)))
-            }
+            Err(WorkerError::Influence(
+                error @ openledger_attribution::influence::Error::FalseStep { .. },
+            )) => Ok(Some(Difference::new("transcript", "the gradients that the run has", error))),
             Err(error) => Err(error),
         }
     })
@@ -229,7 +237,13 @@ pub async fn judge(
 }
 
 /// A verdict is revealed in a later block than it was committed in.
-async fn reveal_when_due(client: &Client, wallet: &Wallet, batch: U256, digest: B256, salt: B256) -> Result<()> {
+async fn reveal_when_due(
+    client: &Client,
+    wallet: &Wallet,
+    batch: U256,
+    digest: B256,
+    salt: B256,
+) -> Result<()> {
     let deadline = tokio::time::Instant::now() + client.config().confirm_timeout;
     loop {
         match client.settlement().reveal_verdict(wallet, batch, digest, salt).await {

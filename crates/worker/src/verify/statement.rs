@@ -15,9 +15,15 @@ pub(super) fn documents(answer: &Answer, chain_id: u64) -> Option<Difference> {
     let receipt = &answer.receipt;
     let counts = |tokens: &[u32]| u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     Difference::between("request (its hash)", receipt.requestHash, document_hash(&answer.request))
-        .or_else(|| Difference::between("response (its hash)", receipt.responseHash, document_hash(&answer.response)))
         .or_else(|| {
-            Difference::between("attribution (its hash)", receipt.attributionHash, document_hash(&answer.attribution))
+            Difference::between("response (its hash)", receipt.responseHash, document_hash(&answer.response))
+        })
+        .or_else(|| {
+            Difference::between(
+                "attribution (its hash)",
+                receipt.attributionHash,
+                document_hash(&answer.attribution),
+            )
         })
         .or_else(|| {
             let got = counts(&answer.request.prompt_tokens);
@@ -32,7 +38,11 @@ pub(super) fn documents(answer: &Answer, chain_id: u64) -> Option<Difference> {
             Difference::between("receipt.fee", expected, receipt.fee)
         })
         .or_else(|| match recover_receipt_signer(receipt, &answer.signature, chain_id) {
-            Ok(signer) => Difference::between("signature (who signed the receipt as it stands)", receipt.operator, signer),
+            Ok(signer) => Difference::between(
+                "signature (who signed the receipt as it stands)",
+                receipt.operator,
+                signer,
+            ),
             Err(error) => Some(Difference::new("signature", "65 bytes r, s, v of the operator", error)),
         })
 }
@@ -50,9 +60,13 @@ pub(super) async fn on_chain(client: &Client, answer: &Answer) -> Result<Option<
     let authorisation = client.escrow().authorisation(receipt.key).await?;
     Ok(Difference::between("receipt.adapterHash", adapter.adapterHash, receipt.adapterHash)
         .or_else(|| Difference::between("receipt.baseHash", base.fileHash, receipt.baseHash))
-        .or_else(|| Difference::between("receipt.datanetsRoot", records_root(&manifests), receipt.datanetsRoot))
+        .or_else(|| {
+            Difference::between("receipt.datanetsRoot", records_root(&manifests), receipt.datanetsRoot)
+        })
         .or_else(|| Difference::between("receipt.payer (of the key)", authorisation.payer, receipt.payer))
-        .or_else(|| Difference::between("receipt.operator (of the key)", authorisation.operator, receipt.operator))
+        .or_else(|| {
+            Difference::between("receipt.operator (of the key)", authorisation.operator, receipt.operator)
+        })
         .or_else(|| {
             (operator.role != StakeRole::Operator)
                 .then(|| Difference::new("receipt.operator", "a staked operator", receipt.operator))
@@ -82,9 +96,9 @@ pub(super) async fn batch(client: &Client, id: U256, file: &BatchFile) -> Result
         .or_else(|| Difference::between("batch.payoutsRoot", posted.payoutsRoot, payouts))
         .or_else(|| Difference::between("batch.operator", posted.operator, file.operator))
         .or_else(|| {
-            amounts
-                .into_iter()
-                .find_map(|(field, expected, got)| Difference::between(&format!("batch.{field}"), expected, got))
+            amounts.into_iter().find_map(|(field, expected, got)| {
+                Difference::between(&format!("batch.{field}"), expected, got)
+            })
         })
         .or_else(|| {
             let out_of_place = |(at, answer): (usize, &Answer)| {
