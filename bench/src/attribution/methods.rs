@@ -26,7 +26,7 @@ const RANDOM_SEED: u64 = 2;
 pub(crate) struct Predictions {
     /// Of the method.
     pub(crate) name: &'static str,
-    /// By query and contributor.
+    /// By query and contributor; empty if the method was asked about all queries together only.
     pub(crate) by_query: Vec<Vec<f64>>,
     /// By record, for the weighted sum of all queries.
     pub(crate) by_record: Vec<f64>,
@@ -36,16 +36,25 @@ pub(crate) struct Predictions {
     pub(crate) seconds: f64,
 }
 
+/// Where results are kept, and how much is computed.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The run's folder.
+    pub(crate) folder: &'a Path,
+    /// Whether the metagradient is carried forward for every contributor, without which it says nothing about single queries.
+    pub(crate) tangents: bool,
+}
+
 /// Every method's predictions, the exact one first.
 pub(crate) fn all(
     scenario: &Scenario,
     run: &Run,
     truth: &Truth,
     epoch: &Epoch,
-    folder: &Path,
+    place: Place<'_>,
     report: &mut Report,
 ) -> Result<Vec<Predictions>> {
-    let mut all = vec![exact(scenario, run, truth, epoch, folder, report)?];
+    let mut all = vec![exact(scenario, run, truth, epoch, place, report)?];
     let start = Instant::now();
     let index = Index::of_run(run, &truth.trained)?;
     let each = |score: &dyn Fn(&[f32]) -> Result<Vec<f64>>| -> Result<Vec<Vec<f64>>> {
@@ -95,40 +104,45 @@ pub(crate) fn all(
     Ok(all)
 }
 
-/// The metagradient: forwards for every query by contributor, backwards for all queries together by record.
+/// The metagradient: backwards for all queries together by record, then forwards for every query by contributor.
 fn exact(
     scenario: &Scenario,
     run: &Run,
     truth: &Truth,
     epoch: &Epoch,
-    folder: &Path,
+    place: Place<'_>,
     report: &mut Report,
 ) -> Result<Predictions> {
     let start = Instant::now();
     let transcript = Transcript::open(&truth.transcript_path)?;
     let mut trajectory = Trajectory::new(run, transcript, None)?;
-    let forwards =
-        report.phase("tangents", || contributors_tangents(scenario, run, &mut trajectory, folder))?;
-    let by_query = truth
-        .gradients
-        .iter()
-        .map(|q| scores(&forwards, &q.iter().map(|x| f64::from(*x)).collect::<Vec<_>>()))
-        .collect::<Vec<_>>();
     let target = objective(epoch, &truth.gradients, run.layout().len())?;
-    let checkpoint = folder.join("replay.checkpoint");
+    let checkpoint = place.folder.join("replay.checkpoint");
     let options = ReplayOptions { weights: None, checkpoint: Some(&checkpoint) };
     let by_record = report.phase("replay", || {
         Ok(replay(&mut trajectory, &target, options, &mut |done, all| report::progress("step", done, all))?)
     })?;
-    let seconds = start.elapsed().as_secs_f64();
-    compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
-    calibrate(&by_query, &truth.rises, report);
     let explained = epoch.omega().zip(truth.explained()).map(|(omega, nats)| omega * nats).sum::<f64>();
     report.figure("replay_influence_sum_over_explained", by_record.iter().sum::<f64>() / explained);
     let settlement = epoch.settlement(scenario, &by_record)?;
     let pool = f64::from(settlement.parts.contributors);
     report.figure("replay_paid_part_of_pool", 1.0 - f64::from(settlement.base) / pool.max(1.0));
-    Ok(Predictions { name: "replay", by_query, by_record, in_nats: true, seconds })
+    let mut by_query = Vec::new();
+    if place.tangents {
+        let forwards = report
+            .phase("tangents", || contributors_tangents(scenario, run, &mut trajectory, place.folder))?;
+        compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
+        let double = |q: &[f32]| q.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+        by_query = truth.gradients.iter().map(|q| scores(&forwards, &double(q))).collect();
+        calibrate(&by_query, &truth.rises, report);
+    }
+    Ok(Predictions {
+        name: "replay",
+        by_query,
+        by_record,
+        in_nats: true,
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 /// `dθ_T / dw_c` of every contributor, one after another in one vector.
@@ -168,7 +182,7 @@ fn calibrate(predicted: &[Vec<f64>], truth: &[Vec<f64>], report: &mut Report) {
     report.figure("loco_pooled_pearson_replay", crate::stats::pearson(&p, &t));
 }
 
-fn by_contributor(scenario: &Scenario, records: &[f64]) -> Vec<f64> {
+pub(crate) fn by_contributor(scenario: &Scenario, records: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0; scenario.contributors.len()];
     for (owner, score) in scenario.owners().into_iter().zip(records) {
         sums[owner] += score;

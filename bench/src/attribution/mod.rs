@@ -8,7 +8,7 @@
 //!   queries from tangents carried forward through the run (one dot product each, and equal to the reverse replay,
 //!   which is checked), for the settlement from one reverse replay of all queries together.
 //! - *Correlations* are computed per query over contributors and averaged over queries; intervals are percentile
-//!   bootstraps over queries.
+//!   bootstraps over queries. `loco_epoch_*` are those of the weighted sums over all queries.
 //! - *Money error* is `1/2 Σ |paid share - LOCO share|` over contributors. `money_error_*` settles all queries as one
 //!   epoch, with equal fees, through the settlement of the chain (clipping per cluster); its LOCO shares are the
 //!   positive parts of the contributors' LOCO differences with the same weights. `money_error_query_*` compares the
@@ -33,7 +33,7 @@ use openledger_train::{Run, adapter_hash};
 use crate::Common;
 use crate::report::{self, Report};
 use crate::stats::{bootstrap, mean, pearson, positive_shares, spearman, top1, total_variation};
-use methods::Predictions;
+use methods::{Place, Predictions};
 use money::Epoch;
 use scenario::Scenario;
 use truth::Truth;
@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Where cargo keeps the crates it downloaded [default: .cargo in the user's folder]
     #[arg(long, env = "CARGO_HOME", value_name = "DIR")]
     cargo_home: Option<PathBuf>,
+    /// Leave out the tangents, more than half of the time: replay is then judged on all queries together only
+    #[arg(long)]
+    no_tangents: bool,
 }
 
 /// Measures, prints the table and the figures, and writes them if the run is a full one.
@@ -67,7 +70,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
         true => scenario::tiny(options),
         false => scenario::crates(common, options),
     })?;
-    let table = measure(&scenario, &pool, &common.home, &mut report)?;
+    let table = measure(&scenario, &pool, &common.home, !options.no_tangents, &mut report)?;
     if !common.json {
         table.iter().for_each(report::row);
     }
@@ -76,13 +79,20 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
 }
 
 /// Fills the report and returns the lines of the table.
-fn measure(scenario: &Scenario, pool: &Pool, home: &Path, report: &mut Report) -> Result<Vec<String>> {
+fn measure(
+    scenario: &Scenario,
+    pool: &Pool,
+    home: &Path,
+    tangents: bool,
+    report: &mut Report,
+) -> Result<Vec<String>> {
     let run = report.phase("prefixes", || scenario.prepare(pool))?;
     let folder = home.join("attribution").join(&scenario.key(&run)?[..16]);
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let truth = Truth::measure(scenario, &run, &folder, report)?;
     let epoch = Epoch::of(&truth)?;
-    let predictions = methods::all(scenario, &run, &truth, &epoch, &folder, report)?;
+    let predictions =
+        methods::all(scenario, &run, &truth, &epoch, Place { folder: &folder, tangents }, report)?;
     describe(scenario, &run, &truth, report);
     let mut table = vec![header()];
     for method in &predictions {
@@ -121,8 +131,22 @@ fn describe(scenario: &Scenario, run: &Run, truth: &Truth, report: &mut Report) 
 
 fn header() -> String {
     format!(
-        "{:<10} {:>8} {:>17} {:>8} {:>17} {:>6} {:>8} {:>8} {:>9}",
-        "method", "spearman", "95 %", "pearson", "95 %", "top-1", "money", "by query", "seconds"
+        "{:<10} {:>8} {:>8} {:>8} {:>9} | {:>8} {:>17} {:>8} {:>17} {:>6} {:>8}\n{:<10} {:>26} {:>9} | {:>40}",
+        "method",
+        "spearman",
+        "pearson",
+        "money",
+        "seconds",
+        "spearman",
+        "95 %",
+        "pearson",
+        "95 %",
+        "top-1",
+        "money",
+        "",
+        "all queries as one epoch",
+        "",
+        "mean over single queries"
     )
 }
 
@@ -144,21 +168,32 @@ fn judge(
             .collect();
         bootstrap(&values, BOOTSTRAP_SEED)
     };
+    let paid = epoch.paid_shares(scenario, &method.by_record, method.in_nats)?;
+    let money = total_variation(&paid, &epoch.loco_shares(truth));
+    report.figure(format!("money_error_{name}"), money);
+    report.table(&format!("paid_shares_{name}"), paid);
+    let predicted = methods::by_contributor(scenario, &method.by_record);
+    let rises = epoch.over_queries(&truth.rises);
+    let (all_rank, all_linear) = (spearman(&predicted, &rises), pearson(&predicted, &rises));
+    report.figure(format!("loco_epoch_spearman_{name}"), all_rank);
+    report.figure(format!("loco_epoch_pearson_{name}"), all_linear);
+    report.table(&format!("epoch_{name}"), predicted);
+    let together = format!("{all_rank:>8.3} {all_linear:>8.3} {money:>8.3}");
+    if method.by_query.is_empty() {
+        return Ok(format!("{name:<10} {together} {:>9.2}", method.seconds));
+    }
     let rank = over_queries(&spearman);
     let linear = over_queries(&pearson);
     let first = over_queries(&top1);
     let by_query = over_queries(&|a, b| total_variation(&positive_shares(a), &positive_shares(b)));
-    let paid = epoch.paid_shares(scenario, &method.by_record, method.in_nats)?;
-    let money = total_variation(&paid, &epoch.loco_shares(truth));
     report.interval(&format!("loco_spearman_{name}"), rank);
     report.interval(&format!("loco_pearson_{name}"), linear);
     report.interval(&format!("loco_top1_{name}"), first);
-    report.figure(format!("money_error_{name}"), money);
     report.interval(&format!("money_error_query_{name}"), by_query);
     report.table(&format!("predicted_{name}"), &method.by_query);
-    report.table(&format!("paid_shares_{name}"), paid);
     Ok(format!(
-        "{name:<10} {:>8.3} [{:>6.3}, {:>6.3}] {:>8.3} [{:>6.3}, {:>6.3}] {:>6.3} {money:>8.3} {:>8.3} {:>9.2}",
+        "{name:<10} {together} {:>9.2} | {:>8.3} [{:>6.3}, {:>6.3}] {:>8.3} [{:>6.3}, {:>6.3}] {:>6.3} {:>8.3}",
+        method.seconds,
         rank.mean,
         rank.low,
         rank.high,
@@ -166,8 +201,7 @@ fn judge(
         linear.low,
         linear.high,
         first.mean,
-        by_query.mean,
-        method.seconds
+        by_query.mean
     ))
 }
 

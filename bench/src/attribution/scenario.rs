@@ -27,7 +27,7 @@ use crate::stats::SplitMix;
 /// Contributors of the full run, as in the demo.
 const CONTRIBUTORS: usize = 8;
 /// Records of each, as in the demo.
-const RECORDS_EACH: usize = 20;
+const RECORDS_EACH: usize = 16;
 /// Crates of each, as in the demo.
 const CRATES_EACH: usize = 4;
 /// Held-out texts of each: 32 queries in all.

@@ -4,7 +4,7 @@ fn measured(threads: usize) -> Report {
     let home = tempfile::tempdir().unwrap();
     let mut report = Report::default();
     let scenario = scenario::tiny(&Options::default()).unwrap();
-    measure(&scenario, &Pool::new(threads).unwrap(), home.path(), &mut report).unwrap();
+    measure(&scenario, &Pool::new(threads).unwrap(), home.path(), true, &mut report).unwrap();
     report
 }
 
