@@ -18,7 +18,7 @@ const LOCK: &str = include_str!("../../../../Cargo.lock");
 /// How many contributors.
 const CONTRIBUTORS: usize = 8;
 /// Records of each, at most, and of those how many that crates of several authors have in common.
-const RECORDS_EACH: usize = 20;
+const RECORDS_EACH: usize = 16;
 const STOCK_EACH: usize = 1;
 
 /// A contributor of the demo.
