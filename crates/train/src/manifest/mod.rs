@@ -82,14 +82,14 @@ impl Recipe {
             template: Template::Describe,
             lora: LoraConfig { rank: 8, alpha: 16.0, first_layer: 22, targets: vec![Target::Q, Target::V] },
             optimiser: Optimiser {
-                lr_ppb: 3_000_000,
+                lr_ppb: 5_000_000,
                 beta1_ppm: 900_000,
                 beta2_ppm: 990_000,
                 eps_root_atto: 10_000_000_000_000,
-                warmup_steps: 4,
+                warmup_steps: 6,
                 floor_ppm: 100_000,
             },
-            steps: 32,
+            steps: 48,
             records_per_step: 4,
             max_tokens: 128,
         }
