@@ -13,7 +13,7 @@
 //! θ' = θ − η m̂ / r                       r = √(v̂ + ε)
 //! ```
 //!
-//! # Backwards: [`replay`]
+//! # Backwards: [`replay()`]
 //! Let `λθ, λm, λv` be the derivatives of `F` by the state after the step (at the end `∇F(θ_T), 0, 0`). The derivatives by `m'` and `v'` through
 //! every path, by the batch gradient, and by the state before the step, are
 //!
@@ -30,7 +30,7 @@
 //! One step costs one dual pass (`hᵢ` and `∇²nllᵢ u` together) over its batch, about two training steps. Any number of answers is one vector `∇F`, so the
 //! exact credit of every record for a whole epoch of answers costs one replay.
 //!
-//! # Forwards: [`tangents`]
+//! # Forwards: [`tangents()`]
 //! For a group `c` of records, `τ_c = dθ_T / dw_c` (all weights of the group moving together) obeys the differentiated step, started from zero:
 //!
 //! ```text
