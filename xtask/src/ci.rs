@@ -20,13 +20,14 @@ pub(crate) fn run(offline: bool) -> Result<()> {
             "test",
             "--profile",
             "unoptimised",
+            "--lib",
             "-p",
             "openledger-model",
             "-p",
             "openledger-train",
             "-p",
             "openledger-attribution",
-            "hash",
+            "bytes_for_any",
         ]),
     )?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
