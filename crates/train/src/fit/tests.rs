@@ -163,7 +163,8 @@ fn gradients_are_kept_for_what_was_taken_and_only_that() {
 #[test]
 fn what_is_kept_adds_up_to_the_way_that_training_went() {
     let mut recipe = recipe();
-    // An epsilon far above the squared gradients keeps the root constant, as the first order assumes.
+    // An epsilon far above the squared gradients keeps the root nearly constant, as the first order assumes: the largest that
+    // is accepted leaves the root within about a thousandth of its first value.
     recipe.optimiser.eps_root_atto = 1_000_000_000_000_000_000;
     let run = run(2, recipe);
     let trained = quiet(&run, Options { keep_gradients: true, ..Options::default() });
@@ -173,7 +174,7 @@ fn what_is_kept_adds_up_to_the_way_that_training_went() {
         off += f64::from(end - start + pulled).powi(2);
         way += f64::from(end - start).powi(2);
     }
-    assert!((off / way).sqrt() < 1e-3, "{off} of {way}");
+    assert!((off / way).sqrt() < 2e-3, "{off} of {way}");
 }
 
 #[test]
