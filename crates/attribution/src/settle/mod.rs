@@ -12,9 +12,10 @@
 //!
 //! # Rules
 //! 1. *Pool.* `pool_q` is the contributors' part of `fee_q` ([`FeeSplit::split`]).
-//! 2. *Price of a nat.* `wei_per_nat_q = pool_q * 10^6 / max(e_q, floor)`. The floor keeps an answer that the adapter
-//!    barely changed from paying without bound for what little it did.
-//! 3. *What influence may claim.* `explained_q = pool_q` where `e_q >= floor`, else `pool_q * max(e_q, 0) / floor`.
+//! 2. *What influence may claim.* `explained_q = pool_q` where `e_q >= floor`, else `pool_q * max(e_q, 0) / floor`.
+//! 3. *Price of a nat.* `wei_per_nat_q = explained_q * 10^6 / max(e_q, floor)`. The floor keeps an answer that the adapter
+//!    barely changed from paying without bound for what little it did, and an answer that the adapter made less likely has
+//!    no weight at all: what it cannot claim must not decide how the others' part is divided.
 //! 4. *Replay.* One reverse pass through the training run takes `λ = Σ_q ω_q ∇log p_q` with
 //!    `ω_q = floor(wei_per_nat_q * 10^9 / w_ref) / 10^9`, `w_ref = max_q wei_per_nat_q`, so that the largest weight is
 //!    one and the floating-point work is of the same size whatever OPEN is worth ([`Weights`]). What it returns for

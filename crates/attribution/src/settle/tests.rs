@@ -138,18 +138,26 @@ proptest! {
 }
 
 #[test]
+fn an_answer_that_the_adapter_made_less_likely_has_no_weight() {
+    let answers = [answer(U256::from(100), 2_000_000), answer(U256::from(1_000_000), -5_000_000)];
+    let weights = weights(&answers, &RULES).unwrap();
+    assert_eq!(weights.ppb, [1_000_000_000, 0]);
+    assert_eq!((weights.reference, weights.cap), (U256::from(20), U256::from(40)));
+}
+
+#[test]
 fn a_worked_epoch_is_settled_to_the_wei() {
-    // Pools of 40 and 80 wei; 2 nats and half the floor explained: 20 and 800 wei a nat, 40 and 40 wei claimable.
+    // Pools of 40 and 80 wei; 2 nats and half the floor explained: 20 and 400 wei a nat, 40 and 40 wei claimable.
     let answers = [answer(U256::from(100), 2_000_000), answer(U256::from(200), 50_000)];
     let weights = weights(&answers, &RULES).unwrap();
     let numbers: Vec<_> = weights.answers.iter().map(|w| (w.wei_per_nat, w.explained_wei)).collect();
-    assert_eq!(numbers, [(U256::from(20), U256::from(40)), (U256::from(800), U256::from(40))]);
-    assert_eq!((weights.reference, weights.cap), (U256::from(800), U256::from(80)));
-    assert_eq!(weights.ppb, [25_000_000, 1_000_000_000]);
+    assert_eq!(numbers, [(U256::from(20), U256::from(40)), (U256::from(400), U256::from(40))]);
+    assert_eq!((weights.reference, weights.cap), (U256::from(400), U256::from(80)));
+    assert_eq!(weights.ppb, [50_000_000, 1_000_000_000]);
 
-    // 0.05, 0.03, -0.04 nats at 800 wei: 40, 24, -32 wei, within the cap; 120 - 64 = 56 wei of base pool by thirds.
+    // 0.1, 0.06, -0.08 nats at 400 wei: 40, 24, -32 wei, within the cap; 120 - 64 = 56 wei of base pool by thirds.
     let clusters =
-        [cluster(7, 1, 50_000_000_000), cluster(2, 2, 30_000_000_000), cluster(4, 1, -40_000_000_000)];
+        [cluster(7, 1, 100_000_000_000), cluster(2, 2, 60_000_000_000), cluster(4, 1, -80_000_000_000)];
     let settlement = settle(weights, &clusters, OPERATOR, DEVELOPER).unwrap();
     let credits: Vec<_> = settlement.credits.iter().map(|c| (c.cluster, c.influence_wei, c.paid)).collect();
     let wei = |n: i64| I256::try_from(n).unwrap();

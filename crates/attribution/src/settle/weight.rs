@@ -75,11 +75,11 @@ pub fn weights(answers: &[AnswerFee], rules: &Rules) -> Result<Weights, SettleEr
 fn weigh(pool: U256, explained_micronats: i64, floor_micronats: u64) -> AnswerWeight {
     let explained = u64::try_from(explained_micronats).unwrap_or(0);
     let floor = U256::from(floor_micronats);
-    AnswerWeight {
-        explained_micronats,
-        wei_per_nat: pool * U256::from(MICRONATS_PER_NAT) / U256::from(explained.max(floor_micronats)),
-        explained_wei: if explained >= floor_micronats { pool } else { pool * U256::from(explained) / floor },
-    }
+    let explained_wei =
+        if explained >= floor_micronats { pool } else { pool * U256::from(explained) / floor };
+    let wei_per_nat =
+        explained_wei * U256::from(MICRONATS_PER_NAT) / U256::from(explained.max(floor_micronats));
+    AnswerWeight { explained_micronats, wei_per_nat, explained_wei }
 }
 
 fn parts_per_billion(wei_per_nat: U256, reference: U256) -> u64 {
