@@ -195,6 +195,17 @@ impl ChainHandle {
         self.inner.ledger.pool.len()
     }
 
+    /// Everything that waits, by account and nonce: what can be included one after another, and what waits for a
+    /// missing nonce.
+    pub fn waiting_all(&self) -> (Vec<Recovered<TxEnvelope>>, Vec<Recovered<TxEnvelope>>) {
+        self.inner.ledger.pool.content()
+    }
+
+    /// Transactions that the pool takes in from now on.
+    pub fn subscribe_waiting(&self) -> broadcast::Receiver<Recovered<TxEnvelope>> {
+        self.inner.ledger.pool.subscribe()
+    }
+
     /// The nonce an account would use next, counting what waits.
     ///
     /// # Errors

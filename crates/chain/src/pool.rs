@@ -14,12 +14,15 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
     sync::{Mutex, MutexGuard},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// EIP-3860.
 const MAX_INIT_CODE_BYTES: usize = 49_152;
 /// A replacement pays this much more, in per cent: geth's default.
 const PRICE_BUMP_PERCENT: u128 = 10;
+
+/// New transactions that a slow subscriber may be behind before it misses some.
+const ARRIVALS_QUEUED: usize = 4096;
 
 /// Proposals in which a transaction may have a used nonce before it is dropped: several blocks are not final yet at most.
 const OUTDATED_LIMIT: u8 = 8;
@@ -97,11 +100,17 @@ pub(crate) struct Pool {
     limits: PoolLimits,
     inner: Mutex<Inner>,
     ready: Notify,
+    arrivals: broadcast::Sender<Recovered<TxEnvelope>>,
 }
 
 impl Pool {
     pub(crate) fn new(limits: PoolLimits, base_fee: u64) -> Self {
-        Self { limits, inner: Mutex::new(Inner { base_fee, ..Inner::default() }), ready: Notify::new() }
+        Self {
+            limits,
+            inner: Mutex::new(Inner { base_fee, ..Inner::default() }),
+            ready: Notify::new(),
+            arrivals: broadcast::channel(ARRIVALS_QUEUED).0,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -149,6 +158,10 @@ impl Pool {
         inner.arrivals += 1;
         let arrival = inner.arrivals;
         let size = transaction.encode_2718_len();
+        if self.arrivals.receiver_count() > 0 {
+            // The last receiver may have gone meanwhile.
+            drop(self.arrivals.send(transaction.clone()));
+        }
         let known = inner.accounts.entry(sender).or_default();
         known.next = next;
         known
@@ -277,6 +290,26 @@ impl Pool {
         let inner = self.lock();
         let (sender, nonce) = inner.places.get(&hash)?;
         Some(inner.accounts.get(sender)?.waiting.get(nonce)?.transaction.clone())
+    }
+
+    /// Transactions that are taken in from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Recovered<TxEnvelope>> {
+        self.arrivals.subscribe()
+    }
+
+    /// What waits, by account and nonce: first what follows on the account's nonce without a gap, then the rest.
+    pub(crate) fn content(&self) -> (Vec<Recovered<TxEnvelope>>, Vec<Recovered<TxEnvelope>>) {
+        let inner = self.lock();
+        let mut pending = Vec::new();
+        let mut queued = Vec::new();
+        for account in inner.accounts.values() {
+            let consecutive = account.consecutive().count();
+            for (position, waiting) in account.waiting.values().enumerate() {
+                let list = if position < consecutive { &mut pending } else { &mut queued };
+                list.push(waiting.transaction.clone());
+            }
+        }
+        (pending, queued)
     }
 
     /// How many wait.
