@@ -83,7 +83,6 @@ impl Base {
         match self {
             Self::Published => {
                 let mut report = |step: Fetch| match step {
-                    Fetch::PreparingPip => progress.report("fetching", 0, 1, "preparing pip"),
                     Fetch::Downloading { bytes, total } => {
                         progress.report("fetching", bytes / MB, total / MB, "MB");
                     }

