@@ -78,15 +78,20 @@ const RESAMPLES: usize = 2000;
 /// The mean and its percentile bootstrap interval: means of as many values drawn with replacement.
 pub(crate) fn bootstrap(values: &[f64], seed: u64) -> Interval {
     let mut random = SplitMix(seed);
-    let mut means: Vec<f64> = (0..RESAMPLES)
+    let means = (0..RESAMPLES)
         .map(|_| {
             let drawn: Vec<f64> = values.iter().map(|_| values[random.below(values.len())]).collect();
             mean(&drawn)
         })
         .collect();
-    means.sort_by(f64::total_cmp);
-    let at = |part: f64| means[(part * (RESAMPLES - 1) as f64).round() as usize];
-    Interval { mean: mean(values), low: at(0.025), high: at(0.975) }
+    interval_of(mean(values), means)
+}
+
+/// A statistic with the middle 95 % of what it was over resamples.
+pub(crate) fn interval_of(mean: f64, mut resampled: Vec<f64>) -> Interval {
+    resampled.sort_by(f64::total_cmp);
+    let at = |part: f64| resampled[(part * (resampled.len() - 1) as f64).round() as usize];
+    Interval { mean, low: at(0.025), high: at(0.975) }
 }
 
 /// The SplitMix64 generator: what a seed gives is the same everywhere.

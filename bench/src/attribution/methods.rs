@@ -1,10 +1,13 @@
 //! What each method says, before anybody retrains.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use openledger_attribution::influence::{Index, ReplayOptions, Tangents, baselines, replay, tangents};
+use openledger_attribution::influence::{
+    Index, Objective, ReplayOptions, Tangents, baselines, replay, tangents,
+};
 use openledger_train::{Run, Trajectory, Transcript};
 
 use super::money::Epoch;
@@ -28,6 +31,8 @@ pub(crate) struct Predictions {
     pub(crate) name: &'static str,
     /// By query and contributor; empty if the method was asked about all queries together only.
     pub(crate) by_query: Vec<Vec<f64>>,
+    /// By query and record; empty if the method was not asked about single records of single queries.
+    pub(crate) records_by_query: Vec<Vec<f64>>,
     /// By record, for the weighted sum of all queries.
     pub(crate) by_record: Vec<f64>,
     /// Whether the scores of records are nats.
@@ -41,8 +46,10 @@ pub(crate) struct Predictions {
 pub(crate) struct Place<'a> {
     /// The run's folder.
     pub(crate) folder: &'a Path,
-    /// Whether the metagradient is carried forward for every contributor, without which it says nothing about single queries.
+    /// Whether the metagradient is carried forward for every contributor.
     pub(crate) tangents: bool,
+    /// Whether it is also carried backwards for every query, which says what every record did for it.
+    pub(crate) replays: bool,
 }
 
 /// Every method's predictions, the exact one first.
@@ -66,6 +73,7 @@ pub(crate) fn all(
         all.push(Predictions {
             name,
             by_query,
+            records_by_query: scores,
             by_record,
             in_nats,
             seconds: seconds + start.elapsed().as_secs_f64(),
@@ -134,15 +142,43 @@ fn exact(
         compare(&by_contributor(scenario, &by_record), &scores(&forwards, target.gradient()), report);
         let double = |q: &[f32]| q.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
         by_query = truth.gradients.iter().map(|q| scores(&forwards, &double(q))).collect();
+    }
+    let mut records_by_query = Vec::new();
+    if place.replays {
+        records_by_query = report
+            .phase("replays_of_queries", || replays(&mut trajectory, &truth.gradients, place.folder))?;
+        by_query = records_by_query.iter().map(|scores| by_contributor(scenario, scores)).collect();
+    }
+    if !by_query.is_empty() {
         calibrate(&by_query, &truth.rises, report);
     }
     Ok(Predictions {
         name: "replay",
         by_query,
+        records_by_query,
         by_record,
         in_nats: true,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// What every record did for each query: one replay each, kept in `folder`.
+fn replays(
+    trajectory: &mut Trajectory<'_>,
+    gradients: &[Arc<[f32]>],
+    folder: &Path,
+) -> Result<Vec<Vec<f64>>> {
+    let records = trajectory.run().records();
+    let folder = folder.join("replays");
+    std::fs::create_dir_all(&folder)?;
+    let mut all = Vec::with_capacity(gradients.len());
+    for (number, gradient) in gradients.iter().enumerate() {
+        all.push(cache::vector(&folder.join(number.to_string()), records, || {
+            Ok(replay(trajectory, &Objective::single(gradient), ReplayOptions::default(), &mut |_, _| ())?)
+        })?);
+        report::progress("query", number + 1, gradients.len());
+    }
+    Ok(all)
 }
 
 /// `dθ_T / dw_c` of every contributor, one after another in one vector.

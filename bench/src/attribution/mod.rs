@@ -9,11 +9,13 @@
 //!   which is checked), for the settlement from one reverse replay of all queries together.
 //! - *Correlations* are computed per query over contributors and averaged over queries; intervals are percentile
 //!   bootstraps over queries. `loco_epoch_*` are those of the weighted sums over all queries.
+//! - *Linear datamodeling score*: see [`lds`].
 //! - *Money error* is `1/2 Σ |paid share - LOCO share|` over contributors. `money_error_*` settles all queries as one
 //!   epoch, with equal fees, through the settlement of the chain (clipping per cluster); its LOCO shares are the
 //!   positive parts of the contributors' LOCO differences with the same weights. `money_error_query_*` compares the
 //!   positive parts query by query.
 
+mod lds;
 mod methods;
 mod money;
 mod scenario;
@@ -25,7 +27,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use openledger_attribution::influence::Objective;
 use openledger_model::Pool;
 use openledger_train::{Run, adapter_hash};
@@ -41,6 +43,10 @@ use truth::Truth;
 /// Seeds of the intervals and of the random baseline: any number, the same in every run.
 const BOOTSTRAP_SEED: u64 = 1;
 
+const SUBSETS: usize = 40;
+const QUICK_SUBSETS: usize = 12;
+const MIN_SUBSETS: usize = 5;
+
 /// What this area understands beside the common options.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
@@ -53,9 +59,34 @@ pub(crate) struct Options {
     /// Where cargo keeps the crates it downloaded [default: .cargo in the user's folder]
     #[arg(long, env = "CARGO_HOME", value_name = "DIR")]
     cargo_home: Option<PathBuf>,
-    /// Leave out the tangents, more than half of the time: replay is then judged on all queries together only
+    /// Leave out the tangents
     #[arg(long)]
     no_tangents: bool,
+    /// Subsets of records to retrain without, for the linear datamodeling score at each of three sizes; 0 leaves it out, and with it a replay for every query
+    /// [default: 40, quick 12]
+    #[arg(long, value_name = "N")]
+    subsets: Option<usize>,
+    /// Further seeds to retrain the subsets of a half with [default: 2]
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    new_seeds: usize,
+}
+
+/// What is computed beside leaving contributors out.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    tangents: bool,
+    lds: lds::Size,
+}
+
+impl Plan {
+    fn new(quick: bool, options: &Options) -> Result<Self> {
+        let subsets = options.subsets.unwrap_or(if quick { QUICK_SUBSETS } else { SUBSETS });
+        ensure!(
+            subsets == 0 || subsets >= MIN_SUBSETS,
+            "--subsets {subsets} is too few for a rank correlation: give at least {MIN_SUBSETS}, or 0 for none"
+        );
+        Ok(Self { tangents: !options.no_tangents, lds: lds::Size { subsets, new_seeds: options.new_seeds } })
+    }
 }
 
 /// Measures, prints the table and the figures, and writes them if the run is a full one.
@@ -70,7 +101,8 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
         true => scenario::tiny(options),
         false => scenario::crates(common, options),
     })?;
-    let table = measure(&scenario, &pool, &common.home, !options.no_tangents, &mut report)?;
+    let plan = Plan::new(common.quick, options)?;
+    let table = measure(&scenario, &pool, &common.home, plan, &mut report)?;
     if !common.json {
         table.iter().for_each(report::row);
     }
@@ -83,7 +115,7 @@ fn measure(
     scenario: &Scenario,
     pool: &Pool,
     home: &Path,
-    tangents: bool,
+    plan: Plan,
     report: &mut Report,
 ) -> Result<Vec<String>> {
     let run = report.phase("prefixes", || scenario.prepare(pool))?;
@@ -91,12 +123,16 @@ fn measure(
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let truth = Truth::measure(scenario, &run, &folder, report)?;
     let epoch = Epoch::of(&truth)?;
-    let predictions =
-        methods::all(scenario, &run, &truth, &epoch, Place { folder: &folder, tangents }, report)?;
+    let with_lds = plan.lds.subsets > 0;
+    let place = Place { folder: &folder, tangents: plan.tangents, replays: with_lds };
+    let predictions = methods::all(scenario, &run, &truth, &epoch, place, report)?;
     describe(scenario, &run, &truth, report);
     let mut table = vec![header()];
     for method in &predictions {
         table.push(judge(scenario, &truth, &epoch, method, report)?);
+    }
+    if with_lds {
+        table.extend(lds::measure(scenario, &run, &truth.held_out, &predictions, plan.lds, &folder, report)?);
     }
     Ok(table)
 }

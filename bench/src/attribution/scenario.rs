@@ -95,8 +95,13 @@ impl Scenario {
 
     /// The training run, prefixes computed.
     pub(crate) fn prepare(&self, pool: &Pool) -> Result<Run> {
+        self.prepare_with(pool, self.seed)
+    }
+
+    /// The same with another seed.
+    pub(crate) fn prepare_with(&self, pool: &Pool, seed: B256) -> Result<Run> {
         let (model, tokenizer) = (self.model.clone(), &self.tokenizer);
-        Ok(Run::prepare(model, tokenizer, pool.clone(), &self.manifest, self.seed, &self.set, &mut |_| ())?)
+        Ok(Run::prepare(model, tokenizer, pool.clone(), &self.manifest, seed, &self.set, &mut |_| ())?)
     }
 
     /// The queries as samples with their prefixes.

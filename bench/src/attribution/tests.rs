@@ -4,7 +4,8 @@ fn measured(threads: usize) -> Report {
     let home = tempfile::tempdir().unwrap();
     let mut report = Report::default();
     let scenario = scenario::tiny(&Options::default()).unwrap();
-    measure(&scenario, &Pool::new(threads).unwrap(), home.path(), true, &mut report).unwrap();
+    let plan = Plan { tangents: true, lds: lds::Size { subsets: 8, new_seeds: 0 } };
+    measure(&scenario, &Pool::new(threads).unwrap(), home.path(), plan, &mut report).unwrap();
     report
 }
 
@@ -14,6 +15,8 @@ fn the_metagradient_predicts_leaving_contributors_out_and_the_money_follows_it()
     let number = |name: &str| report.number(name).unwrap();
     assert!(number("loco_spearman_replay") >= 0.9, "{}", number("loco_spearman_replay"));
     assert!(number("replay_vs_tangents_relative_difference") < 1e-4);
+    assert!(number("lds_5pct_replay") >= 0.9, "{}", number("lds_5pct_replay"));
+    assert!(number("lds_5pct_random").abs() < 0.4, "{}", number("lds_5pct_random"));
     assert!(number("loco_spearman_random").abs() < 0.35);
     assert!(number("money_error_replay") < number("money_error_random"));
     // What training explains of unseen answers is there to be attributed at all.

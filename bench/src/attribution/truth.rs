@@ -21,6 +21,8 @@ pub(crate) struct Truth {
     pub(crate) transcript_path: std::path::PathBuf,
     /// Its transcript's hash.
     pub(crate) transcript: B256,
+    /// The queries, ready to be scored.
+    pub(crate) held_out: HeldOut,
     /// By query: `-log p` without an adapter, nats.
     pub(crate) base: Vec<f64>,
     /// By query: `-log p` with the adapter, nats.
@@ -52,7 +54,7 @@ impl Truth {
         let adapted = held_out.losses(Some(Lora { config: run.lora(), theta: &theta }))?;
         let gradients = report.phase("query_gradients", || log_p_gradients(run, &held_out, &theta))?;
         let rises = report.phase("loco_retraining", || rises(scenario, run, &held_out, &adapted, folder))?;
-        Ok(Self { trained, theta, transcript_path, transcript, base, adapted, gradients, rises })
+        Ok(Self { trained, theta, transcript_path, transcript, held_out, base, adapted, gradients, rises })
     }
 
     /// By query: nats of the answer that the adapter explains.
