@@ -33,6 +33,10 @@ pub(crate) enum Command {
     },
     /// Run validator, worker and gateway until interrupted
     Up(UpArgs),
+    /// Lay out a network of validators on this machine, each its own process, and run it until interrupted
+    Testnet(TestnetArgs),
+    /// Run the validator of this home folder alone until interrupted
+    Node(NodeArgs),
     /// Ask a model and pay for the answer
     Chat(ChatArgs),
     /// Datanets: create, contribute, accept, publish, look
@@ -74,6 +78,42 @@ pub(crate) struct UpArgs {
     /// Minutes between settlements of unsettled answers
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub(crate) epoch_minutes: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestnetArgs {
+    /// How many validators; a network keeps the number it was made with
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) validators: u16,
+    /// Port of the first validator's JSON-RPC; the next ones follow it, and 100 above are the ports between validators
+    #[arg(long, default_value_t = 8545, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
+    pub(crate) base_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Where Ethereum JSON-RPC listens [default: what node/network.json in the home folder says, or 127.0.0.1:8545]
+    #[arg(long)]
+    pub(crate) http: Option<SocketAddr>,
+    /// Where the validator listens for the others [default: what node/network.json says]
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where another validator listens, in place of what node/network.json says of it: its public key, @, IP:PORT
+    #[arg(long = "peer", value_name = "KEY@IP:PORT", value_parser = peer)]
+    pub(crate) peers: Vec<(String, SocketAddr)>,
+    /// Stop when standard input ends, as it does with the process that started this one
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
+}
+
+fn peer(text: &str) -> Result<(String, SocketAddr), String> {
+    let form = "write the validator's public key (64 hex digits), @, and IP:PORT";
+    let (key, address) = text.split_once('@').ok_or(form)?;
+    if key.len() != 64 || !key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(format!("'{key}' is not a public key; {form}"));
+    }
+    let address = address.parse().map_err(|_malformed| format!("'{address}' is not IP:PORT; {form}"))?;
+    Ok((key.to_ascii_lowercase(), address))
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ use crate::home::Home;
 use crate::local::Local;
 use crate::show::{Show, table};
 use crate::stack::Stack;
-use crate::{demo, up};
+use crate::{demo, node, testnet, up};
 pub(crate) use chat::{Question, ask};
 pub(crate) use datanet::TERMS;
 
@@ -35,6 +35,8 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(&home, threads, &args, show).await?,
         Command::Up(args) => up::run(&home, threads, &args, show).await?,
+        Command::Testnet(args) => testnet::run(&home, &args, show).await?,
+        Command::Node(args) => node::run(&home, args, show).await?,
         Command::Verify { receipt } => return verify::run(&home, threads, &receipt, show).await,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
         Command::Datanet(command) => datanet::run(&home, command, show).await?,

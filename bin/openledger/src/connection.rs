@@ -53,7 +53,7 @@ impl Connection {
     /// Starts a node on this home folder. Fails if another process has it.
     pub(crate) async fn start(home: &Home, local: &Local, http: SocketAddr) -> Result<Self> {
         openledger_node::init(home.root(), &local.genesis()?)?;
-        let mut config = NodeConfig::new(home.root());
+        let mut config = NodeConfig::open(home.root())?;
         config.http = http;
         let node = tokio::task::spawn_blocking(move || Node::start(config))
             .await

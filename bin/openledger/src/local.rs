@@ -25,7 +25,7 @@ const ALLOCATION: [(&str, u32); 5] = [
 ];
 
 /// What a validator stakes at genesis, OPEN.
-const VALIDATOR_STAKE: u64 = 10_000;
+pub(crate) const VALIDATOR_STAKE: u64 = 10_000;
 
 /// Keys that a local network's own roles have.
 pub(crate) const CURATOR: &str = "curator";
@@ -33,7 +33,7 @@ pub(crate) const DEVELOPER: &str = "developer";
 pub(crate) const OPERATOR: &str = "operator";
 pub(crate) const VERIFIER: &str = "verifier";
 pub(crate) const PAYER: &str = "payer";
-const COMMUNITY: &str = "community";
+pub(crate) const COMMUNITY: &str = "community";
 const VALIDATOR: &str = "validator";
 
 /// The keystore of a home folder with its password.

@@ -8,8 +8,10 @@ mod demo;
 mod env_vars;
 mod home;
 mod local;
+mod node;
 mod show;
 mod stack;
+mod testnet;
 mod up;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! What can go wrong, by whom it can be mended.
 
 use alloy_primitives::{Address, B256, U256};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// The chain could not be started, or could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,24 @@ pub enum ChainError {
     NoAddress {
         /// Public key in hex.
         key: String,
+    },
+    /// An address of a validator cannot be one.
+    #[error("the validator {key} cannot be at {address}: {reason}")]
+    Address {
+        /// Public key in hex.
+        key: String,
+        /// The configured address.
+        address: SocketAddr,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The address for the other validators cannot be used.
+    #[error("the validator cannot listen for the others on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason, usually that it is in use.
+        source: std::io::Error,
     },
     /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]

@@ -384,6 +384,11 @@ impl ChainHandle {
         self.inner.stop()
     }
 
+    /// Returns once the engine no longer runs.
+    pub async fn stopped(&self) {
+        self.inner.requests.closed().await;
+    }
+
     /// True once the engine no longer runs.
     pub fn has_stopped(&self) -> bool {
         self.inner.requests.is_closed()

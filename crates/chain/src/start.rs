@@ -11,14 +11,15 @@ use crate::{
     pacing::Pace,
     pool::Pool,
 };
+use alloy_primitives::Address;
 use commonware_cryptography::ed25519;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use openledger_execution::Genesis;
 use std::{
     any::Any,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc::sync_channel},
@@ -146,8 +147,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("it panicked without a message").to_owned()
 }
 
-type Members =
-    (BTreeMap<ed25519::PublicKey, alloy_primitives::Address>, BTreeMap<ed25519::PublicKey, SocketAddr>);
+type Members = (BTreeMap<ed25519::PublicKey, Address>, BTreeMap<ed25519::PublicKey, SocketAddr>);
 
 /// Seats by key, and where each validator listens.
 fn members(config: &ChainConfig) -> Result<Members, ChainError> {
@@ -166,20 +166,46 @@ fn members(config: &ChainConfig) -> Result<Members, ChainError> {
     if !seats.contains_key(&own) {
         return Err(ChainError::NotAValidator { key: config.signer.public_hex(), validators: seats.len() });
     }
-    let mut known = BTreeMap::new();
-    for (text, address) in &config.peers {
-        let key = key::parse(text).ok_or_else(|| ChainError::Genesis {
-            reason: format!("the peer {text:?} is not an ed25519 public key in hex"),
-        })?;
-        known.insert(key, *address);
-    }
-    let addresses = seats
-        .keys()
-        .map(|key| {
-            let address = if *key == own { Some(config.listen) } else { known.get(key).copied() };
-            let address = address.ok_or_else(|| ChainError::NoAddress { key: key::hex(key) })?;
-            Ok((key.clone(), address))
-        })
-        .collect::<Result<_, ChainError>>()?;
+    let addresses = addresses(config, &seats)?;
+    // The engine would end without a word if it could not listen.
+    TcpListener::bind(config.listen)
+        .map_err(|source| ChainError::Listen { address: config.listen, source })?;
     Ok((seats, addresses))
 }
+
+/// Where every validator listens, each at an address of its own that others can reach.
+fn addresses(
+    config: &ChainConfig,
+    seats: &BTreeMap<ed25519::PublicKey, Address>,
+) -> Result<BTreeMap<ed25519::PublicKey, SocketAddr>, ChainError> {
+    let mut known = BTreeMap::new();
+    for (text, address) in &config.peers {
+        let wrong = |reason| ChainError::Address { key: text.clone(), address: *address, reason };
+        let key = key::parse(text).ok_or_else(|| wrong("the key is not an ed25519 public key in hex"))?;
+        if !seats.contains_key(&key) {
+            return Err(wrong("it is not among the validators of the genesis"));
+        }
+        known.insert(key, *address);
+    }
+    known.insert(config.signer.public(), config.listen);
+    let mut taken = BTreeSet::new();
+    for key in seats.keys() {
+        let text = key::hex(key);
+        let Some(address) = known.get(key).copied() else { return Err(ChainError::NoAddress { key: text }) };
+        let own = *key == config.signer.public();
+        let wrong = |reason| Err(ChainError::Address { key: text, address, reason });
+        if seats.len() > 1 && address.port() == 0 {
+            return wrong("the others have to know the port");
+        }
+        if !own && address.ip().is_unspecified() {
+            return wrong("that stands for every address of a machine; name one that this machine can reach");
+        }
+        if !taken.insert(address) {
+            return wrong("another validator has that address");
+        }
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests;

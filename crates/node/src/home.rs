@@ -1,20 +1,23 @@
-//! The node's folder: the genesis file and the validator's key.
+//! The node's folder: the genesis file, the validator's key, and where the validators of a network are.
 //!
 //! ```text
 //! <home>/node/genesis.json     what the chain starts from; plain, to be shared with other validators
 //! <home>/node/validator.key    the secret that votes, 64 hex digits, readable by its owner alone
+//! <home>/node/network.json     where this validator and its peers listen; none for a single validator
 //! <home>/node/chain/           blocks, state and index, made by the chain
 //! ```
 
-use crate::NodeError;
+use crate::{Network, NodeError, network};
 use alloy_primitives::{Address, U256, hex};
 use openledger_chain::ConsensusKey;
 use openledger_execution::{Genesis, GenesisStake, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -74,12 +77,14 @@ pub struct Home {
     pub genesis: Genesis,
     /// The validator's key.
     pub key: ConsensusKey,
+    /// Where the validators are; `None` for a single one.
+    pub network: Option<Network>,
     /// Where the chain keeps its data.
     pub chain: PathBuf,
 }
 
 impl Home {
-    /// Reads a folder that [`init`] has set up.
+    /// Reads a folder that [`init`] or [`init_network`] has set up.
     ///
     /// # Errors
     /// [`NodeError::Missing`] or [`NodeError::Damaged`] naming the file.
@@ -87,23 +92,38 @@ impl Home {
         let paths = Paths::new(home);
         let genesis = read_genesis(&paths.genesis)?.ok_or(NodeError::Missing { path: paths.genesis })?;
         let key = read_key(&paths.key)?.ok_or(NodeError::Missing { path: paths.key })?;
-        Ok(Self { genesis, key, chain: paths.chain })
+        Ok(Self { genesis, key, network: network::read(&paths.network)?, chain: paths.chain })
     }
 }
 
-struct Paths {
+/// One validator of a network that is laid out on one machine.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its folder.
+    pub home: PathBuf,
+    /// The account that is paid for its blocks.
+    pub account: Address,
+    /// Where it answers clients.
+    pub http: SocketAddr,
+    /// Where it listens for the other validators.
+    pub listen: SocketAddr,
+}
+
+pub(crate) struct Paths {
     folder: PathBuf,
     genesis: PathBuf,
     key: PathBuf,
+    pub(crate) network: PathBuf,
     chain: PathBuf,
 }
 
 impl Paths {
-    fn new(home: &Path) -> Self {
+    pub(crate) fn new(home: &Path) -> Self {
         let folder = home.join("node");
         Self {
             genesis: folder.join("genesis.json"),
             key: folder.join("validator.key"),
+            network: folder.join("network.json"),
             chain: folder.join("chain"),
             folder,
         }
@@ -117,13 +137,77 @@ impl Paths {
 /// [`NodeError`] naming the file that cannot be read or written, or what the supply does not suffice for.
 pub fn init(home: &Path, options: &GenesisOptions) -> Result<Home, NodeError> {
     let paths = Paths::new(home);
+    let (found, key) = prepare(&paths)?;
+    let genesis = match found {
+        Some(genesis) => genesis,
+        None => {
+            let seat = ValidatorSeat { account: options.validator, consensus_key: key.public_hex() };
+            let genesis = make_genesis(options, vec![seat])?;
+            write_json(&paths.genesis, &genesis)?;
+            genesis
+        }
+    };
+    Ok(Home { genesis, key, network: network::read(&paths.network)?, chain: paths.chain })
+}
+
+/// Sets folders up for validators that form one network: a key each, one genesis with a seat for each, and each other's
+/// addresses. May be repeated like [`init`]; keys and genesis stay as they are, addresses become those given.
+/// `options.validator` does not count, since each member names its own account.
+///
+/// # Errors
+/// [`NodeError`] naming the file that cannot be read or written, or why these folders are not one network.
+pub fn init_network(members: &[Member], options: &GenesisOptions) -> Result<Genesis, NodeError> {
+    let mut genesis: Option<(PathBuf, Genesis)> = None;
+    let mut keys = Vec::new();
+    for member in members {
+        let paths = Paths::new(&member.home);
+        let (found, key) = prepare(&paths)?;
+        keys.push(key.public_hex());
+        match (&genesis, found) {
+            (Some((first, known)), Some(found)) if found.hash() != known.hash() => {
+                let reason =
+                    format!("{} and {} belong to different chains", first.display(), paths.genesis.display());
+                return Err(NodeError::Genesis { reason });
+            }
+            (None, Some(found)) => genesis = Some((paths.genesis, found)),
+            _ => {}
+        }
+    }
+    let genesis = match genesis {
+        Some((path, genesis)) => {
+            check_seats(&path, &genesis, &keys)?;
+            genesis
+        }
+        None => {
+            let seats = members.iter().zip(&keys);
+            let seats = seats
+                .map(|(member, key)| ValidatorSeat { account: member.account, consensus_key: key.clone() });
+            make_genesis(options, seats.collect())?
+        }
+    };
+    let addresses: BTreeMap<_, _> =
+        keys.iter().cloned().zip(members.iter().map(|member| member.listen)).collect();
+    for (member, key) in members.iter().zip(&keys) {
+        let paths = Paths::new(&member.home);
+        let mut peers = addresses.clone();
+        peers.remove(key);
+        write_json(&paths.network, &Network { http: member.http, listen: member.listen, peers })?;
+        if read_genesis(&paths.genesis)?.is_none() {
+            write_json(&paths.genesis, &genesis)?;
+        }
+    }
+    Ok(genesis)
+}
+
+/// The folder with a key in it, and the genesis if there is one.
+fn prepare(paths: &Paths) -> Result<(Option<Genesis>, ConsensusKey), NodeError> {
     fs::create_dir_all(&paths.folder)
         .map_err(|source| NodeError::File { path: paths.folder.clone(), source })?;
     let genesis = read_genesis(&paths.genesis)?;
     let key = match (read_key(&paths.key)?, &genesis) {
         (Some(key), _) => key,
         // A new key would not be among the validators of that genesis.
-        (None, Some(_)) => return Err(NodeError::Missing { path: paths.key }),
+        (None, Some(_)) => return Err(NodeError::Missing { path: paths.key.clone() }),
         (None, None) => {
             let key = ConsensusKey::generate()
                 .map_err(|source| NodeError::File { path: paths.key.clone(), source })?;
@@ -131,22 +215,27 @@ pub fn init(home: &Path, options: &GenesisOptions) -> Result<Home, NodeError> {
             key
         }
     };
-    let genesis = match genesis {
-        Some(genesis) => genesis,
-        None => {
-            let genesis = make_genesis(options, &key)?;
-            let text = serde_json::to_vec_pretty(&genesis).map_err(|error| NodeError::Damaged {
-                path: paths.genesis.clone(),
-                reason: error.to_string(),
-            })?;
-            write_new(&paths.genesis, &text, false)?;
-            genesis
-        }
-    };
-    Ok(Home { genesis, key, chain: paths.chain })
+    Ok((genesis, key))
 }
 
-fn make_genesis(options: &GenesisOptions, key: &ConsensusKey) -> Result<Genesis, NodeError> {
+/// Whether a genesis seats these keys and nobody else.
+fn check_seats(path: &Path, genesis: &Genesis, keys: &[String]) -> Result<(), NodeError> {
+    let seated: BTreeSet<&str> = genesis.validators.iter().map(|seat| seat.consensus_key.as_str()).collect();
+    let given: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+    if seated == given {
+        return Ok(());
+    }
+    let reason = format!(
+        "the network of {} has {} validators, and the {} folders given are not theirs; a network keeps the validators of \
+         its genesis",
+        path.display(),
+        seated.len(),
+        given.len()
+    );
+    Err(NodeError::Genesis { reason })
+}
+
+fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Result<Genesis, NodeError> {
     let allotted = options.alloc.values().copied();
     let staked = options.stakes.iter().map(|stake| stake.amount);
     let given = allotted.chain(staked).try_fold(U256::ZERO, U256::checked_add);
@@ -162,7 +251,7 @@ fn make_genesis(options: &GenesisOptions, key: &ConsensusKey) -> Result<Genesis,
         gas_limit: options.gas_limit,
         base_fee: options.base_fee,
         alloc,
-        validators: vec![ValidatorSeat { account: options.validator, consensus_key: key.public_hex() }],
+        validators,
         stakes: options.stakes.clone(),
         params: options.params.clone(),
     };
@@ -172,10 +261,21 @@ fn make_genesis(options: &GenesisOptions, key: &ConsensusKey) -> Result<Genesis,
 }
 
 fn read_genesis(path: &Path) -> Result<Option<Genesis>, NodeError> {
-    let Some(bytes) = read(path, MAX_GENESIS_BYTES)? else { return Ok(None) };
+    read_json(path, MAX_GENESIS_BYTES)
+}
+
+/// A JSON file of at most `limit` bytes, `None` if there is none.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, NodeError> {
+    let Some(bytes) = read(path, limit)? else { return Ok(None) };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| NodeError::Damaged { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), NodeError> {
+    let text = serde_json::to_vec_pretty(value)
+        .map_err(|error| NodeError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
+    write_new(path, &text, false)
 }
 
 fn read_key(path: &Path) -> Result<Option<ConsensusKey>, NodeError> {

@@ -2,13 +2,15 @@
 
 mod error;
 mod home;
+mod network;
 mod node;
 mod rpc;
 #[cfg(test)]
 mod tests;
 
 pub use error::NodeError;
-pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, init};
+pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, Member, init, init_network};
+pub use network::Network;
 pub use node::{DEFAULT_HTTP, Node, NodeConfig};
 pub use openledger_chain::{ChainError, ChainHandle};
 pub use openledger_execution::{Genesis, GenesisRole, GenesisStake};

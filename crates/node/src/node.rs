@@ -1,9 +1,14 @@
 //! A running node: a validator and its JSON-RPC server.
 
-use crate::{NodeError, home::Home, rpc};
+use crate::{
+    NodeError,
+    home::{Home, Paths},
+    network, rpc,
+};
 use jsonrpsee::server::ServerHandle;
 use openledger_chain::{ChainConfig, ChainHandle};
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     time::Duration,
@@ -26,7 +31,7 @@ pub struct NodeConfig {
     /// Where the validator listens for others. Port 0 lets the system choose, which a single validator may.
     pub listen: SocketAddr,
     /// The other validators: address by public key in hex.
-    pub peers: std::collections::BTreeMap<String, SocketAddr>,
+    pub peers: BTreeMap<String, SocketAddr>,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
     /// Time after which a block is made although nothing waits.
@@ -40,10 +45,22 @@ impl NodeConfig {
             home: home.into(),
             http: DEFAULT_HTTP,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            peers: std::collections::BTreeMap::new(),
+            peers: BTreeMap::new(),
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
         }
+    }
+
+    /// What the network file of the folder says, the defaults of a single validator where there is none.
+    ///
+    /// # Errors
+    /// [`NodeError::Damaged`] naming the file.
+    pub fn open(home: impl Into<PathBuf>) -> Result<Self, NodeError> {
+        let mut config = Self::new(home);
+        if let Some(network) = network::read(&Paths::new(&config.home).network)? {
+            (config.http, config.listen, config.peers) = (network.http, network.listen, network.peers);
+        }
+        Ok(config)
     }
 }
 

@@ -1,8 +1,8 @@
 use super::client::config;
-use crate::{ChainError, GenesisOptions, Home, Node, NodeError, init};
+use crate::{ChainError, GenesisOptions, Home, Member, Node, NodeConfig, NodeError, init, init_network};
 use alloy_primitives::{Address, U256};
 use openledger_types::amount::SUPPLY;
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 fn options() -> GenesisOptions {
     GenesisOptions::new(Address::repeat_byte(1))
@@ -80,4 +80,63 @@ fn a_second_node_in_the_folder_hears_of_the_folder() {
     assert!(matches!(error, NodeError::Chain(ChainError::FolderInUse { .. })), "{error}");
     first.shutdown().unwrap();
     Node::start(config(&home)).unwrap().shutdown().unwrap();
+}
+
+fn members(folder: &Path, number: u8) -> Vec<Member> {
+    let address = |port: u8| SocketAddr::from(([127, 0, 0, 1], 9000 + u16::from(port)));
+    (1..=number)
+        .map(|number| Member {
+            home: folder.join(number.to_string()),
+            account: Address::repeat_byte(number),
+            http: address(number),
+            listen: address(100 + number),
+        })
+        .collect()
+}
+
+#[test]
+fn the_folders_of_a_network_share_a_genesis_and_know_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let members = members(folder.path(), 3);
+    let genesis = init_network(&members, &options()).unwrap();
+    let homes: Vec<_> = members.iter().map(|member| Home::open(&member.home).unwrap()).collect();
+    for (number, (member, home)) in members.iter().zip(&homes).enumerate() {
+        assert_eq!(home.genesis, genesis);
+        assert_eq!(genesis.validators[number].consensus_key, home.key.public_hex());
+        assert_eq!(genesis.validators[number].account, member.account);
+        let config = NodeConfig::open(&member.home).unwrap();
+        assert_eq!((config.http, config.listen), (member.http, member.listen));
+        let others = members.iter().zip(&homes).filter(|(other, _)| other.home != member.home);
+        let known = others.map(|(other, home)| (home.key.public_hex(), other.listen)).collect();
+        assert_eq!(config.peers, known);
+    }
+
+    // Again after having been cut short, and with other ports.
+    fs::remove_file(members[1].home.join("node/genesis.json")).unwrap();
+    let moved: Vec<_> = members
+        .iter()
+        .map(|member| Member { http: SocketAddr::new(member.http.ip(), 1), ..member.clone() })
+        .collect();
+    assert_eq!(init_network(&moved, &GenesisOptions { chain_id: 7, ..options() }).unwrap(), genesis);
+    assert_eq!(NodeConfig::open(&members[1].home).unwrap().http.port(), 1);
+    assert_eq!(Home::open(&members[1].home).unwrap().key.public_hex(), homes[1].key.public_hex());
+}
+
+#[test]
+fn folders_that_are_not_one_network_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let three = members(folder.path(), 3);
+    init_network(&three, &options()).unwrap();
+    let fewer = init_network(&three[..2], &options()).unwrap_err().to_string();
+    assert!(fewer.contains("has 3 validators"), "{fewer}");
+
+    let other = tempfile::tempdir().unwrap();
+    let others = members(other.path(), 3);
+    init_network(&others, &options()).unwrap();
+    let mixed = init_network(&[three[0].clone(), others[1].clone()], &options()).unwrap_err().to_string();
+    assert!(mixed.contains("different chains"), "{mixed}");
+
+    fs::write(three[0].home.join("node/network.json"), r#"{ "http": "localhost" }"#).unwrap();
+    let error = NodeConfig::open(&three[0].home).unwrap_err().to_string();
+    assert!(error.contains("network.json") && error.contains("invalid socket address"), "{error}");
 }

@@ -1,0 +1,65 @@
+//! The validator of a home folder, alone.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use openledger_node::{Node, NodeConfig};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::args::NodeArgs;
+use crate::home::Home;
+use crate::show::Show;
+
+pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> {
+    let mut config = NodeConfig::open(home.root())?;
+    config.http = args.http.unwrap_or(config.http);
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.peers.extend(args.peers);
+    let listen = config.listen;
+    let node = tokio::task::spawn_blocking(move || Node::start(config))
+        .await
+        .context("the node ended while it started")??;
+    let head = node.chain().head();
+    show.line(format!(
+        "chain {} at {}, block {}; interrupt with Ctrl-C",
+        node.chain().genesis().chain_id,
+        node.rpc_url(),
+        head.header.number
+    ));
+    show.result(&json!({
+        "rpc": node.rpc_url(), "listen": listen, "chain_id": node.chain().genesis().chain_id,
+        "pid": std::process::id(), "block": head.header.number,
+    }));
+
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let chain = node.chain().clone();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        () = end_of_input(args.with_parent) => {}
+        // Joined below, which says why.
+        () = chain.stopped() => {}
+    }
+    show.line("stopping");
+    drop(chain);
+    tokio::task::spawn_blocking(move || node.shutdown()).await.context("the node ended unexpectedly")??;
+    Ok(())
+}
+
+/// Ends when standard input does; never if that is not asked for.
+async fn end_of_input(asked: bool) {
+    let (ended, end) = oneshot::channel::<()>();
+    if !asked {
+        return std::future::pending().await;
+    }
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        // Whatever comes is of no interest.
+        while matches!(input.read(&mut [0; 64]), Ok(1..)) {}
+        drop(ended);
+    });
+    // The sender is only ever dropped.
+    drop(end.await);
+}

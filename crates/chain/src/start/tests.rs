@@ -1,0 +1,57 @@
+use super::*;
+use crate::tests::fixtures::{genesis, validator_key};
+
+const VALIDATORS: u8 = 4;
+
+/// The first of four validators, which knows the others at ports 1, 2 and 3.
+fn config() -> ChainConfig {
+    let mut config = ChainConfig::new("unused", genesis(VALIDATORS), validator_key(1));
+    config.listen = SocketAddr::from(([127, 0, 0, 1], 9));
+    config.peers = (2..=VALIDATORS)
+        .map(|number| (key(number), SocketAddr::from(([127, 0, 0, 1], u16::from(number) - 1))))
+        .collect();
+    config
+}
+
+fn key(number: u8) -> String {
+    validator_key(number).public_hex()
+}
+
+/// What the addresses are refused for after `change`.
+fn refused(change: impl FnOnce(&mut ChainConfig)) -> ChainError {
+    let mut config = config();
+    change(&mut config);
+    members(&config).map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
+    let seats = config().genesis.validators.len();
+    let taken: BTreeMap<_, _> =
+        (1..=VALIDATORS).map(|number| (validator_key(number).public(), Address::ZERO)).collect();
+    assert_eq!(addresses(&config(), &taken).unwrap().len(), seats);
+
+    let check = |change: fn(&mut ChainConfig), named: u8, reason: &str| {
+        let error = refused(change).to_string();
+        assert!(error.contains(reason) && error.contains(&key(named)), "{error}");
+    };
+    let lost = |config: &mut ChainConfig| {
+        config.peers.remove(&key(3));
+    };
+    check(lost, 3, "no network address");
+    check(|config| config.listen.set_port(0), 1, "have to know the port");
+    check(|config| config.peers.get_mut(&key(2)).unwrap().set_port(0), 2, "have to know the port");
+    check(|config| config.peers.get_mut(&key(4)).unwrap().set_port(9), 4, "another validator");
+    check(|config| config.peers.get_mut(&key(2)).unwrap().set_ip([0, 0, 0, 0].into()), 2, "name one");
+    check(|config| config.peers.extend([(key(9), config.listen)]), 9, "not among the validators");
+    let error = refused(|config| config.peers.extend([("12".into(), config.listen)]));
+    assert!(error.to_string().contains("not an ed25519 public key"), "{error}");
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let error = refused(|config| config.listen = address);
+    assert!(matches!(error, ChainError::Listen { address: named, .. } if named == address), "{error}");
+}
