@@ -236,7 +236,7 @@ pub struct Span {
     pub rarity_millibits: u64,
     /// How often it occurs in the Datanet.
     pub occurrences: u32,
-    /// The first occurrences by position, at most eight.
+    /// The first occurrence in each of at most eight records.
     pub matches: Vec<SpanMatch>,
 }
 

@@ -56,6 +56,32 @@ pub enum SpanError {
         /// Hash of what should be there.
         expected: B256,
     },
+    /// The file is larger than any index.
+    #[error("{path} has {got} bytes, more than the {limit} of the largest index")]
+    FileSize {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        got: u64,
+        /// The most there may be.
+        limit: u64,
+    },
+    /// The bytes are more or fewer than their header says.
+    #[error("not a span index: it has {got} bytes, its header says {expected}")]
+    Length {
+        /// How many there are.
+        got: usize,
+        /// How many follow from the header.
+        expected: usize,
+    },
+    /// A shard is not of a later version.
+    #[error("the shard of version {got} cannot follow that of version {last}")]
+    Version {
+        /// Its version.
+        got: u64,
+        /// The last version there is.
+        last: u64,
+    },
     /// The bytes are no index.
     #[error("not a span index: {0}")]
     Malformed(&'static str),

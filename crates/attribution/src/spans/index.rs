@@ -1,12 +1,17 @@
-use std::cmp::Ordering;
-use std::ops::Range;
+use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use libsais::SuffixArrayConstruction;
+use memmap2::Mmap;
 use openledger_types::receipt::{Span, SpanMatch};
 
-use super::log2::{FRACTION_BITS, log2_q32};
-use super::{MAX_ANSWER_TOKENS, MAX_MATCHES, MAX_RECORDS, MAX_UNITS, MIN_TOKENS, SEPARATOR, SpanError};
+use super::check::{check_order, check_permutation};
+use super::directory::Directory;
+use super::layout::{ENTRY_BYTES, Layout, narrow, within, write_record};
+use super::rarity::{Rarity, TokenCounts};
+use super::search::{occurrences, places};
+use super::view::{Query, View, read_records, unit};
+use super::{MAX_MATCHES, MAX_RECORDS, MAX_UNITS, SEPARATOR, SpanError, shards};
 
 /// A record as the index knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +24,33 @@ pub struct IndexedRecord {
     pub tokens: u32,
 }
 
-/// The suffix array over a Datanet version's tokens; see the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The suffix array over the tokens of some records; see the module. It is its file: copies share the bytes.
+#[derive(Debug, Clone)]
 pub struct SpanIndex {
+    bytes: Bytes,
+    layout: Layout,
+    parts: Arc<Parts>,
+}
+
+/// Where the bytes of an index are.
+#[derive(Debug, Clone)]
+pub(super) enum Bytes {
+    Owned(Arc<Vec<u8>>),
+    Mapped(Arc<Mmap>),
+}
+
+/// What is computed when an index is built or opened.
+#[derive(Debug)]
+struct Parts {
     records: Vec<IndexedRecord>,
     /// Where each record starts in the text, ascending.
     starts: Vec<u32>,
-    text: Vec<u16>,
-    suffixes: Vec<u32>,
-    /// `-log2(count / tokens)` of each token, units of 2⁻³² bit.
-    bits: Vec<u64>,
+    directory: Directory,
+    rarity: Rarity,
 }
 
 impl SpanIndex {
-    /// Builds the index over records in the order given.
+    /// Builds the index over records in the order given, on one thread.
     ///
     /// # Errors
     /// [`SpanError::NoRecords`], [`SpanError::TooMany`], [`SpanError::Token`] for input that no index can hold;
@@ -40,6 +58,7 @@ impl SpanIndex {
     pub fn build(records: &[(B256, Address, Vec<u32>)]) -> Result<Self, SpanError> {
         let mut text = Vec::new();
         let mut indexed = Vec::with_capacity(records.len());
+        within("records", records.len(), MAX_RECORDS)?;
         for (number, (record, contributor, tokens)) in records.iter().enumerate() {
             within("units", text.len() + tokens.len() + 1, MAX_UNITS)?;
             for token in tokens {
@@ -50,211 +69,167 @@ impl SpanIndex {
                 })?);
             }
             text.push(SEPARATOR);
-            let tokens = u32::try_from(tokens.len()).expect("a record within the limit of units");
-            indexed.push(IndexedRecord { record: *record, contributor: *contributor, tokens });
+            indexed.push(IndexedRecord {
+                record: *record,
+                contributor: *contributor,
+                tokens: narrow(tokens.len()),
+            });
         }
-        if indexed.is_empty() {
-            return Err(SpanError::NoRecords);
-        }
-        within("records", indexed.len(), MAX_RECORDS)?;
-        let suffixes = sort_suffixes(&text)?;
-        Ok(Self::assemble(indexed, text, suffixes))
+        Self::sort(&indexed, &text)
     }
 
-    /// Puts an index together from parts whose sizes fit each other; the order of the suffixes is as given.
-    pub(super) fn assemble(records: Vec<IndexedRecord>, text: Vec<u16>, suffixes: Vec<u32>) -> Self {
-        let mut starts = Vec::with_capacity(records.len());
-        let mut start = 0;
-        for record in &records {
-            starts.push(start);
-            start += record.tokens + 1;
-        }
-        let bits = token_bits(&text);
-        Self { records, starts, text, suffixes, bits }
+    /// The index over the records of this one and those of another after them.
+    ///
+    /// # Errors
+    /// [`SpanError::TooMany`], [`SpanError::Build`].
+    pub fn join(&self, other: &Self) -> Result<Self, SpanError> {
+        within("units", self.units() + other.units(), MAX_UNITS)?;
+        let records = [self.records(), other.records()].concat();
+        let text: Vec<u16> = self.view().text().chain(other.view().text()).collect();
+        Self::sort(&records, &text)
+    }
+
+    fn sort(records: &[IndexedRecord], text: &[u16]) -> Result<Self, SpanError> {
+        let layout = Layout::new(records.len(), text.len())?;
+        let sorted = SuffixArrayConstruction::for_text(text)
+            .in_owned_buffer32()
+            .single_threaded()
+            .run()
+            .map_err(|error| SpanError::Build { units: text.len(), problem: format!("{error:?}") })?;
+        let suffixes: Vec<i32> = sorted.into_vec();
+        let bytes = encode(records, text, suffixes.iter().map(|position| position.cast_unsigned()));
+        Self::assemble(Bytes::Owned(Arc::new(bytes)), layout)
+    }
+
+    /// Takes the bytes of an index for one; the order of the suffixes is as given.
+    ///
+    /// # Errors
+    /// [`SpanError::Malformed`] if the records and the text do not fit each other.
+    pub(super) fn assemble(bytes: Bytes, layout: Layout) -> Result<Self, SpanError> {
+        let file = bytes.as_slice();
+        let (records, starts) = read_records(file, layout)?;
+        let view = View::new(file, layout);
+        let directory = Directory::new(view);
+        let rarity = Rarity::new(&TokenCounts::of(view));
+        let parts = Arc::new(Parts { records, starts, directory, rarity });
+        Ok(Self { bytes, layout, parts })
+    }
+
+    /// The bytes of the file.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// The records, in the order of the text.
     pub fn records(&self) -> &[IndexedRecord] {
-        &self.records
+        &self.parts.records
     }
 
-    /// The text: each record's tokens and a [`SEPARATOR`].
-    pub fn text(&self) -> &[u16] {
-        &self.text
-    }
-
-    /// The positions of the text in the order of their suffixes.
-    pub fn suffixes(&self) -> &[u32] {
-        &self.suffixes
+    /// Units of the text: the tokens of all records, and a separator for each.
+    pub fn units(&self) -> usize {
+        self.layout.units
     }
 
     /// All maximal matches of an answer by start; `decode` writes a span's tokens as text.
     ///
     /// # Errors
-    /// [`SpanError::TooMany`] for an answer longer than [`MAX_ANSWER_TOKENS`].
+    /// [`SpanError::TooMany`] for an answer longer than [`super::MAX_ANSWER_TOKENS`].
     pub fn attribute(
         &self,
         answer: &[u32],
-        mut decode: impl FnMut(&[u32]) -> String,
+        decode: impl FnMut(&[u32]) -> String,
     ) -> Result<Vec<Span>, SpanError> {
-        within("answer tokens", answer.len(), MAX_ANSWER_TOKENS)?;
-        let mut spans = Vec::new();
-        let mut covered = 0;
-        for start in 0..answer.len() {
-            let length = self.longest_match(&answer[start..]);
-            let end = start + length;
-            if length > 0 && end > covered {
-                covered = end;
-                if length >= MIN_TOKENS {
-                    spans.push(self.span(answer, start..end, &mut decode));
-                }
-            }
-        }
-        Ok(spans)
+        shards::attribute(&[self], &self.parts.rarity, answer, decode)
     }
 
     /// How often a sequence of tokens occurs within records; the empty sequence occurs nowhere.
     pub fn count(&self, tokens: &[u32]) -> usize {
-        if tokens.is_empty() || tokens.iter().any(|token| unit(*token).is_none()) {
-            return 0;
-        }
-        self.occurrences(tokens).len()
+        let Some(query) = Query::new(tokens).filter(|query| query.units() > 0) else { return 0 };
+        let pattern = query.pattern(0, tokens.len());
+        let place = places(self.view(), self.directory(), &[pattern])[0];
+        occurrences(self.view(), pattern, place).len()
     }
 
-    /// Whether entry `index` of the suffix array stands before entry `index + 1`, which one comparison decides. `None`
-    /// if there is no such pair.
-    pub fn verify_adjacent(&self, index: usize) -> Option<bool> {
-        let first = *self.suffixes.get(index)?;
-        let second = *self.suffixes.get(index.checked_add(1)?)?;
-        Some(self.suffix(first) < self.suffix(second))
-    }
-
-    /// Checks the whole suffix array: a permutation of the positions with every adjacent pair in order.
+    /// Checks the whole suffix array, in time that grows with the text alone: a permutation of the positions with every
+    /// adjacent pair in order.
     ///
     /// # Errors
     /// [`SpanError::Order`] names the first entry that is wrong.
     pub fn verify(&self) -> Result<(), SpanError> {
-        check_permutation(&self.suffixes, self.text.len())?;
-        match (0..self.suffixes.len().saturating_sub(1)).find(|i| self.verify_adjacent(*i) == Some(false)) {
-            Some(entry) => Err(SpanError::Order { problem: "a pair out of order", entry }),
-            None => Ok(()),
+        check_permutation(self.view())?;
+        check_order(self.view())
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View::new(self.bytes.as_slice(), self.layout)
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.parts.directory
+    }
+
+    pub(super) fn token_counts(&self) -> TokenCounts {
+        TokenCounts::of(self.view())
+    }
+
+    /// The record that holds a position, and where it starts.
+    pub(super) fn record_of(&self, position: usize) -> (usize, usize) {
+        let number = self.parts.starts.partition_point(|start| *start as usize <= position) - 1;
+        (number, self.parts.starts[number] as usize)
+    }
+
+    /// Appends the first of ascending positions in each record, at most `limit` of them.
+    pub(super) fn first_records(&self, positions: &[usize], limit: usize, matches: &mut Vec<SpanMatch>) {
+        debug_assert!(limit <= MAX_MATCHES);
+        let mut rest = positions;
+        for _ in 0..limit {
+            let Some(position) = rest.first() else { return };
+            let (number, start) = self.record_of(*position);
+            let IndexedRecord { record, contributor, tokens } = self.parts.records[number];
+            matches.push(SpanMatch { record, contributor, token: narrow(position - start) });
+            let end = start + tokens as usize;
+            rest = &rest[rest.partition_point(|position| *position <= end)..];
         }
     }
+}
 
-    fn suffix(&self, position: u32) -> &[u16] {
-        &self.text[position as usize..]
+impl PartialEq for SpanIndex {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
     }
+}
 
-    /// Length of the longest prefix of `query` that occurs within a record.
-    fn longest_match(&self, query: &[u32]) -> usize {
-        let place = self.suffixes.partition_point(|p| compare(self.suffix(*p), query) == Ordering::Less);
-        let neighbour = |index: Option<usize>| {
-            index.and_then(|i| self.suffixes.get(i)).map_or(0, |p| common_prefix(self.suffix(*p), query))
-        };
-        neighbour(place.checked_sub(1)).max(neighbour(Some(place)))
-    }
+impl Eq for SpanIndex {}
 
-    /// The entries of the suffix array whose suffixes start with `query`.
-    fn occurrences(&self, query: &[u32]) -> Range<usize> {
-        let low = self.suffixes.partition_point(|p| compare(self.suffix(*p), query) == Ordering::Less);
-        let rest = &self.suffixes[low..];
-        let count = rest.partition_point(|p| common_prefix(self.suffix(*p), query) == query.len());
-        low..low + count
-    }
-
-    fn span(&self, answer: &[u32], range: Range<usize>, decode: &mut impl FnMut(&[u32]) -> String) -> Span {
-        let tokens = &answer[range.clone()];
-        let entries = self.occurrences(tokens);
-        let narrow = |n: usize| u32::try_from(n).expect("texts and answers are shorter than 2^31 tokens");
-        Span {
-            start: narrow(range.start),
-            end: narrow(range.end),
-            text: decode(tokens),
-            rarity_millibits: self.rarity_millibits(tokens),
-            occurrences: narrow(entries.len()),
-            matches: self.first_matches(&self.suffixes[entries]),
+impl Bytes {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Mapped(map) => map,
         }
     }
+}
 
-    fn rarity_millibits(&self, tokens: &[u32]) -> u64 {
-        let sum: u64 = tokens.iter().map(|token| self.bits.get(*token as usize).copied().unwrap_or(0)).sum();
-        u64::try_from((u128::from(sum) * 1000) >> FRACTION_BITS).expect("2^13 tokens of at most 31 bits each")
+/// The file of an index from its parts.
+pub(super) fn encode(
+    records: &[IndexedRecord],
+    text: &[u16],
+    suffixes: impl Iterator<Item = u32>,
+) -> Vec<u8> {
+    let layout = Layout { records: records.len(), units: text.len() };
+    let mut bytes = Vec::with_capacity(layout.file_bytes());
+    bytes.extend_from_slice(&layout.header());
+    let mut start = 0;
+    for record in records {
+        bytes.extend_from_slice(&write_record(record, start));
+        start += record.tokens as usize + 1;
     }
-
-    fn first_matches(&self, positions: &[u32]) -> Vec<SpanMatch> {
-        let mut first = positions.to_vec();
-        if first.len() > MAX_MATCHES {
-            first.select_nth_unstable(MAX_MATCHES - 1);
-            first.truncate(MAX_MATCHES);
-        }
-        first.sort_unstable();
-        first.into_iter().map(|position| self.place(position)).collect()
+    bytes.extend(text.iter().flat_map(|unit| unit.to_be_bytes()));
+    bytes.resize(layout.entry_at(0), 0);
+    let entries = bytes.len();
+    bytes.resize(layout.file_bytes(), 0);
+    for (entry, position) in bytes[entries..].chunks_exact_mut(ENTRY_BYTES).zip(suffixes) {
+        entry.copy_from_slice(&position.to_le_bytes());
     }
-
-    fn place(&self, position: u32) -> SpanMatch {
-        let number = self.starts.partition_point(|start| *start <= position) - 1;
-        let IndexedRecord { record, contributor, .. } = self.records[number];
-        SpanMatch { record, contributor, token: position - self.starts[number] }
-    }
-}
-
-/// A token as a unit of the text, unless it is too large.
-fn unit(token: u32) -> Option<u16> {
-    u16::try_from(token).ok().filter(|unit| *unit != SEPARATOR)
-}
-
-pub(super) fn within(what: &'static str, got: usize, limit: usize) -> Result<(), SpanError> {
-    if got > limit { Err(SpanError::TooMany { what, got, limit }) } else { Ok(()) }
-}
-
-/// Order of a suffix relative to a query.
-fn compare(suffix: &[u16], query: &[u32]) -> Ordering {
-    suffix.iter().map(|unit| token_of(*unit)).cmp(query.iter().map(|token| u64::from(*token)))
-}
-
-fn common_prefix(suffix: &[u16], query: &[u32]) -> usize {
-    suffix.iter().zip(query).take_while(|(unit, token)| token_of(**unit) == u64::from(**token)).count()
-}
-
-/// A unit as a number to compare with a query's token; the separator becomes one that no token has.
-fn token_of(unit: u16) -> u64 {
-    if unit == SEPARATOR { u64::MAX } else { u64::from(unit) }
-}
-
-fn sort_suffixes(text: &[u16]) -> Result<Vec<u32>, SpanError> {
-    let sorted = SuffixArrayConstruction::for_text(text)
-        .in_owned_buffer32()
-        .single_threaded()
-        .run()
-        .map_err(|error| SpanError::Build { units: text.len(), problem: format!("{error:?}") })?;
-    Ok(sorted.into_vec().into_iter().map(|p: i32| p.cast_unsigned()).collect())
-}
-
-/// Checks that every position of a text of `units` units is there once.
-pub(super) fn check_permutation(suffixes: &[u32], units: usize) -> Result<(), SpanError> {
-    if suffixes.len() != units {
-        return Err(SpanError::Malformed("the suffix array and the text differ in length"));
-    }
-    let mut seen = vec![false; units];
-    for (entry, position) in suffixes.iter().enumerate() {
-        match seen.get_mut(*position as usize) {
-            None => return Err(SpanError::Order { problem: "a position outside the text", entry }),
-            Some(true) => {
-                return Err(SpanError::Order { problem: "a position that was there before", entry });
-            }
-            Some(seen) => *seen = true,
-        }
-    }
-    Ok(())
-}
-
-fn token_bits(text: &[u16]) -> Vec<u64> {
-    let mut counts = vec![0_u64; usize::from(SEPARATOR)];
-    let mut tokens = 0;
-    for unit in text.iter().filter(|unit| **unit != SEPARATOR) {
-        counts[usize::from(*unit)] += 1;
-        tokens += 1;
-    }
-    let all = log2_q32(tokens);
-    counts.into_iter().map(|count| if count == 0 { 0 } else { all.saturating_sub(log2_q32(count)) }).collect()
+    bytes
 }
