@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolInterface;
+use openledger_protocol::open::{self, VestingError};
 use openledger_protocol::params::{self, ParamError};
 use openledger_protocol::{Block, MapStorage, ModuleError, staking};
 use openledger_types::abi::IStaking::IStakingErrors;
-use openledger_types::abi::StakeRole;
-use openledger_types::addresses::{MODULES, STAKING};
+use openledger_types::abi::{StakeRole, Vesting};
+use openledger_types::addresses::{MODULES, OPEN, STAKING};
 use openledger_types::amount::SUPPLY;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,22 @@ impl From<GenesisRole> for StakeRole {
     }
 }
 
+/// An allocation that becomes free with time: nothing before `cliff`, then linearly from `start` to `end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisVesting {
+    /// Who is paid.
+    pub account: Address,
+    /// Wei, beside what `alloc` gives to the account.
+    pub amount: U256,
+    /// Unix seconds.
+    pub start: u64,
+    /// Unix seconds.
+    pub cliff: u64,
+    /// Unix seconds.
+    pub end: u64,
+}
+
 /// What a chain starts from, as its JSON file says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,9 +98,12 @@ pub struct Genesis {
     pub alloc: BTreeMap<Address, U256>,
     /// Validators of the first epoch.
     pub validators: Vec<ValidatorSeat>,
-    /// Stakes that are bonded from the start. With `alloc` they add up to the supply.
+    /// Stakes that are bonded from the start. With `alloc` and `vesting` they add up to the supply.
     #[serde(default)]
     pub stakes: Vec<GenesisStake>,
+    /// Vesting schedules, in the order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vesting: Vec<GenesisVesting>,
     /// Governed numbers that differ from their defaults, by name.
     #[serde(default)]
     pub params: BTreeMap<String, U256>,
@@ -93,7 +113,7 @@ pub struct Genesis {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// Allocations and stakes are not the supply.
-    #[error("alloc and stakes add up to {got} wei, not to the supply of {expected}")]
+    #[error("alloc, stakes and vesting add up to {got} wei, not to the supply of {expected}")]
     Supply {
         /// What they add up to.
         got: U256,
@@ -114,6 +134,9 @@ pub enum GenesisError {
         /// The error of the staking module.
         reason: String,
     },
+    /// A vesting schedule may not be so.
+    #[error(transparent)]
+    Vesting(#[from] VestingError),
     /// A list is too long.
     #[error("{list} has {got} entries; the most is {limit}")]
     TooMany {
@@ -140,7 +163,11 @@ impl Genesis {
     pub fn state_writes(&self) -> Result<StateWrites, GenesisError> {
         self.check_lengths()?;
         let staked = self.stakes.iter().fold(U256::ZERO, |sum, stake| sum.saturating_add(stake.amount));
-        let got = self.alloc.values().fold(staked, |sum, amount| sum.saturating_add(*amount));
+        let vesting = self.vesting.iter().fold(U256::ZERO, |sum, entry| sum.saturating_add(entry.amount));
+        let got = self
+            .alloc
+            .values()
+            .fold(staked.saturating_add(vesting), |sum, amount| sum.saturating_add(*amount));
         if got != SUPPLY {
             return Err(GenesisError::Supply { got, expected: SUPPLY });
         }
@@ -157,7 +184,11 @@ impl Genesis {
         let code_hash = keccak256(&MODULE_CODE);
         writes.codes.insert(code_hash, MODULE_CODE);
         for address in MODULES {
-            let balance = if address == STAKING { staked } else { U256::ZERO };
+            let balance = match address {
+                STAKING => staked,
+                OPEN => vesting,
+                _ => U256::ZERO,
+            };
             writes.accounts.insert(address, Some(AccountState { nonce: 1, balance, code_hash }));
         }
         writes.storage = self.module_slots()?;
@@ -166,11 +197,22 @@ impl Genesis {
 
     /// The modules' slots: what their own operations leave behind in block 0.
     fn module_slots(&self) -> Result<BTreeMap<(Address, U256), U256>, GenesisError> {
-        let mut storage = MapStorage::new(Block { number: 0, timestamp: self.timestamp });
+        let mut storage = MapStorage::new(Block {
+            number: 0,
+            timestamp: self.timestamp,
+            chain_id: self.chain_id,
+            randomness: B256::ZERO,
+        });
         params::init(&mut storage, self.params.iter().map(|(name, value)| (name.as_str(), *value)))?;
         for GenesisStake { account, role, amount } in &self.stakes {
             staking::stake(&mut storage, *account, (*role).into(), *amount)
                 .map_err(|error| GenesisError::Stake { account: *account, reason: stake_reason(&error) })?;
+        }
+        for GenesisVesting { account, amount, start, cliff, end } in &self.vesting {
+            let (beneficiary, amount, released) = (*account, *amount, U256::ZERO);
+            let (start, cliff, end) = (*start, *cliff, *end);
+            let schedule = Vesting { beneficiary, amount, released, start, cliff, end };
+            open::add_vesting(&mut storage, &schedule)?;
         }
         Ok(storage.slots)
     }
@@ -180,6 +222,7 @@ impl Genesis {
             ("alloc", self.alloc.len()),
             ("validators", self.validators.len()),
             ("stakes", self.stakes.len()),
+            ("vesting", self.vesting.len()),
             ("params", self.params.len()),
         ] {
             if got > MAX_ENTRIES {

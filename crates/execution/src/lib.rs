@@ -27,5 +27,5 @@ pub use block::{BlockOutcome, BuiltBlock, TxOutcome, build_block, execute_block}
 pub use call::{CALL_GAS_CAP, CallOutcome, CallRequest, CallStatus, EstimateError, call, estimate_gas};
 pub use env::{BlockEnv, MAX_TRANSACTION_GAS, SPEC, next_base_fee};
 pub use error::{ExecutionError, TxError};
-pub use genesis::{Genesis, GenesisError, GenesisRole, GenesisStake, ValidatorSeat};
+pub use genesis::{Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, ValidatorSeat};
 pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};

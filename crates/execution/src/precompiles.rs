@@ -82,6 +82,8 @@ impl<'a> EvmStorage<'a> {
         let block = Block {
             number: small(internals.block_number())?,
             timestamp: small(internals.block_timestamp())?,
+            chain_id: internals.chain_id(),
+            randomness: internals.block_env().prevrandao().unwrap_or_default(),
         };
         Ok(Self { internals, block, gas_left: gas, refunded: 0 })
     }

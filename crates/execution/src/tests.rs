@@ -45,6 +45,7 @@ pub(crate) fn genesis() -> Genesis {
         alloc,
         validators: Vec::new(),
         stakes,
+        vesting: Vec::new(),
         params: BTreeMap::new(),
     }
 }

@@ -10,7 +10,7 @@
 use crate::{Network, NodeError, network};
 use alloy_primitives::{Address, U256, hex};
 use openledger_chain::ConsensusKey;
-use openledger_execution::{Genesis, GenesisStake, ValidatorSeat};
+use openledger_execution::{Genesis, GenesisStake, GenesisVesting, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -44,11 +44,13 @@ pub struct GenesisOptions {
     pub alloc: BTreeMap<Address, U256>,
     /// Stakes bonded from the start.
     pub stakes: Vec<GenesisStake>,
+    /// Vesting schedules, in the order of their numbers.
+    pub vesting: Vec<GenesisVesting>,
     /// Governed numbers that differ from their defaults.
     pub params: BTreeMap<String, U256>,
     /// The account that is paid for this validator's blocks.
     pub validator: Address,
-    /// The account that holds what `alloc` and `stakes` leave of the supply.
+    /// The account that holds what `alloc`, `stakes` and `vesting` leave of the supply.
     pub remainder: Address,
 }
 
@@ -63,6 +65,7 @@ impl GenesisOptions {
             base_fee: 1_000_000_000,
             alloc: BTreeMap::new(),
             stakes: Vec::new(),
+            vesting: Vec::new(),
             params: BTreeMap::new(),
             validator: owner,
             remainder: owner,
@@ -238,9 +241,10 @@ fn check_seats(path: &Path, genesis: &Genesis, keys: &[String]) -> Result<(), No
 fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Result<Genesis, NodeError> {
     let allotted = options.alloc.values().copied();
     let staked = options.stakes.iter().map(|stake| stake.amount);
-    let given = allotted.chain(staked).try_fold(U256::ZERO, U256::checked_add);
+    let vesting = options.vesting.iter().map(|entry| entry.amount);
+    let given = allotted.chain(staked).chain(vesting).try_fold(U256::ZERO, U256::checked_add);
     let rest = given.and_then(|given| SUPPLY.checked_sub(given)).ok_or_else(|| NodeError::Genesis {
-        reason: format!("more is allotted and staked than the supply of {SUPPLY} wei"),
+        reason: format!("more is allotted, staked and vesting than the supply of {SUPPLY} wei"),
     })?;
     let mut alloc = options.alloc.clone();
     *alloc.entry(options.remainder).or_default() += rest;
@@ -253,6 +257,7 @@ fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Res
         alloc,
         validators,
         stakes: options.stakes.clone(),
+        vesting: options.vesting.clone(),
         params: options.params.clone(),
     };
     // What is written has to start.

@@ -16,6 +16,7 @@ mod error;
 mod layout;
 mod map_storage;
 mod math;
+mod signature;
 mod storage;
 
 pub mod datanets;

@@ -1,6 +1,6 @@
 //! What a module sees of the world.
 
-use alloy_primitives::{Address, LogData, U256};
+use alloy_primitives::{Address, B256, LogData, U256};
 use alloy_sol_types::SolEvent;
 
 use crate::error::{Result, revert_text};
@@ -12,6 +12,10 @@ pub struct Block {
     pub number: u64,
     /// Its time, unix seconds.
     pub timestamp: u64,
+    /// Chain that it is of (EIP-155).
+    pub chain_id: u64,
+    /// Randomness that nobody knew before its parent was made.
+    pub randomness: B256,
 }
 
 /// Who calls, and how.

@@ -6,7 +6,7 @@ mod layout;
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolError, SolInterface};
 use openledger_types::abi::{
-    BatchPost, Charge, DatanetRef, DatanetVersion, Modality, RoleTotals, StakeRole, Terms, Use,
+    BatchPost, Charge, DatanetRef, DatanetVersion, Modality, RoleTotals, StakeRole, Terms, Use, Vesting,
 };
 use openledger_types::abi::{IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
 use openledger_types::addresses::{DATANETS, ESCROW, MODELS, MODULES, OPEN, PARAMS, SETTLEMENT, STAKING};
@@ -15,7 +15,7 @@ use openledger_types::batch::{Payout, PayoutKind, payout_tree, verdict_digest};
 use openledger_types::split::FeeSplit;
 
 use crate::settlement::verdict_commitment;
-use crate::{Block, Call, MapStorage, ModuleError, Storage, dispatch, params};
+use crate::{Block, Call, MapStorage, ModuleError, Storage, dispatch, open as token, params};
 
 /// Account number `n`.
 pub(crate) fn account(n: u8) -> Address {
@@ -47,7 +47,8 @@ pub(crate) const PAYER: u8 = 6;
 
 impl World {
     pub(crate) fn new() -> Self {
-        let mut storage = MapStorage::new(Block { number: 100, timestamp: 1_000_000 });
+        let mut storage =
+            MapStorage::new(Block { number: 100, timestamp: 1_000_000, chain_id: 7, randomness: hash(0x77) });
         let windows = [
             ("verify_window", 4),
             ("reveal_window", 4),
@@ -79,6 +80,12 @@ impl World {
         world.authorise(PAYER, hash(7), OPERATOR, open(500));
         world.advance(1);
         world
+    }
+
+    /// Adds a vesting schedule as the genesis does.
+    pub(crate) fn vest(&mut self, vesting: &Vesting) {
+        self.storage.transfer(account(99), OPEN, vesting.amount).unwrap();
+        token::add_vesting(&mut self.storage, vesting).unwrap();
     }
 
     pub(crate) fn advance(&mut self, blocks: u64) {

@@ -3,6 +3,7 @@
 pub mod abi;
 pub mod addresses;
 pub mod amount;
+pub mod authorization;
 pub mod batch;
 pub mod merkle;
 pub mod receipt;

@@ -38,6 +38,7 @@ pub(crate) fn genesis(validators: u8) -> Genesis {
             })
             .collect(),
         stakes: Vec::new(),
+        vesting: Vec::new(),
         params: BTreeMap::new(),
     }
 }

@@ -42,6 +42,28 @@ impl Reason for IOpenErrors {
             ),
             Self::ERC20InvalidReceiver(e) => format!("{} cannot receive OPEN", e.receiver),
             Self::ERC20InvalidSpender(e) => format!("{} cannot be allowed to spend", e.spender),
+            Self::ERC2612ExpiredSignature(e) => {
+                format!("the permit was good until {}; have a new one signed", at(e.deadline))
+            }
+            Self::ERC2612InvalidSigner(e) => format!(
+                "the permit is not signed by {} with its next nonce; the signature is of {}",
+                e.owner, e.signer
+            ),
+            Self::ERC3009InvalidSignature(_) => {
+                "the authorisation is not signed by its holder's key over exactly these values".to_owned()
+            }
+            Self::ERC3009ConsumedAuthorization(e) => {
+                format!("{} has used or cancelled the authorisation {} already", e.authorizer, e.nonce)
+            }
+            Self::ERC3009InvalidAuthorizationTime(e) => format!(
+                "the authorisation is good after {} and before {}",
+                at(e.validAfter),
+                at(e.validBefore)
+            ),
+            Self::UnknownVesting(e) => format!("there is no vesting schedule {}", e.vesting),
+            Self::NothingToRelease(e) => {
+                format!("nothing of vesting schedule {} can be released now", e.vesting)
+            }
         }
     }
 }
@@ -250,6 +272,14 @@ impl Reason for IParamsErrors {
 
 fn open(wei: U256) -> String {
     format!("{} OPEN", format_open(wei))
+}
+
+/// A time that may be any number: as a date, or far away.
+fn at(seconds: U256) -> String {
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds < 1 << 40 => utc(seconds),
+        _ => "the end of time".to_owned(),
+    }
 }
 
 fn length(what: &str, got: U256, limit: U256) -> String {

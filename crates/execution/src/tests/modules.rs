@@ -1,7 +1,9 @@
 //! Modules called by transactions, by contracts and by `eth_call`.
 
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, hex, keccak256};
-use alloy_sol_types::{Revert, SolCall, SolError, SolEvent};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::{Revert, SolCall, SolError, SolEvent, SolStruct};
 use openledger_types::abi::{
     BatchPost, Charge, DatanetRef, IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking,
     Modality, StakeRole, Terms, Use,
@@ -10,13 +12,14 @@ use openledger_types::addresses::{
     BURN, DATANETS, ESCROW, MODELS, MODULES, OPEN, PARAMS, SETTLEMENT, STAKING,
 };
 use openledger_types::amount::SUPPLY;
+use openledger_types::authorization::{TransferWithAuthorization, open_domain};
 use openledger_types::split::FeeSplit;
 
 use super::{GWEI, TestChain, account, genesis, open};
 use crate::{
     AccountState, BlockOutcome, CallOutcome, CallRequest, CallStatus, EstimateError, ExecutionError,
-    GenesisError, MAX_TRANSACTION_GAS, MapState, StateError, StateKey, StateReader, build_block, call,
-    estimate_gas, execute_block,
+    GenesisError, GenesisVesting, MAX_TRANSACTION_GAS, MapState, StateError, StateKey, StateReader,
+    build_block, call, estimate_gas, execute_block,
 };
 
 fn view(chain: &TestChain, to: Address, data: impl SolCall) -> CallOutcome {
@@ -268,6 +271,57 @@ fn a_genesis_sets_params_and_bonds_stakes() {
     bad.stakes[0].amount -= open(99_999);
     bad.alloc.entry(account(9)).and_modify(|amount| *amount += open(99_999));
     assert!(matches!(bad.state_writes(), Err(GenesisError::Stake { .. })));
+}
+
+#[test]
+fn a_genesis_holds_vesting_schedules_that_are_released_with_time() {
+    let mut spec = genesis();
+    let vesting = GenesisVesting { account: account(0x40), amount: open(9), start: 10, cliff: 20, end: 40 };
+    spec.alloc.entry(account(9)).and_modify(|amount| *amount -= open(9));
+    spec.vesting.push(vesting);
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<crate::Genesis>(&json).unwrap(), spec);
+    assert!(!serde_json::to_string(&genesis()).unwrap().contains("vesting"), "old hashes stay");
+    let mut chain = TestChain::new();
+    chain.state = MapState::new(spec.state_writes().unwrap());
+    assert_eq!(chain.balance(OPEN), open(9));
+    chain.env.timestamp = 30;
+    let release = IOpen::releaseCall { vesting: U256::ONE }.abi_encode();
+    assert!(chain.send(account(1), OPEN, U256::ZERO, release).0);
+    assert_eq!((chain.balance(account(0x40)), chain.balance(OPEN)), (open(6), open(3)));
+
+    spec.vesting[0].end = 10;
+    assert!(matches!(spec.state_writes(), Err(GenesisError::Vesting(_))));
+    spec.vesting.clear();
+    assert!(matches!(spec.state_writes(), Err(GenesisError::Supply { .. })));
+}
+
+#[test]
+fn a_signed_transfer_pays_for_its_recovery_and_is_bound_to_the_chain() {
+    let mut chain = TestChain::new();
+    let holder = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+    assert!(chain.send(account(1), holder.address(), open(2), Bytes::new()).0);
+    let message = TransferWithAuthorization {
+        from: holder.address(),
+        to: account(0x40),
+        value: open(2),
+        validAfter: U256::ZERO,
+        validBefore: U256::MAX,
+        nonce: B256::repeat_byte(1),
+    };
+    let data = |chain_id| {
+        let digest = message.eip712_signing_hash(&open_domain(chain_id));
+        let TransferWithAuthorization { from, to, value, validAfter, validBefore, nonce } = message.clone();
+        let signature = holder.sign_hash_sync(&digest).unwrap().as_bytes().to_vec().into();
+        IOpen::transferWithAuthorization_1Call { from, to, value, validAfter, validBefore, nonce, signature }
+            .abi_encode()
+    };
+    assert!(!chain.send(account(2), OPEN, U256::ZERO, data(8)).0);
+    let (succeeded, outcome) = chain.send(account(2), OPEN, U256::ZERO, data(7));
+    assert!(succeeded);
+    assert_eq!(chain.balance(account(0x40)), open(2));
+    // 21,000 and call data, 3,000 for the recovery, a new slot and a new account.
+    assert!(outcome.gas_used > 75_000 && outcome.gas_used < 110_000, "{}", outcome.gas_used);
 }
 
 #[test]

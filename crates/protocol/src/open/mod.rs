@@ -2,21 +2,28 @@
 //! balance, and `transfer` moves it with a `Transfer` log. A plain value transfer leaves no log.
 //!
 //! Nobody can send to a module through this face: what modules hold is owed to somebody, by their own books.
+//!
+//! Holders also move it by signature (ERC-2612, ERC-3009), and what the genesis allocates with a vesting schedule is
+//! released here.
 
 mod dispatch;
+mod signed;
 #[cfg(test)]
 mod tests;
+mod vesting;
 
 use alloy_primitives::{Address, U256};
-use openledger_types::abi::IOpen;
-use openledger_types::addresses::{BURN, MODULES, OPEN};
+use openledger_types::abi::{IOpen, Supply};
+use openledger_types::addresses::{BURN, DATANETS, ESCROW, MODULES, OPEN, SETTLEMENT, STAKING, TREASURY};
 use openledger_types::amount::SUPPLY;
 
 pub(crate) use dispatch::dispatch;
+pub use signed::{Authorization, authorization_state, nonces};
+pub use vesting::{VestingError, add_vesting, locked, releasable, release, vesting, vesting_count};
 
 use crate::error::{Result, revert};
 use crate::layout::{Mapping, Slot};
-use crate::math::sub;
+use crate::math::{sub, sum};
 use crate::storage::{Storage, emit};
 
 /// What a spender may still take: owner, then spender.
@@ -28,6 +35,34 @@ const ALLOWANCES: Mapping<Address, Mapping<Address, Slot<U256>>> = Mapping::new(
 /// Those of the storage.
 pub fn total_supply(storage: &mut dyn Storage) -> Result<U256> {
     sub(SUPPLY, storage.balance(BURN)?)
+}
+
+/// Where all OPEN is: the parts add up to the genesis supply, because what none of them names circulates.
+///
+/// # Errors
+/// Those of the storage.
+pub fn supply(storage: &mut dyn Storage) -> Result<Supply> {
+    let burnt = storage.balance(BURN)?;
+    let total = sub(SUPPLY, burnt)?;
+    let vesting = locked(storage)?;
+    let treasury = storage.balance(TREASURY)?;
+    let datanets = storage.balance(DATANETS)?;
+    let escrow = storage.balance(ESCROW)?;
+    let settlement = storage.balance(SETTLEMENT)?;
+    let staking = storage.balance(STAKING)?;
+    let held = sum([vesting, treasury, datanets, escrow, settlement, staking])?;
+    Ok(Supply {
+        genesis: SUPPLY,
+        burnt,
+        total,
+        vesting,
+        treasury,
+        datanets,
+        escrow,
+        settlement,
+        staking,
+        circulating: sub(total, held)?,
+    })
 }
 
 /// What `spender` may still take from `owner`. The largest number stands for no limit.

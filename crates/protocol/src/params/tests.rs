@@ -8,7 +8,7 @@ use crate::tests::World;
 use crate::{Block, MapStorage};
 
 fn empty() -> MapStorage {
-    MapStorage::new(Block { number: 0, timestamp: 0 })
+    MapStorage::new(Block { number: 0, timestamp: 0, chain_id: 7, randomness: B256::ZERO })
 }
 
 #[test]

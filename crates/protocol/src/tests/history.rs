@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, U256};
-use openledger_types::abi::{Charge, IEscrow, IOpen, ISettlement, IStaking, StakeRole};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolStruct;
+use openledger_types::abi::{Charge, IEscrow, IOpen, ISettlement, IStaking, StakeRole, Vesting};
 use openledger_types::addresses::{ESCROW, OPEN, SETTLEMENT, STAKING};
 use openledger_types::amount::SUPPLY;
+use openledger_types::authorization::{CancelAuthorization, TransferWithAuthorization, open_domain};
 use openledger_types::batch::Payout;
 use proptest::prelude::*;
 
 use super::{World, account, batch, claim_call, hash, open};
-use crate::{settlement, staking};
+use crate::{Storage, open as token, settlement, staking};
 
 /// One call, or time passing. Accounts are 1 to 8; keys 1 to 6; amounts in thousandths of an OPEN with a few odd wei;
 /// `back` says how many batches before the last.
@@ -28,6 +32,14 @@ enum Step {
         from: u8,
         amount: U256,
     },
+    /// A transfer that the holder of a key has signed, or its cancellation.
+    Authorization {
+        nonce: u8,
+        to: u8,
+        amount: U256,
+        cancel: bool,
+    },
+    Release,
     Deposit {
         from: u8,
         payer: u8,
@@ -117,6 +129,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1_u64..70).prop_map(Step::Later),
         1 => (who(), who(), amount()).prop_map(|(from, to, amount)| Step::Transfer { from, to, amount }),
         1 => (who(), amount()).prop_map(|(from, amount)| Step::Burn { from, amount }),
+        1 => (1_u8..4, who(), amount(), prop::bool::weighted(0.2))
+            .prop_map(|(nonce, to, amount, cancel)| Step::Authorization { nonce, to, amount, cancel }),
+        1 => Just(Step::Release),
         2 => (who(), who(), amount()).prop_map(|(from, payer, amount)| Step::Deposit { from, payer, amount }),
         2 => (who(), amount()).prop_map(|(payer, amount)| Step::RequestWithdrawal { payer, amount }),
         2 => who().prop_map(|payer| Step::Withdraw { payer }),
@@ -147,6 +162,13 @@ struct History {
     claimed: BTreeSet<(U256, usize)>,
     /// What a verifier committed to.
     committed: BTreeMap<(U256, u8), bool>,
+    /// Nonces of authorisations that were used or cancelled.
+    consumed: BTreeSet<u8>,
+}
+
+/// A holder who signs.
+fn signer() -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&hash(0x42)).unwrap()
 }
 
 impl History {
@@ -158,8 +180,23 @@ impl History {
             world.pay(payer, ESCROW, open(200), IEscrow::depositCall {});
             world.authorise(payer, hash(payer - 5), 3, open(100));
         }
+        world.storage.transfer(account(99), signer().address(), open(100)).unwrap();
+        world.vest(&Vesting {
+            beneficiary: account(8),
+            amount: open(1_000) + U256::from(1),
+            released: U256::ZERO,
+            start: 1_000_000,
+            cliff: 1_000_020,
+            end: 1_000_301,
+        });
         world.advance(1);
-        Self { world, payouts: BTreeMap::new(), claimed: BTreeSet::new(), committed: BTreeMap::new() }
+        Self {
+            world,
+            payouts: BTreeMap::new(),
+            claimed: BTreeSet::new(),
+            committed: BTreeMap::new(),
+            consumed: BTreeSet::new(),
+        }
     }
 
     /// Makes the call; returns whether it succeeded.
@@ -181,6 +218,12 @@ impl History {
             Step::Burn { from, amount } => {
                 world.try_pay(from, OPEN, zero, IOpen::burnCall { value: amount }).is_ok()
             }
+            Step::Authorization { nonce, to, amount, cancel } => {
+                let done = self.authorization(nonce, to, amount, cancel);
+                assert!(!done || self.consumed.insert(nonce), "authorisation {nonce} is used twice");
+                done
+            }
+            Step::Release => world.try_pay(9, OPEN, zero, IOpen::releaseCall { vesting: U256::ONE }).is_ok(),
             Step::Deposit { from, payer, amount } => {
                 world.try_pay(from, ESCROW, amount, IEscrow::depositForCall { payer: account(payer) }).is_ok()
             }
@@ -241,6 +284,32 @@ impl History {
         }
     }
 
+    fn authorization(&mut self, nonce: u8, to: u8, value: U256, cancel: bool) -> bool {
+        let (signer, nonce, zero) = (signer(), hash(nonce), U256::ZERO);
+        let (from, to) = (signer.address(), account(to));
+        let sign = |digest| signer.sign_hash_sync(&digest).unwrap().as_bytes().to_vec().into();
+        if cancel {
+            let message = CancelAuthorization { authorizer: from, nonce };
+            let signature = sign(message.eip712_signing_hash(&open_domain(7)));
+            let call = IOpen::cancelAuthorization_1Call { authorizer: from, nonce, signature };
+            return self.world.try_pay(9, OPEN, zero, call).is_ok();
+        }
+        let (after, before) = (zero, U256::from(1_000_200));
+        let message =
+            TransferWithAuthorization { from, to, value, validAfter: after, validBefore: before, nonce };
+        let signature = sign(message.eip712_signing_hash(&open_domain(7)));
+        let call = IOpen::transferWithAuthorization_1Call {
+            from,
+            to,
+            value,
+            validAfter: after,
+            validBefore: before,
+            nonce,
+            signature,
+        };
+        self.world.try_pay(9, OPEN, zero, call).is_ok()
+    }
+
     /// The batch this many before the last.
     fn batch(&self, back: usize) -> Option<U256> {
         self.payouts.keys().rev().nth(back).copied()
@@ -279,6 +348,8 @@ impl History {
     fn check(&mut self) {
         let world = &mut self.world;
         assert_eq!(world.storage.total_balance(), SUPPLY, "value is conserved");
+        let locked = token::locked(&mut world.storage).unwrap();
+        assert_eq!(world.balance(OPEN), locked, "OPEN holds what no schedule has released");
 
         let mut owed = U256::ZERO;
         for n in 1..=8 {

@@ -1,0 +1,63 @@
+//! What a holder of OPEN signs so that somebody else can move it: the EIP-712 typed data of ERC-2612 and ERC-3009.
+
+use alloy_primitives::U256;
+use alloy_sol_types::{Eip712Domain, sol};
+
+use crate::addresses::OPEN;
+
+/// Name of OPEN's signing domain.
+pub const DOMAIN_NAME: &str = "OpenLedger";
+/// Version of OPEN's signing domain.
+pub const DOMAIN_VERSION: &str = "1";
+
+sol! {
+    /// ERC-2612.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Permit {
+        address owner;
+        address spender;
+        uint256 value;
+        uint256 nonce;
+        uint256 deadline;
+    }
+
+    /// ERC-3009.
+    #[derive(Debug, PartialEq, Eq)]
+    struct TransferWithAuthorization {
+        address from;
+        address to;
+        uint256 value;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 nonce;
+    }
+
+    /// ERC-3009.
+    #[derive(Debug, PartialEq, Eq)]
+    struct ReceiveWithAuthorization {
+        address from;
+        address to;
+        uint256 value;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 nonce;
+    }
+
+    /// ERC-3009.
+    #[derive(Debug, PartialEq, Eq)]
+    struct CancelAuthorization {
+        address authorizer;
+        bytes32 nonce;
+    }
+}
+
+/// The EIP-712 domain of OPEN on a chain, as `eip712Domain()` states it.
+pub fn open_domain(chain_id: u64) -> Eip712Domain {
+    Eip712Domain::new(
+        Some(DOMAIN_NAME.into()),
+        Some(DOMAIN_VERSION.into()),
+        Some(U256::from(chain_id)),
+        Some(OPEN),
+        None,
+    )
+}
