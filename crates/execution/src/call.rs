@@ -1,14 +1,22 @@
-//! Calls that are no transactions: `eth_call` and `eth_estimateGas`, with geth's rules.
+//! Calls that are no transactions: `eth_call`, `eth_estimateGas` and `eth_createAccessList`, with geth's rules.
 
+use alloy_eips::eip7702::SignedAuthorization;
+use alloy_evm::EvmEnv;
+use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use revm::Inspector;
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, HaltReason};
+use revm::context_interface::either::Either;
 use revm::context_interface::transaction::AccessList;
+use revm::inspector::NoOpInspector;
+use revm_inspectors::access_list::AccessListInspector;
 
 use crate::env::{BlockEnv, MAX_TRANSACTION_GAS};
 use crate::error::{ExecutionError, Failure, TxError};
-use crate::evm::BlockEvm;
+use crate::evm::{BlockEvm, precompiles};
 use crate::overlay::Overlay;
+use crate::overrides::{Overrides, apply_to_precompiles};
 use crate::state::StateReader;
 
 /// The most gas of a call, and what one without a gas limit gets: geth's default of `--rpc.gascap`.
@@ -44,15 +52,27 @@ pub struct CallRequest {
     pub max_priority_fee_per_gas: Option<u128>,
     /// Accounts and slots that are warm from the start.
     pub access_list: AccessList,
+    /// Delegations (EIP-7702).
+    pub authorization_list: Vec<SignedAuthorization>,
+    /// What the call sees instead of the state and block it runs on.
+    pub overrides: Overrides,
 }
 
 impl CallRequest {
-    fn fee_cap(&self) -> u128 {
+    /// The most wei per gas that it pays.
+    pub fn fee_cap(&self) -> u128 {
         self.max_fee_per_gas.or(self.gas_price).unwrap_or_default()
     }
 
-    fn tx_env(&self, chain_id: u64, gas_limit: u64) -> TxEnv {
-        let tx_type = if self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some() {
+    /// Its gas limit, within [`CALL_GAS_CAP`].
+    pub fn gas_limit(&self) -> u64 {
+        self.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP)
+    }
+
+    pub(crate) fn tx_env(&self, chain_id: u64, gas_limit: u64) -> TxEnv {
+        let tx_type = if !self.authorization_list.is_empty() {
+            4
+        } else if self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some() {
             2
         } else {
             u8::from(!self.access_list.0.is_empty())
@@ -62,12 +82,13 @@ impl CallRequest {
             caller: self.from,
             gas_limit,
             gas_price: self.fee_cap(),
-            gas_priority_fee: (tx_type == 2).then(|| self.max_priority_fee_per_gas.unwrap_or_default()),
+            gas_priority_fee: (tx_type >= 2).then(|| self.max_priority_fee_per_gas.unwrap_or_default()),
             kind: self.to.map_or(TxKind::Create, TxKind::Call),
             value: self.value,
             data: self.data.clone(),
             chain_id: Some(chain_id),
             access_list: self.access_list.clone(),
+            authorization_list: self.authorization_list.iter().cloned().map(Either::Left).collect(),
             ..TxEnv::default()
         }
     }
@@ -112,6 +133,9 @@ pub enum EstimateError {
         /// The most that it may have.
         limit: u64,
     },
+    /// The caller has no more than the value that it sends, so that nothing is left for gas.
+    #[error("insufficient funds for transfer")]
+    InsufficientFundsForTransfer,
     /// The call could not run.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
@@ -126,8 +150,11 @@ pub fn call(
     request: &CallRequest,
     state: &dyn StateReader,
 ) -> Result<CallOutcome, ExecutionError> {
-    let gas = request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP);
-    Ok(match run(env, request, gas, state)? {
+    Ok(outcome(run(env, request, request.gas_limit(), state)?))
+}
+
+fn outcome(result: ExecutionResult) -> CallOutcome {
+    match result {
         ExecutionResult::Success { gas, logs, output, .. } => CallOutcome {
             status: CallStatus::Success,
             output: output.into_data(),
@@ -143,7 +170,32 @@ pub fn call(
             gas_used: gas.tx_gas_used(),
             logs: Vec::new(),
         },
-    })
+    }
+}
+
+/// Runs a call until the list of accounts and slots that it uses no longer grows; returns that list, and what the call
+/// does with it. The caller, the callee and precompiles are warm anyway and are left out, and so are the slots of
+/// modules, which are precompiles.
+///
+/// # Errors
+/// Those of [`call`].
+pub fn create_access_list(
+    env: &BlockEnv,
+    request: &CallRequest,
+    state: &dyn StateReader,
+) -> Result<(AccessList, CallOutcome), ExecutionError> {
+    let mut request = request.clone();
+    request.access_list.sort();
+    loop {
+        let inspector = AccessListInspector::new(request.access_list.clone());
+        let (result, inspector) = run_inspected(env, &request, request.gas_limit(), state, inspector)?;
+        // A list is the start of the next, so it only ever grows.
+        let list = inspector.into_access_list();
+        if list == request.access_list {
+            return Ok((list, outcome(result)));
+        }
+        request.access_list = list;
+    }
 }
 
 /// The least gas limit with which a call succeeds, at most 1.5 % above it: a binary search as in geth.
@@ -155,10 +207,11 @@ pub fn estimate_gas(
     request: &CallRequest,
     state: &dyn StateReader,
 ) -> Result<u64, EstimateError> {
-    let mut high = request.gas.filter(|gas| *gas >= TRANSFER_GAS).unwrap_or(env.gas_limit);
+    let block_gas_limit = request.overrides.block.gas_limit.unwrap_or(env.gas_limit);
+    let mut high = request.gas.filter(|gas| *gas >= TRANSFER_GAS).unwrap_or(block_gas_limit);
     high = high.min(CALL_GAS_CAP).min(MAX_TRANSACTION_GAS).min(affordable(env, request, state)?);
     let limit = high;
-    if is_plain_transfer(request, state)?
+    if is_plain_transfer(env, request, state)?
         && let Ok(ExecutionResult::Success { .. }) = run(env, request, TRANSFER_GAS, state)
     {
         return Ok(TRANSFER_GAS);
@@ -224,20 +277,56 @@ fn run(
     gas: u64,
     state: &dyn StateReader,
 ) -> Result<ExecutionResult, ExecutionError> {
+    run_inspected(env, request, gas, state, NoOpInspector {}).map(|(result, _)| result)
+}
+
+fn run_inspected<'s, I: Inspector<EthEvmContext<Overlay<'s>>>>(
+    env: &BlockEnv,
+    request: &CallRequest,
+    gas: u64,
+    state: &'s dyn StateReader,
+    inspector: I,
+) -> Result<(ExecutionResult, I), ExecutionError> {
+    let mut evm = call_evm(env, request, state, inspector)?;
+    let outcome = evm.run(request.tx_env(env.chain_id, gas)).map_err(refused)?;
+    Ok((outcome.result, evm.into_inspector()))
+}
+
+/// A failure of a call that is no transaction.
+pub(crate) fn refused(failure: Failure) -> ExecutionError {
+    match failure {
+        Failure::Transaction(reason) => ExecutionError::InvalidCall(reason),
+        Failure::System(error) => error,
+    }
+}
+
+/// The environment of a call: that of its block, without the rules for who may send a transaction.
+pub(crate) fn call_env(env: &BlockEnv, request: &CallRequest) -> EvmEnv {
     let mut evm_env = env.evm_env();
     let cfg = &mut evm_env.cfg_env;
     cfg.disable_nonce_check = true;
     cfg.disable_eip3607 = true;
     cfg.disable_block_gas_limit = true;
-    // A call without a price pays nothing; one with a price is held to it.
-    cfg.disable_base_fee = request.fee_cap() == 0;
     cfg.tx_gas_limit_cap = Some(u64::MAX);
-    let mut evm = BlockEvm::new(evm_env, Overlay::new(env, state));
-    match evm.run(request.tx_env(env.chain_id, gas)) {
-        Ok(outcome) => Ok(outcome.result),
-        Err(Failure::Transaction(reason)) => Err(ExecutionError::InvalidCall(reason)),
-        Err(Failure::System(error)) => Err(error),
+    request.overrides.block.apply(&mut evm_env);
+    // A call without a price pays nothing and sees no base fee; one with a price is held to it.
+    if request.fee_cap() == 0 {
+        evm_env.block_env.basefee = 0;
     }
+    evm_env
+}
+
+pub(crate) fn call_evm<'s, I: Inspector<EthEvmContext<Overlay<'s>>>>(
+    env: &BlockEnv,
+    request: &CallRequest,
+    state: &'s dyn StateReader,
+    inspector: I,
+) -> Result<BlockEvm<'s, I>, ExecutionError> {
+    let overrides = &request.overrides;
+    let mut precompiles = precompiles();
+    apply_to_precompiles(&overrides.accounts, &mut precompiles)?;
+    let overlay = Overlay::with_overrides(env, state, overrides)?;
+    Ok(BlockEvm::inspected(call_env(env, request), overlay, precompiles, inspector))
 }
 
 /// The most gas that the caller can pay for.
@@ -246,21 +335,29 @@ fn affordable(env: &BlockEnv, request: &CallRequest, state: &dyn StateReader) ->
     if fee_cap == 0 {
         return Ok(u64::MAX);
     }
-    let account = Overlay::new(env, state).account(request.from).map_err(ExecutionError::State)?;
-    let balance = account.unwrap_or_default().balance;
-    let Some(left) = balance.checked_sub(request.value) else {
-        let (balance, needed) = (Box::new(balance), Box::new(request.value));
-        return Err(ExecutionError::InvalidCall(TxError::InsufficientFunds { balance, needed }).into());
-    };
-    let gas = left.checked_div(U256::from(fee_cap)).unwrap_or(U256::MAX);
-    Ok(gas.saturating_to())
+    let overlay = Overlay::with_overrides(env, state, &request.overrides).map_err(ExecutionError::State)?;
+    let account = overlay.account(request.from).map_err(ExecutionError::State)?;
+    let mut balance = account.unwrap_or_default().balance;
+    if !request.value.is_zero() {
+        balance = balance
+            .checked_sub(request.value)
+            .filter(|left| !left.is_zero())
+            .ok_or(EstimateError::InsufficientFundsForTransfer)?;
+    }
+    Ok(balance.checked_div(U256::from(fee_cap)).unwrap_or(U256::MAX).saturating_to())
 }
 
-fn is_plain_transfer(request: &CallRequest, state: &dyn StateReader) -> Result<bool, EstimateError> {
-    let Some(to) = request.to.filter(|_| request.data.is_empty() && request.access_list.0.is_empty()) else {
+fn is_plain_transfer(
+    env: &BlockEnv,
+    request: &CallRequest,
+    state: &dyn StateReader,
+) -> Result<bool, EstimateError> {
+    let lists = !request.access_list.0.is_empty() || !request.authorization_list.is_empty();
+    let Some(to) = request.to.filter(|_| request.data.is_empty() && !lists) else {
         return Ok(false);
     };
-    let account = state.account(to).map_err(ExecutionError::State)?.unwrap_or_default();
+    let overlay = Overlay::with_overrides(env, state, &request.overrides).map_err(ExecutionError::State)?;
+    let account = overlay.account(to).map_err(ExecutionError::State)?.unwrap_or_default();
     Ok(account.code_hash.is_zero() || account.code_hash == alloy_consensus::constants::KECCAK_EMPTY)
 }
 
@@ -268,7 +365,14 @@ fn is_plain_transfer(request: &CallRequest, state: &dyn StateReader) -> Result<b
 fn halt_text(reason: &HaltReason) -> String {
     match reason {
         HaltReason::OutOfGas(_) => "out of gas".to_owned(),
-        HaltReason::InvalidFEOpcode | HaltReason::OpcodeNotFound => "invalid opcode".to_owned(),
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".to_owned(),
+        HaltReason::OpcodeNotFound => "invalid opcode".to_owned(),
+        HaltReason::OutOfOffset => "return data out of bounds".to_owned(),
+        HaltReason::NonceOverflow => "nonce uint64 overflow".to_owned(),
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef".to_owned(),
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded".to_owned(),
+        HaltReason::OutOfFunds => "insufficient balance for transfer".to_owned(),
+        HaltReason::CallTooDeep => "max call depth exceeded".to_owned(),
         HaltReason::InvalidJump => "invalid jump destination".to_owned(),
         HaltReason::StackUnderflow => "stack underflow".to_owned(),
         HaltReason::StackOverflow => "stack limit reached 1024".to_owned(),

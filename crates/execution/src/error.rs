@@ -4,6 +4,7 @@ use alloy_primitives::{B256, U256};
 use revm::context::result::{EVMError, InvalidTransaction};
 
 use crate::overlay::Overlay;
+use crate::overrides::OverrideError;
 use crate::state::StateError;
 
 /// Why a transaction may not be in a block. Nothing was changed or paid.
@@ -63,6 +64,9 @@ pub enum TxError {
         /// Base fee of the block, wei per gas.
         base_fee: u64,
     },
+    /// It offers more to the proposer than in all.
+    #[error("the transaction offers the proposer more per gas than in all")]
+    TipAboveMax,
     /// EIP-4844: this chain has no blobs.
     #[error("blob transactions (type 3) are not supported")]
     BlobsNotSupported,
@@ -89,6 +93,7 @@ impl TxError {
                 Self::GasLimitTooLow { got: gas_limit, needed: gas_floor }
             }
             InvalidTransaction::GasPriceLessThanBasefee => Self::FeeTooLow { base_fee },
+            InvalidTransaction::PriorityFeeGreaterThanMaxFee => Self::TipAboveMax,
             InvalidTransaction::CallerGasLimitMoreThanBlock => {
                 Self::BlockGasExceeded { got: gas_limit, limit: 0 }
             }
@@ -113,6 +118,9 @@ pub enum ExecutionError {
     /// A call that is no transaction cannot start.
     #[error("the call cannot run: {0}")]
     InvalidCall(TxError),
+    /// The overrides of a call contradict each other.
+    #[error(transparent)]
+    InvalidOverride(#[from] OverrideError),
     /// The state could not be read. Says nothing about the block.
     #[error(transparent)]
     State(#[from] StateError),

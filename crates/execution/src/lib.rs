@@ -17,15 +17,22 @@ mod env;
 mod error;
 mod evm;
 mod genesis;
+mod meter;
 mod overlay;
+mod overrides;
 mod precompiles;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use block::{BlockOutcome, BuiltBlock, TxOutcome, build_block, execute_block};
-pub use call::{CALL_GAS_CAP, CallOutcome, CallRequest, CallStatus, EstimateError, call, estimate_gas};
+pub use call::{
+    CALL_GAS_CAP, CallOutcome, CallRequest, CallStatus, EstimateError, call, create_access_list, estimate_gas,
+};
 pub use env::{BlockEnv, MAX_TRANSACTION_GAS, SPEC, next_base_fee};
 pub use error::{ExecutionError, TxError};
 pub use genesis::{Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, ValidatorSeat};
+pub use overrides::{AccountOverride, BlockOverrides, OverrideError, Overrides};
 pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};
+pub use trace::{MAX_TRACE_BYTES, TraceError, trace_call, trace_transactions};

@@ -1,15 +1,18 @@
 //! The EVM's view of the state within a block: what was read from the parent's state under what was written since.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_primitives::map::AddressMap;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::state::{Account, AccountInfo};
 
 use crate::env::BlockEnv;
 use crate::error::ExecutionError;
+use crate::overrides::Overrides;
 use crate::state::{AccountState, StateError, StateReader, StateWrites};
 
 /// Writes of a block over the state of its parent.
@@ -18,8 +21,13 @@ use crate::state::{AccountState, StateError, StateReader, StateWrites};
 /// The sum of all balances less [`Overlay::destroyed`] never changes by a commit.
 pub(crate) struct Overlay<'a> {
     state: &'a dyn StateReader,
-    parent: Option<(u64, B256)>,
+    /// Number of the block that is executed, and the hash of the one below.
+    number: u64,
+    parent_hash: B256,
     writes: StateWrites,
+    /// Accounts of which no slot is read from the state.
+    emptied: BTreeSet<Address>,
+    block_hashes: BTreeMap<u64, B256>,
     destroyed: U256,
     failure: Option<StateError>,
 }
@@ -34,11 +42,40 @@ impl<'a> Overlay<'a> {
     pub(crate) fn new(env: &BlockEnv, state: &'a dyn StateReader) -> Self {
         Self {
             state,
-            parent: env.number.checked_sub(1).map(|number| (number, env.parent_hash)),
+            number: env.number,
+            parent_hash: env.parent_hash,
             writes: StateWrites::default(),
+            emptied: BTreeSet::new(),
+            block_hashes: BTreeMap::new(),
             destroyed: U256::ZERO,
             failure: None,
         }
+    }
+
+    /// An overlay in which the accounts and block hashes of a call's overrides stand already.
+    pub(crate) fn with_overrides(
+        env: &BlockEnv,
+        state: &'a dyn StateReader,
+        overrides: &Overrides,
+    ) -> Result<Self, StateError> {
+        let mut overlay = Self::new(env, state);
+        overlay.block_hashes.clone_from(&overrides.block.block_hashes);
+        for (address, wanted) in &overrides.accounts {
+            let mut account = state.account(*address)?.unwrap_or_default();
+            account.balance = wanted.balance.unwrap_or(account.balance);
+            account.nonce = wanted.nonce.unwrap_or(account.nonce);
+            if let Some(code) = &wanted.code {
+                account.code_hash = keccak256(code);
+                overlay.writes.codes.insert(account.code_hash, code.clone());
+            }
+            overlay.writes.accounts.insert(*address, Some(account));
+            let slots = wanted.storage.iter().map(|(slot, value)| ((*address, *slot), *value));
+            overlay.writes.storage.extend(slots);
+            if wanted.only_these_slots {
+                overlay.emptied.insert(*address);
+            }
+        }
+        Ok(overlay)
     }
 
     /// The failure of the state behind the last error of the EVM, which carries only its text.
@@ -126,6 +163,28 @@ impl<'a> Overlay<'a> {
         }
     }
 
+    fn slot(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        match self.writes.storage.get(&(address, slot)) {
+            Some(value) => Ok(*value),
+            None if self.emptied.contains(&address) => Ok(U256::ZERO),
+            None => self.state.storage(address, slot),
+        }
+    }
+
+    fn hash_of_block(&self, number: u64) -> Result<B256, StateError> {
+        if let Some(hash) = self.block_hashes.get(&number) {
+            return Ok(*hash);
+        }
+        // A call whose block number is overridden can ask for blocks that do not exist.
+        if number >= self.number {
+            return Ok(B256::ZERO);
+        }
+        if number.checked_add(1) == Some(self.number) {
+            return Ok(self.parent_hash);
+        }
+        self.state.block_hash(number)
+    }
+
     fn remember<T>(&mut self, result: Result<T, StateError>) -> Result<T, StateError> {
         if let Err(error) = &result {
             self.failure = Some(error.clone());
@@ -134,47 +193,61 @@ impl<'a> Overlay<'a> {
     }
 }
 
+fn info(AccountState { nonce, balance, code_hash }: AccountState) -> AccountInfo {
+    AccountInfo {
+        nonce,
+        balance,
+        code_hash: if code_hash.is_zero() { KECCAK_EMPTY } else { code_hash },
+        code: None,
+        ..AccountInfo::default()
+    }
+}
+
+/// What the tracers read beside the EVM.
+impl revm::DatabaseRef for Overlay<'_> {
+    type Error = StateError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        Ok(self.account(address)?.map(info))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StateError> {
+        if hash == KECCAK_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        Bytecode::new_raw_checked(self.code(hash)?)
+            .map_err(|error| StateError::Backend(format!("code {hash} is malformed: {error}")))
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        self.slot(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
+        self.hash_of_block(number)
+    }
+}
+
 impl revm::Database for Overlay<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        let account = self.account(address);
-        let account = self.remember(account)?;
-        Ok(account.map(|AccountState { nonce, balance, code_hash }| AccountInfo {
-            nonce,
-            balance,
-            code_hash: if code_hash.is_zero() { KECCAK_EMPTY } else { code_hash },
-            code: None,
-            ..AccountInfo::default()
-        }))
+        let account = self.basic_ref(address);
+        self.remember(account)
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StateError> {
-        if hash == KECCAK_EMPTY {
-            return Ok(Bytecode::default());
-        }
-        let code = self.code(hash).and_then(|code| {
-            Bytecode::new_raw_checked(code)
-                .map_err(|error| StateError::Backend(format!("code {hash} is malformed: {error}")))
-        });
+        let code = self.code_by_hash_ref(hash);
         self.remember(code)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
-        if let Some(value) = self.writes.storage.get(&(address, slot)) {
-            return Ok(*value);
-        }
-        let value = self.state.storage(address, slot);
+        let value = self.slot(address, slot);
         self.remember(value)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
-        if let Some((parent, hash)) = self.parent
-            && parent == number
-        {
-            return Ok(hash);
-        }
-        let hash = self.state.block_hash(number);
+        let hash = self.hash_of_block(number);
         self.remember(hash)
     }
 }

@@ -1,7 +1,9 @@
 //! Whole blocks over a state in memory.
 
+mod calls;
 mod evm;
 mod modules;
+mod trace;
 
 use std::collections::BTreeMap;
 

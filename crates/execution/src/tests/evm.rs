@@ -1,8 +1,9 @@
 //! The EVM itself: transfers, fees, contracts, calls, estimates, and what is refused.
 
-use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip4844Variant, TxEip7702, TxLegacy};
+use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip4844Variant, TxEip7702, TxLegacy, TxReceipt};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::Authorization;
-use alloy_primitives::{Bytes, TxKind, U256, hex};
+use alloy_primitives::{B256, Bloom, BloomInput, Bytes, TxKind, U256, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
@@ -184,7 +185,7 @@ fn a_genesis_reads_back_from_its_json() {
 fn blockhash_answers_the_parent_from_the_header_and_earlier_ones_from_the_state() {
     let mut chain = TestChain::new();
     chain.env.number = 5;
-    chain.state.set_block_hash(3, alloy_primitives::B256::repeat_byte(3));
+    chain.state.set_block_hash(3, B256::repeat_byte(3));
     let hash_of = |back: u8| {
         // RETURN(BLOCKHASH(NUMBER - back))
         let data = [&[0x60, back][..], &hex!("4303405f5260205ff3")].concat().into();
@@ -232,4 +233,74 @@ fn an_account_can_delegate_to_a_contract_but_never_becomes_a_module() {
             assert!(outcome.output.len() != 32, "no module answered: {:?}", outcome.output);
         }
     }
+}
+
+#[test]
+fn an_access_list_costs_its_entries_and_warms_them() {
+    let mut chain = TestChain::new();
+    // Runtime: SLOAD(0).
+    let (_, outcome) = chain.send(account(1), TxKind::Create, U256::ZERO, hex!("625f54506000526003601df3"));
+    let contract = outcome.transactions[0].contract_address.unwrap();
+    let gas_of = |chain: &mut TestChain, nonce, keys: Vec<B256>| {
+        let storage_keys = keys;
+        let tx = TxEip2930 {
+            chain_id: 7,
+            nonce,
+            gas_price: u128::from(2 * GWEI),
+            gas_limit: 100_000,
+            to: TxKind::Call(contract),
+            access_list: AccessList(vec![AccessListItem { address: contract, storage_keys }]),
+            ..TxEip2930::default()
+        };
+        let outcome = chain.block(&[sign(tx, account(1))]);
+        assert!(outcome.receipts[0].status());
+        outcome.gas_used
+    };
+    let without = gas_of(&mut chain, 1, Vec::new());
+    let with = gas_of(&mut chain, 2, vec![B256::ZERO]);
+    assert_eq!(with, without + 1_900 - 2_000);
+}
+
+#[test]
+fn cleared_slots_are_refunded_up_to_a_fifth() {
+    let mut chain = TestChain::new();
+    // Init code stores 1 in slots 0 to 9; runtime: SSTORE(0..10, 0).
+    let stores: Vec<u8> = (0..10).flat_map(|slot| [0x60, 1, 0x60, slot, 0x55]).collect();
+    let clears: Vec<u8> = (0..10).flat_map(|slot| [0x5f, 0x60, slot, 0x55]).collect();
+    let (runtime, at) = (clears.len() as u8, (stores.len() + 10) as u8);
+    let copy = [0x60, runtime, 0x60, at, 0x5f, 0x39, 0x60, runtime, 0x5f, 0xf3];
+    let init = [stores, copy.to_vec(), clears].concat();
+    let (succeeded, outcome) = chain.send(account(1), TxKind::Create, U256::ZERO, init);
+    assert!(succeeded);
+    let contract = outcome.transactions[0].contract_address.unwrap();
+    let before = chain.balance(account(1));
+    let (succeeded, outcome) = chain.send(account(1), contract, U256::ZERO, Bytes::new());
+    assert!(succeeded);
+    // 10 x (PUSH0 2 + PUSH1 3 + cold clear 5,000) + 21,000, less the most that EIP-3529 refunds.
+    let spent: u64 = 21_000 + 10 * 5_005;
+    assert_eq!(outcome.gas_used, spent - spent / 5);
+    assert_eq!(before - chain.balance(account(1)), U256::from(outcome.gas_used * 2 * GWEI));
+}
+
+#[test]
+fn the_bloom_of_a_block_has_every_emitter_and_topic_and_failed_logs_are_in_none() {
+    let mut chain = TestChain::new();
+    // Runtime: LOG1(0, 0, 0xbeef), then revert if called with data.
+    let runtime = hex!("61beef5f5fa13615600e575f5ffd5b00");
+    let length = runtime.len() as u8;
+    let init = [&[0x60, length, 0x60, 0x0a, 0x5f, 0x39, 0x60, length, 0x5f, 0xf3][..], &runtime].concat();
+    let (_, outcome) = chain.send(account(1), TxKind::Create, U256::ZERO, init);
+    let contract = outcome.transactions[0].contract_address.unwrap();
+    let good = chain.tx(account(1), contract, U256::ZERO, Bytes::new());
+    let failing = chain.tx(account(1), contract, U256::ZERO, hex!("01"));
+    let outcome = chain.block(&[good, failing]);
+    let statuses: Vec<_> = outcome.receipts.iter().map(|receipt| receipt.status()).collect();
+    assert_eq!(statuses, [true, false]);
+    assert_eq!((outcome.receipts[0].logs().len(), outcome.receipts[1].logs().len()), (1, 0));
+    assert_eq!(outcome.receipts[1].bloom(), Bloom::ZERO);
+    assert_eq!(outcome.logs_bloom, outcome.receipts[0].bloom());
+    for raw in [contract.as_slice(), B256::from(U256::from(0xbeef)).as_slice()] {
+        assert!(outcome.logs_bloom.contains_input(BloomInput::Raw(raw)));
+    }
+    assert!(!outcome.logs_bloom.contains_input(BloomInput::Raw(account(1).as_slice())));
 }

@@ -97,7 +97,9 @@ pub(super) fn estimate(error: EstimateError) -> ErrorObjectOwned {
     match error {
         EstimateError::Revert(data) => revert(&data),
         EstimateError::Halt(reason) => server(reason),
-        EstimateError::OutOfGas { .. } => server(error.to_string()),
+        EstimateError::OutOfGas { .. } | EstimateError::InsufficientFundsForTransfer => {
+            server(error.to_string())
+        }
         EstimateError::Execution(error) => execution(error),
     }
 }
