@@ -17,9 +17,10 @@ use crate::{
     block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, Seal},
     executor,
     ledger::{self, Executed, Ledger},
+    senders::Senders,
     state::{self, Databases, Key, Sealed, Value},
 };
-use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
+use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
 use alloy_primitives::{Address, B256};
 use commonware_consensus::{marshal::ancestry::Ancestry, simplex::scheme::ed25519::Scheme};
 use commonware_glue::stateful::{
@@ -33,13 +34,18 @@ use futures::StreamExt;
 use openledger_execution::{BlockEnv, BlockOutcome, ExecutionError, build_block, execute_block};
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::Arc,
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 use tracing::{debug, warn};
 
 /// The longest that a block's time may be after its parent's. Block one may be any time after genesis.
 const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Signatures that are worth a thread: some milliseconds.
+const LEAST_RECOVERED: usize = 128;
 
 /// The application that the engine drives.
 #[derive(Clone)]
@@ -93,11 +99,13 @@ impl App {
         env: BlockEnv,
         transactions: Vec<TxEnvelope>,
     ) -> Result<(Vec<Address>, BlockOutcome), String> {
+        let ledger = self.ledger.clone();
+        let recovered = ::tokio::task::spawn_blocking(move || recover(&ledger.senders, transactions))
+            .await
+            .expect("recovering senders does not panic")?;
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
-        executor::run(batch, self.ledger.codes.clone(), hashes, move |reader| {
-            let recovered: Result<Vec<_>, _> =
-                transactions.into_iter().map(|transaction| transaction.try_into_recovered()).collect();
-            let recovered = recovered.map_err(|_unrecoverable| "a signature does not recover".to_owned())?;
+        let needed = executor::needed(recovered.iter());
+        executor::run(batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
             match execute_block(&env, &recovered, reader) {
                 Ok(outcome) => Ok((recovered.iter().map(|tx| tx.signer()).collect(), outcome)),
                 Err(error @ ExecutionError::InvalidTransaction { .. }) => Err(error.to_string()),
@@ -143,6 +151,44 @@ impl App {
     }
 }
 
+/// The transactions with their senders: those that are not known are recovered, on all cores.
+///
+/// # Errors
+/// If a signature does not recover.
+fn recover(senders: &Senders, transactions: Vec<TxEnvelope>) -> Result<Vec<Recovered<TxEnvelope>>, String> {
+    let mut found = senders.get_all(transactions.iter().map(|transaction| *transaction.tx_hash()));
+    let missing: Vec<_> =
+        transactions.iter().zip(&mut found).filter(|(_, sender)| sender.is_none()).collect();
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let part = missing.len().div_ceil(cores).max(LEAST_RECOVERED);
+    let mut missing = missing.into_iter().peekable();
+    thread::scope(|scope| {
+        while missing.peek().is_some() {
+            let part: Vec<_> = missing.by_ref().take(part).collect();
+            let work = move || {
+                for (transaction, sender) in part {
+                    *sender = transaction.recover_signer().ok();
+                    if let Some(sender) = sender {
+                        senders.put(*transaction.tx_hash(), *sender);
+                    }
+                }
+            };
+            // The last part, usually the only one, needs no thread.
+            if missing.peek().is_some() {
+                scope.spawn(work);
+            } else {
+                work();
+            }
+        }
+    });
+    transactions
+        .into_iter()
+        .zip(found)
+        .map(|(transaction, sender)| Some(Recovered::new_unchecked(transaction, sender?)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| "a signature does not recover".to_owned())
+}
+
 impl stateful::Application<tokio::Context> for App {
     type SigningScheme = Scheme;
     type Context = Context;
@@ -174,8 +220,15 @@ impl stateful::Application<tokio::Context> for App {
         let batch = self.base(batch, &parent);
         let candidates = self.ledger.pool.candidates(env.base_fee, MAX_BLOCK_TRANSACTION_BYTES);
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
-        let built = executor::run(&batch, self.ledger.codes.clone(), hashes, move |reader| {
-            build_block(&env, candidates.into_iter(), reader).map_err(|error| error.to_string())
+        let mut gas = 0;
+        let likely = candidates.iter().take_while(|transaction| {
+            gas += transaction.gas_limit();
+            gas <= env.gas_limit
+        });
+        let needed = executor::needed(likely.map(Arc::as_ref));
+        let built = executor::run(&batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
+            let candidates = candidates.into_iter().map(Arc::unwrap_or_clone);
+            build_block(&env, candidates, reader).map_err(|error| error.to_string())
         })
         .await;
         let built = match built {
@@ -255,6 +308,7 @@ impl stateful::Application<tokio::Context> for App {
             .executed(block.number(), block.hash())
             .expect("a block is executed in this process before it is applied");
         let base_fee = ledger::base_fee_after(block.header());
+        self.ledger.accounts.advance(block.number(), &executed.outcome.writes);
         // The head first: who submits looks at it after the pool has the transaction, and so cannot miss this block.
         self.ledger.set_head(ledger::indexed(block));
         self.ledger.pool.finalised(block, &executed.senders, base_fee);

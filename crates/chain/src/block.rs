@@ -219,7 +219,7 @@ impl Write for Block {
         write_piece(buf, &alloy_rlp::encode(&self.inner.header));
         u32::try_from(self.inner.transactions.len()).expect("bounded by MAX_TRANSACTIONS").write(buf);
         for transaction in &self.inner.transactions {
-            write_piece(buf, &transaction.encoded_2718());
+            write_transaction(buf, transaction);
         }
     }
 }
@@ -254,12 +254,12 @@ impl Read for Block {
         let mut transactions = Vec::with_capacity(count);
         let mut total = 0;
         for _ in 0..count {
-            let encoded = read_piece(buf, MAX_TRANSACTION_BYTES, "empty transaction")?;
-            total += encoded.len();
+            let before = buf.remaining();
+            transactions.push(read_transaction(buf)?);
+            total += before - buf.remaining() - 4;
             if total > MAX_BLOCK_TRANSACTION_BYTES {
                 return Err(CodecError::InvalidLength(total));
             }
-            transactions.push(decode_transaction(&encoded)?);
         }
         if header.transactions_root != calculate_transaction_root(&transactions) {
             return Err(CodecError::Invalid("block", "transactionsRoot does not match the transactions"));
@@ -268,12 +268,24 @@ impl Read for Block {
     }
 }
 
-fn decode_transaction(encoded: &[u8]) -> Result<TxEnvelope, CodecError> {
-    let mut rest = encoded;
+/// Writes `u32 length ‖ EIP-2718 bytes`.
+pub(crate) fn write_transaction(buf: &mut impl BufMut, transaction: &TxEnvelope) {
+    let length = transaction.encode_2718_len();
+    u32::try_from(length).expect("a transaction is bounded by MAX_TRANSACTION_BYTES").write(buf);
+    transaction.encode_2718(buf);
+}
+
+/// Reads a transaction that [`write_transaction`] wrote.
+///
+/// # Errors
+/// If it is longer than [`MAX_TRANSACTION_BYTES`], cut, or not in canonical form.
+pub(crate) fn read_transaction(buf: &mut impl Buf) -> Result<TxEnvelope, CodecError> {
+    let encoded = read_piece(buf, MAX_TRANSACTION_BYTES, "empty transaction")?;
+    let mut rest = encoded.as_slice();
     let transaction = TxEnvelope::decode_2718(&mut rest)
-        .map_err(|error| CodecError::Wrapped("block transaction", Box::new(error)))?;
+        .map_err(|error| CodecError::Wrapped("transaction", Box::new(error)))?;
     if !rest.is_empty() || transaction.encoded_2718() != encoded {
-        return Err(CodecError::Invalid("block", "transaction is not in canonical form"));
+        return Err(CodecError::Invalid("transaction", "not in canonical form"));
     }
     Ok(transaction)
 }

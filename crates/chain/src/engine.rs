@@ -4,8 +4,11 @@
 
 use crate::{
     Block,
+    admission::Admission,
     application::App,
     executor::ReadRequest,
+    faults::Watch,
+    gossip,
     key::ConsensusKey,
     ledger::Ledger,
     pacing::{Pace, Paced},
@@ -13,9 +16,11 @@ use crate::{
     state::{self, Databases, Key, Store, Value},
 };
 use ::tokio::sync::{mpsc, oneshot};
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use commonware_broadcast::buffered;
 use commonware_codec::Encode;
 use commonware_consensus::{
+    Reporters,
     marshal::{
         self,
         core::Actor as Marshal,
@@ -87,6 +92,9 @@ pub(crate) struct Controls {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) ready: std::sync::mpsc::SyncSender<()>,
     pub(crate) shutdown: oneshot::Receiver<()>,
+    pub(crate) admission: Admission,
+    /// What clients sent, for the other validators; `None` if there are none.
+    pub(crate) news: Option<mpsc::Receiver<Arc<Recovered<TxEnvelope>>>>,
 }
 
 /// Who takes part, and where they are.
@@ -163,6 +171,7 @@ pub(crate) async fn run(
     let backfill = network.register(3, QUOTA);
     let broadcast = network.register(4, QUOTA);
     let state_sync = network.register(5, QUOTA);
+    let (tell, hear) = network.register(6, gossip::MESSAGES_A_SECOND);
     let network = network.start();
 
     // Blocks and certificates, none of which is ever pruned: a new validator follows from block one.
@@ -278,6 +287,7 @@ pub(crate) async fn run(
         .header(processed)
         .map_err(|error| error.to_string())?
         .ok_or_else(|| format!("the index has no block {processed}"))?;
+    ledger.accounts.advance(processed, &Default::default());
     ledger.set_head(head);
     state_machine.start();
     let databases = mailbox.subscribe_databases().await;
@@ -286,8 +296,14 @@ pub(crate) async fn run(
         move |_| serve(controls.requests, databases, marshal)
     });
 
+    if let Some(news) = controls.news {
+        let admission = controls.admission.clone();
+        context.child("tell").spawn(move |clock| gossip::tell(clock, admission, news, tell));
+        context.child("hear").spawn(move |_| gossip::hear(controls.admission, hear));
+    }
+
     // Consensus.
-    let paced = Paced { inner: mailbox, ledger: ledger.clone(), pace };
+    let paced = Paced::new(mailbox, ledger.clone(), pace);
     let deferred = Deferred::new(context.child("deferred"), paced, marshal, FixedEpocher::new(EPOCH_LENGTH));
     let leader_timeout = pace.heartbeat + Duration::from_secs(2);
     let engine = simplex::Engine::new(
@@ -298,7 +314,7 @@ pub(crate) async fn run(
             blocker: oracle,
             automaton: deferred.clone(),
             relay: deferred.clone(),
-            reporter: deferred,
+            reporter: Reporters::from((deferred, Watch { ledger: ledger.clone() })),
             strategy: Sequential,
             partition: "simplex".into(),
             mailbox_size: MAILBOX,
@@ -365,6 +381,7 @@ fn largest_message(seats: u32) -> u32 {
             STATE_SYNC_OPERATIONS,
             <fixed::Operation<mmr::Family, Key, Value> as commonware_codec::FixedSize>::SIZE,
         ),
+        gossip::MAX_MESSAGE_BYTES,
     ])
 }
 

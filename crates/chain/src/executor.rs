@@ -1,14 +1,15 @@
 //! Runs execution, which is synchronous, over the store, which is not.
 //!
-//! The job runs on a thread of its own and asks for keys over a bounded channel; the task that owns the batch reads
-//! them and answers. Nobody blocks inside the runtime, a run of dependent reads costs one exchange each, and dropping
-//! the task ends the job at its next read.
+//! The task that owns the batch first reads, at once, the entries that the job is known to need. The job then runs on a
+//! thread of its own and asks for others over a bounded channel; the task reads them and answers. Nobody blocks inside
+//! the runtime, a run of dependent reads costs one exchange each, and dropping the task ends the job at its next read.
 
 use crate::state::{self, Batch, Key, Value};
+use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use openledger_execution::{AccountState, StateError, StateReader};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, mpsc::SyncSender, mpsc::sync_channel},
 };
 use tokio::sync::mpsc;
@@ -97,16 +98,17 @@ impl<S: Entry> StateReader for Reader<S> {
 /// Hashes of the blocks that lie below the one being executed.
 pub(crate) type BlockHashes = Arc<dyn Fn(u64) -> Option<B256> + Send + Sync>;
 
-/// Entries that the task with the batch reads for us.
+/// Entries that the task with the batch has read or reads for us.
 pub(crate) struct Remote {
+    known: HashMap<Key, Option<Value>>,
     reads: mpsc::Sender<ReadRequest>,
     hashes: BlockHashes,
 }
 
 impl Entry for Remote {
     fn read(&self, keys: Vec<Key>) -> Result<Vec<Option<Value>>, StateError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        if let Some(values) = keys.iter().map(|key| self.known.get(key).cloned()).collect() {
+            return Ok(values);
         }
         let (reply, answer) = sync_channel(1);
         let gone = || StateError::Backend("the execution was cancelled".into());
@@ -120,7 +122,16 @@ impl Entry for Remote {
     }
 }
 
-/// Runs `job` over the state of `batch`.
+/// The entries that transactions need whatever they do: their senders and recipients.
+pub(crate) fn needed<'t>(transactions: impl Iterator<Item = &'t Recovered<TxEnvelope>>) -> BTreeSet<Key> {
+    let accounts: BTreeSet<Address> = transactions
+        .flat_map(|transaction| [Some(transaction.signer()), transaction.to()])
+        .flatten()
+        .collect();
+    accounts.into_iter().map(state::account_key).collect()
+}
+
+/// Runs `job` over the state of `batch`, of which it is known to need `needed`.
 ///
 /// # Panics
 /// If the store fails or the job panics: neither says anything about the block, and the engine treats a failing
@@ -129,10 +140,14 @@ pub(crate) async fn run<T: Send + 'static>(
     batch: &Batch,
     codes: CodeCache,
     hashes: BlockHashes,
+    needed: BTreeSet<Key>,
     job: impl FnOnce(&Reader<Remote>) -> T + Send + 'static,
 ) -> T {
+    let keys: Vec<&Key> = needed.iter().collect();
+    let values = batch.get_many(&keys).await.expect("the state store can be read");
+    let known = needed.into_iter().zip(values).collect();
     let (reads, mut requests) = mpsc::channel(QUEUE);
-    let reader = Reader { entries: Remote { reads, hashes }, codes };
+    let reader = Reader { entries: Remote { known, reads, hashes }, codes };
     let job = tokio::task::spawn_blocking(move || job(&reader));
     while let Some(ReadRequest { keys, reply }) = requests.recv().await {
         let keys: Vec<&Key> = keys.iter().collect();

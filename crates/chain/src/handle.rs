@@ -5,17 +5,19 @@
 
 use crate::{
     ChainError, IndexedBlock, IndexedHeader, IndexedReceipt, PoolError,
+    admission::Admission,
     engine::Request,
     executor::{Entry, ReadRequest, Reader},
+    journal::Journal,
     ledger::Ledger,
-    pool::{self, AdmissionRules},
-    state::{Key, Value},
+    pool::Origin,
+    state::{self, Key, Value},
 };
-use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
+use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::TxHashRef};
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
 use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateReader};
 use std::{
-    sync::{Arc, Mutex, mpsc::sync_channel},
+    sync::{Arc, Mutex, atomic::Ordering, mpsc::sync_channel},
     thread::JoinHandle,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -29,6 +31,10 @@ pub struct ChainHandle {
 pub(crate) struct Inner {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) requests: mpsc::Sender<Request>,
+    /// What clients sent, on disk.
+    pub(crate) journal: Journal,
+    /// Where it is told to the other validators; `None` if there are none.
+    pub(crate) news: Option<mpsc::Sender<Arc<Recovered<TxEnvelope>>>>,
     pub(crate) shutdown: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) thread: Mutex<Option<JoinHandle<Result<(), ChainError>>>>,
 }
@@ -160,29 +166,47 @@ impl ChainHandle {
         answer.blocking_recv().map_err(|_closed| ChainError::Stopped)
     }
 
-    /// Takes a transaction into the pool and returns its hash.
+    /// Takes a transaction into the pool, tells the other validators, and returns its hash. It survives the end of this
+    /// process.
     ///
     /// # Errors
     /// [`PoolError`] says why not.
     pub fn submit(&self, transaction: TxEnvelope) -> Result<B256, PoolError> {
-        let ledger = &self.inner.ledger;
-        let rules =
-            AdmissionRules { chain_id: ledger.genesis.chain_id, block_gas_limit: ledger.genesis.gas_limit };
-        pool::check(&transaction, &rules)?;
-        let transaction =
-            transaction.try_into_recovered().map_err(|_unrecoverable| PoolError::InvalidSender)?;
-        let sender = transaction.signer();
-        let hash = ledger.pool.insert(transaction, self.newest(sender)?)?;
-        // A block that used the nonce may have become final since the account was read.
-        ledger.pool.advance(sender, self.newest(sender)?.nonce);
-        Ok(hash)
+        let transaction = self.admit(transaction)?;
+        if self.inner.journal.append(&transaction) {
+            self.rewrite_journal();
+        }
+        Ok(*transaction.tx_hash())
     }
 
-    /// An account at the head.
-    fn newest(&self, address: Address) -> Result<AccountState, PoolError> {
-        let unavailable = |error: &dyn std::fmt::Display| PoolError::Unavailable(error.to_string());
-        let state = self.state(self.head().header.number).map_err(|error| unavailable(&error))?;
-        Ok(state.account(address).map_err(|error| unavailable(&error))?.unwrap_or_default())
+    fn admit(&self, transaction: TxEnvelope) -> Result<Arc<Recovered<TxEnvelope>>, PoolError> {
+        let Inner { ledger, requests, news, .. } = self.inner.as_ref();
+        let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
+        let transaction = admission.admit(transaction, Origin::Client)?;
+        if let Some(news) = news {
+            // If too many wait, it is told later with what still waits.
+            drop(news.try_send(transaction.clone()));
+        }
+        Ok(transaction)
+    }
+
+    /// Takes in what waited when an earlier process ended.
+    pub(crate) fn resume(&self, waiting: Vec<TxEnvelope>) {
+        let count = waiting.len();
+        let taken = waiting.into_iter().filter_map(|transaction| self.admit(transaction).ok()).count();
+        if count > 0 {
+            tracing::info!(found = count, waiting = taken, "transactions of an earlier process");
+        }
+        self.rewrite_journal();
+    }
+
+    fn rewrite_journal(&self) {
+        self.inner.journal.rewrite(|| self.inner.ledger.pool.own());
+    }
+
+    /// How many times this validator has seen another sign votes that contradict each other since it started.
+    pub fn faults(&self) -> u64 {
+        self.inner.ledger.faults.load(Ordering::Relaxed)
     }
 
     /// A transaction that waits for a block.
@@ -424,10 +448,18 @@ impl StateReader for StateView {
     }
 }
 
-struct Snapshot {
-    number: u64,
-    ledger: Arc<Ledger>,
-    requests: mpsc::Sender<Request>,
+pub(crate) struct Snapshot {
+    pub(crate) number: u64,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) requests: mpsc::Sender<Request>,
+}
+
+impl Snapshot {
+    /// An account, empty if there is none.
+    pub(crate) fn account(&self, address: Address) -> Result<AccountState, StateError> {
+        let values = self.read(vec![state::account_key(address)])?;
+        Ok(values.into_iter().flatten().next().as_ref().map(state::decode_account).unwrap_or_default())
+    }
 }
 
 impl Entry for Snapshot {

@@ -3,10 +3,12 @@
 
 use crate::{
     Block, ChainError,
+    accounts::Accounts,
     executor::{BlockHashes, CodeCache},
     index::{Index, IndexedHeader},
     pool::Pool,
     recent::Recent,
+    senders::Senders,
     state::{self, Entries, Key, Value},
 };
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, TxEnvelope, proofs};
@@ -16,7 +18,7 @@ use commonware_cryptography::ed25519;
 use openledger_execution::{BlockEnv, BlockOutcome, Genesis, next_base_fee};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
 };
 use tokio::sync::broadcast;
 
@@ -45,6 +47,10 @@ pub(crate) struct Ledger {
     pub(crate) index: Index,
     pub(crate) recent: Recent,
     pub(crate) codes: CodeCache,
+    pub(crate) senders: Senders,
+    pub(crate) accounts: Accounts,
+    /// Contradicting votes that consensus found.
+    pub(crate) faults: AtomicU64,
     pending: Mutex<BTreeMap<(u64, B256), Arc<Executed>>>,
     head: RwLock<Arc<IndexedHeader>>,
     heads: broadcast::Sender<Arc<IndexedHeader>>,
@@ -70,6 +76,9 @@ impl Ledger {
             index,
             recent: Recent::default(),
             codes: CodeCache::default(),
+            senders: Senders::default(),
+            accounts: Accounts::default(),
+            faults: AtomicU64::new(0),
             pending: Mutex::default(),
             head: RwLock::new(Arc::new(head)),
             heads: broadcast::channel(HEADS_QUEUED).0,

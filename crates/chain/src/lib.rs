@@ -1,12 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
+mod admission;
 mod application;
 mod block;
 mod engine;
 mod error;
 mod executor;
+mod faults;
+mod gossip;
 mod handle;
 mod index;
+mod journal;
 mod key;
 mod ledger;
 mod lock;
@@ -14,6 +19,7 @@ mod pacing;
 mod pool;
 mod rebuild;
 mod recent;
+mod senders;
 mod start;
 mod state;
 #[cfg(test)]

@@ -9,8 +9,8 @@ use commonware_cryptography::Digested;
 use commonware_glue::stateful::Mailbox;
 use commonware_runtime::{Clock, tokio};
 use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// How far another validator's clock may be ahead before its block has to wait.
@@ -28,9 +28,27 @@ pub(crate) struct Pace {
 /// The state machine, paced.
 #[derive(Clone)]
 pub(crate) struct Paced {
-    pub(crate) inner: Mailbox<tokio::Context, App>,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) pace: Pace,
+    inner: Mailbox<tokio::Context, App>,
+    ledger: Arc<Ledger>,
+    pace: Pace,
+    /// When the newest block was seen first, by building it or by looking at it.
+    seen: Arc<Mutex<SystemTime>>,
+}
+
+impl Paced {
+    pub(crate) fn new(inner: Mailbox<tokio::Context, App>, ledger: Arc<Ledger>, pace: Pace) -> Self {
+        Self { inner, ledger, pace, seen: Arc::new(Mutex::new(UNIX_EPOCH)) }
+    }
+
+    fn see(&self, now: SystemTime) {
+        *self.seen.lock().expect("no code panics with this lock") = now;
+    }
+
+    /// What is left of the interval since the newest block: what that took to build or check counts.
+    fn rest_of_interval(&self, now: SystemTime) -> Duration {
+        let seen = *self.seen.lock().expect("no code panics with this lock");
+        self.pace.interval.saturating_sub(now.duration_since(seen).unwrap_or_default())
+    }
 }
 
 impl Application<tokio::Context> for Paced {
@@ -45,12 +63,13 @@ impl Application<tokio::Context> for Paced {
         ancestry: impl Ancestry<Block>,
         input: (),
     ) -> Option<Digested<Block>> {
-        clock.sleep(self.pace.interval).await;
+        clock.sleep(self.rest_of_interval(clock.current())).await;
         let rest = self.pace.heartbeat.saturating_sub(self.pace.interval);
         ::tokio::select! {
             () = self.ledger.pool.wait_ready() => {}
             () = clock.sleep(rest) => {}
         }
+        self.see(clock.current());
         self.inner.propose((clock, context), ancestry, input).await
     }
 
@@ -64,6 +83,7 @@ impl Application<tokio::Context> for Paced {
             let early = due.duration_since(clock.current()).unwrap_or_default();
             clock.sleep(early.saturating_sub(CLOCK_DRIFT)).await;
         }
+        self.see(clock.current());
         self.inner.verify((clock, context), ancestry).await
     }
 }

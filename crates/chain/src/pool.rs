@@ -2,22 +2,24 @@
 //!
 //! Per account they are kept by nonce; those that follow on without a gap can be proposed, the others wait for the
 //! missing one. A transaction replaces another with its nonce if it pays a tenth more in both fees. What is in a block
-//! that is not final yet is not offered again, and comes back if another block is finalised instead. The pool is in
-//! memory only: what was not included when the process ends has to be sent again.
+//! that is not final yet is not offered again, and comes back if another block is finalised instead. When the pool is
+//! full, better paying transactions push out cheaper ones (`eviction`). The pool is in memory; what clients of this
+//! node sent is in the [`journal`](crate::journal) too.
 
-use crate::{Block, MAX_TRANSACTION_BYTES, PoolError};
-use alloy_consensus::{Transaction, TxEnvelope, TxType, transaction::Recovered, transaction::TxHashRef};
+mod eviction;
+
+use crate::{Block, PoolError};
+use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered, transaction::TxHashRef};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, U256};
-use openledger_execution::{AccountState, MAX_TRANSACTION_GAS, TxError};
+use eviction::Newcomer;
+use openledger_execution::{AccountState, TxError};
 use std::{
-    collections::{BTreeMap, BinaryHeap},
-    sync::{Mutex, MutexGuard},
+    collections::{BTreeMap, BinaryHeap, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::{Notify, broadcast};
 
-/// EIP-3860.
-const MAX_INIT_CODE_BYTES: usize = 49_152;
 /// A replacement pays this much more, in per cent: geth's default.
 const PRICE_BUMP_PERCENT: u128 = 10;
 
@@ -34,28 +36,33 @@ pub struct PoolLimits {
     pub per_account: usize,
     /// Transactions in total.
     pub total: usize,
+    /// Bytes of encoded transactions in total.
+    pub bytes: usize,
     /// How far a nonce may be ahead of the account's next.
     pub nonce_ahead: u64,
 }
 
 impl Default for PoolLimits {
-    /// 256 per account are a wallet's batch; 16,384 in total are at most 2 GiB if every one has the full 128 KiB, and
-    /// some 10 MiB as transactions are.
+    /// 256 per account are a wallet's batch; 65,536 in total are some 10 MiB of transfers, several seconds of full
+    /// blocks.
     fn default() -> Self {
-        Self { per_account: 256, total: 16_384, nonce_ahead: 256 }
+        Self { per_account: 256, total: 65_536, bytes: 128 * 1024 * 1024, nonce_ahead: 256 }
     }
 }
 
-/// What a transaction is checked against before it may wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AdmissionRules {
-    pub(crate) chain_id: u64,
-    pub(crate) block_gas_limit: u64,
+/// Who sent a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client of this node, which therefore keeps it until it is included.
+    Client,
+    /// Another validator, which does.
+    Peer,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    transaction: Recovered<TxEnvelope>,
+    transaction: Arc<Recovered<TxEnvelope>>,
+    origin: Origin,
     hash: B256,
     size: usize,
     cost: U256,
@@ -88,10 +95,16 @@ impl Account {
 #[derive(Debug, Default)]
 struct Inner {
     accounts: BTreeMap<Address, Account>,
-    places: BTreeMap<B256, (Address, u64)>,
+    places: HashMap<B256, (Address, u64)>,
+    /// What blocks hold that are not final yet, by their height.
+    included: BTreeMap<u64, Vec<B256>>,
+    /// Bytes of everything that waits.
+    bytes: usize,
     arrivals: u64,
     /// Base fee of the next block, for telling what can be proposed.
     base_fee: u64,
+    /// While the pool is full: nobody in it pays less than this tip.
+    floor: Option<u128>,
 }
 
 /// The pool.
@@ -125,7 +138,8 @@ impl Pool {
         &self,
         transaction: Recovered<TxEnvelope>,
         account: AccountState,
-    ) -> Result<B256, PoolError> {
+        origin: Origin,
+    ) -> Result<Arc<Recovered<TxEnvelope>>, PoolError> {
         let hash = *transaction.tx_hash();
         let sender = transaction.signer();
         let nonce = transaction.nonce();
@@ -147,29 +161,46 @@ impl Pool {
         let cost = most_it_costs(&transaction);
         let replaces =
             inner.check_account(&self.limits, sender, nonce, cost, &transaction, account.balance)?;
-        if replaces.is_none() && inner.places.len() >= self.limits.total && !inner.drop_unready() {
+        let size = transaction.encode_2718_len();
+        let newcomer = Newcomer {
+            sender,
+            tip: tip_of(&transaction, inner.base_fee),
+            ready: inner.is_ready(&transaction, sender, next),
+            slots: usize::from(replaces.is_none()),
+            bytes: size,
+        };
+        if !inner.make_room(&self.limits, &newcomer) {
             return Err(PoolError::Full { limit: self.limits.total });
         }
 
         if let Some(old) = replaces {
-            inner.places.remove(&old);
+            inner.remove(old);
         }
         inner.places.insert(hash, (sender, nonce));
+        inner.bytes += size;
         inner.arrivals += 1;
         let arrival = inner.arrivals;
-        let size = transaction.encode_2718_len();
         if self.arrivals.receiver_count() > 0 {
             // The last receiver may have gone meanwhile.
             drop(self.arrivals.send(transaction.clone()));
         }
         let known = inner.accounts.entry(sender).or_default();
         known.next = next;
-        known
-            .waiting
-            .insert(nonce, Waiting { transaction, hash, size, cost, arrival, included: None, outdated: 0 });
+        let transaction = Arc::new(transaction);
+        let waiting = Waiting {
+            transaction: transaction.clone(),
+            origin,
+            hash,
+            size,
+            cost,
+            arrival,
+            included: None,
+            outdated: 0,
+        };
+        known.waiting.insert(nonce, waiting);
         drop(inner);
         self.ready.notify_waiters();
-        Ok(hash)
+        Ok(transaction)
     }
 
     /// Waits until there is something to propose.
@@ -188,7 +219,7 @@ impl Pool {
 
     /// The best paying transactions that can be in the next block, each account's in the order of its nonces, up to
     /// `max_bytes` in all.
-    pub(crate) fn candidates(&self, base_fee: u64, max_bytes: usize) -> Vec<Recovered<TxEnvelope>> {
+    pub(crate) fn candidates(&self, base_fee: u64, max_bytes: usize) -> Vec<Arc<Recovered<TxEnvelope>>> {
         let inner = self.lock();
         let mut queues: BTreeMap<Address, Vec<&Waiting>> = BTreeMap::new();
         let mut heads = BinaryHeap::new();
@@ -224,11 +255,14 @@ impl Pool {
     /// Notes that a block holds these, so that they are not proposed again meanwhile.
     pub(crate) fn included(&self, number: u64, hashes: impl Iterator<Item = B256>) {
         let mut inner = self.lock();
+        let mut held = Vec::new();
         for hash in hashes {
             if let Some(waiting) = inner.waiting_mut(hash) {
                 waiting.included = Some(number);
+                held.push(hash);
             }
         }
+        inner.included.entry(number).or_default().extend(held);
     }
 
     /// Drops what a proposer found that no block can take, such as a sender who can no longer pay.
@@ -261,14 +295,17 @@ impl Pool {
     pub(crate) fn finalised(&self, block: &Block, senders: &[Address], base_fee: u64) {
         let mut inner = self.lock();
         inner.base_fee = base_fee;
+        // Tips depend on the base fee.
+        inner.floor = None;
         for (transaction, sender) in block.transactions().iter().zip(senders) {
             inner.advance(*sender, transaction.nonce() + 1);
         }
-        for account in inner.accounts.values_mut() {
-            for waiting in account.waiting.values_mut() {
-                if waiting.included.is_some_and(|number| number <= block.number()) {
-                    waiting.included = None;
-                }
+        let later = inner.included.split_off(&(block.number() + 1));
+        for hash in std::mem::replace(&mut inner.included, later).into_values().flatten() {
+            if let Some(waiting) = inner.waiting_mut(hash)
+                && waiting.included.is_some_and(|number| number <= block.number())
+            {
+                waiting.included = None;
             }
         }
         let ready = inner.has_ready();
@@ -289,7 +326,35 @@ impl Pool {
     pub(crate) fn get(&self, hash: B256) -> Option<Recovered<TxEnvelope>> {
         let inner = self.lock();
         let (sender, nonce) = inner.places.get(&hash)?;
-        Some(inner.accounts.get(sender)?.waiting.get(nonce)?.transaction.clone())
+        Some(Recovered::clone(&inner.accounts.get(sender)?.waiting.get(nonce)?.transaction))
+    }
+
+    /// Whether a transaction waits.
+    pub(crate) fn knows(&self, hash: B256) -> bool {
+        self.lock().places.contains_key(&hash)
+    }
+
+    /// The transactions of this node's clients, by account and nonce.
+    pub(crate) fn own(&self) -> Vec<Arc<Recovered<TxEnvelope>>> {
+        self.select(|waiting| waiting.origin == Origin::Client)
+    }
+
+    /// Those of them that arrived up to `arrival` and that no block holds yet.
+    pub(crate) fn own_left_out(&self, arrival: u64) -> Vec<Arc<Recovered<TxEnvelope>>> {
+        self.select(|waiting| {
+            waiting.origin == Origin::Client && waiting.included.is_none() && waiting.arrival <= arrival
+        })
+    }
+
+    fn select(&self, wanted: impl Fn(&Waiting) -> bool) -> Vec<Arc<Recovered<TxEnvelope>>> {
+        let inner = self.lock();
+        let waiting = inner.accounts.values().flat_map(|account| account.waiting.values());
+        waiting.filter(|waiting| wanted(waiting)).map(|waiting| waiting.transaction.clone()).collect()
+    }
+
+    /// The number of the newest arrival.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.lock().arrivals
     }
 
     /// Transactions that are taken in from now on.
@@ -306,7 +371,7 @@ impl Pool {
             let consecutive = account.consecutive().count();
             for (position, waiting) in account.waiting.values().enumerate() {
                 let list = if position < consecutive { &mut pending } else { &mut queued };
-                list.push(waiting.transaction.clone());
+                list.push(Recovered::clone(&waiting.transaction));
             }
         }
         (pending, queued)
@@ -351,6 +416,12 @@ impl Inner {
         Ok(old.map(|old| old.hash))
     }
 
+    /// Whether a block could take a transaction of an account whose finalised nonce is `next`.
+    fn is_ready(&self, transaction: &TxEnvelope, sender: Address, next: u64) -> bool {
+        let before = self.accounts.get(&sender).map_or(0, |known| known.consecutive().count() as u64);
+        transaction.nonce() - next <= before && transaction.max_fee_per_gas() >= u128::from(self.base_fee)
+    }
+
     fn has_ready(&self) -> bool {
         let base_fee = u128::from(self.base_fee);
         self.accounts.values().any(|account| {
@@ -368,8 +439,11 @@ impl Inner {
 
     fn remove(&mut self, hash: B256) {
         let Some((sender, nonce)) = self.places.remove(&hash) else { return };
+        self.floor = None;
         if let Some(account) = self.accounts.get_mut(&sender) {
-            account.waiting.remove(&nonce);
+            if let Some(waiting) = account.waiting.remove(&nonce) {
+                self.bytes -= waiting.size;
+            }
             if account.waiting.is_empty() {
                 self.accounts.remove(&sender);
             }
@@ -386,34 +460,19 @@ impl Inner {
             self.accounts.remove(&sender);
         }
         for waiting in stale.into_values() {
+            self.bytes -= waiting.size;
             self.places.remove(&waiting.hash);
+            self.floor = None;
         }
-    }
-
-    /// Makes room by dropping the youngest transaction that could not be proposed anyway.
-    fn drop_unready(&mut self) -> bool {
-        let base_fee = u128::from(self.base_fee);
-        let unready = self
-            .accounts
-            .values()
-            .flat_map(|account| {
-                let ready = account
-                    .consecutive()
-                    .take_while(|waiting| waiting.transaction.max_fee_per_gas() >= base_fee)
-                    .count();
-                account.waiting.values().skip(ready)
-            })
-            .max_by_key(|waiting| waiting.arrival)
-            .map(|waiting| waiting.hash);
-        if let Some(hash) = unready {
-            self.remove(hash);
-        }
-        unready.is_some()
     }
 }
 
 fn tip(waiting: &Waiting, base_fee: u64) -> u128 {
-    waiting.transaction.effective_tip_per_gas(base_fee).unwrap_or_default()
+    tip_of(&waiting.transaction, base_fee)
+}
+
+fn tip_of(transaction: &TxEnvelope, base_fee: u64) -> u128 {
+    transaction.effective_tip_per_gas(base_fee).unwrap_or_default()
 }
 
 fn most_it_costs(transaction: &TxEnvelope) -> U256 {
@@ -426,59 +485,6 @@ fn pays_more(new: &TxEnvelope, old: &TxEnvelope) -> bool {
     let bumped = |fee: u128| fee.saturating_add(fee.saturating_mul(PRICE_BUMP_PERCENT).div_ceil(100));
     let tip = |tx: &TxEnvelope| tx.max_priority_fee_per_gas().unwrap_or_else(|| tx.max_fee_per_gas());
     new.max_fee_per_gas() >= bumped(old.max_fee_per_gas()) && tip(new) >= bumped(tip(old))
-}
-
-/// Checks what can be said of a transaction without the state.
-///
-/// # Errors
-/// Those of [`PoolError`] that depend on the transaction alone.
-pub(crate) fn check(transaction: &TxEnvelope, rules: &AdmissionRules) -> Result<(), PoolError> {
-    if transaction.tx_type() == TxType::Eip4844 {
-        return Err(PoolError::TypeNotSupported);
-    }
-    let size = transaction.encode_2718_len();
-    if size > MAX_TRANSACTION_BYTES {
-        return Err(PoolError::Oversized { got: size, limit: MAX_TRANSACTION_BYTES });
-    }
-    match transaction.chain_id() {
-        None => return Err(PoolError::NotReplayProtected),
-        Some(got) if got != rules.chain_id => {
-            return Err(PoolError::InvalidChainId { got, expected: rules.chain_id });
-        }
-        Some(_) => {}
-    }
-    let limit = rules.block_gas_limit.min(MAX_TRANSACTION_GAS);
-    if transaction.gas_limit() > limit {
-        return Err(PoolError::ExceedsBlockGasLimit { got: transaction.gas_limit(), limit });
-    }
-    let tip = transaction.max_priority_fee_per_gas().unwrap_or_default();
-    if tip > transaction.max_fee_per_gas() {
-        return Err(PoolError::TipAboveMax { tip, max: transaction.max_fee_per_gas() });
-    }
-    if transaction.is_create() && transaction.input().len() > MAX_INIT_CODE_BYTES {
-        return Err(PoolError::InitCodeTooLarge {
-            got: transaction.input().len(),
-            limit: MAX_INIT_CODE_BYTES,
-        });
-    }
-    let want = intrinsic_gas(transaction);
-    if transaction.gas_limit() < want {
-        return Err(PoolError::IntrinsicGas { got: transaction.gas_limit(), want });
-    }
-    Ok(())
-}
-
-/// What a transaction costs before anything is executed: EIP-2028, 2930, 3860, 7623 and 7702.
-fn intrinsic_gas(transaction: &TxEnvelope) -> u64 {
-    let data = transaction.input();
-    let zeros = data.iter().filter(|byte| **byte == 0).count() as u64;
-    let tokens = zeros + (data.len() as u64 - zeros) * 4;
-    let creation = if transaction.is_create() { 32_000 + 2 * data.len().div_ceil(32) as u64 } else { 0 };
-    let access = transaction
-        .access_list()
-        .map_or(0, |list| list.0.iter().map(|item| 2_400 + 1_900 * item.storage_keys.len() as u64).sum());
-    let authorisations = transaction.authorization_list().map_or(0, |list| 25_000 * list.len() as u64);
-    (21_000 + tokens * 4 + creation + access + authorisations).max(21_000 + tokens * 10)
 }
 
 #[cfg(test)]

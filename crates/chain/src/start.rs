@@ -2,9 +2,12 @@
 
 use crate::{
     ChainError, ChainHandle, ConsensusKey, PoolLimits,
+    admission::Admission,
     engine::{self, Controls, Membership},
+    gossip,
     handle::Inner,
     index::Index,
+    journal::Journal,
     key,
     ledger::Ledger,
     lock::FolderLock,
@@ -86,6 +89,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
         .ok_or_else(|| ChainError::Genesis { reason: "there is no validator".into() })?;
     let genesis_block = engine::genesis_block(&config.genesis, leader);
     let index = Index::open(&folder.join("index.redb"), config.genesis.hash())?;
+    let (journal, waiting) = Journal::open(&folder.join("waiting-transactions"))?;
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = format!("openledger-{}-{}", config.genesis.chain_id, config.genesis.hash()).into_bytes();
     let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, seats, pool, index)?);
@@ -95,7 +99,15 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let (requests, received) = mpsc::channel(REQUESTS);
     let (shutdown, stop) = oneshot::channel();
     let (ready, is_ready) = sync_channel(1);
-    let controls = Controls { requests: received, ready, shutdown: stop };
+    let (news, told) = match membership.addresses.len() {
+        0 | 1 => (None, None),
+        _ => {
+            let (news, told) = mpsc::channel(gossip::QUEUED);
+            (Some(news), Some(told))
+        }
+    };
+    let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
+    let controls = Controls { requests: received, ready, shutdown: stop, admission, news: told };
     let thread = std::thread::Builder::new()
         .name("chain".into())
         .spawn({
@@ -115,9 +127,17 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
             Ok(Ok(())) | Err(_) => ChainError::Stopped,
         });
     }
-    let inner =
-        Inner { ledger, requests, shutdown: Mutex::new(Some(shutdown)), thread: Mutex::new(Some(thread)) };
-    Ok(ChainHandle { inner: Arc::new(inner) })
+    let inner = Inner {
+        ledger,
+        requests,
+        journal,
+        news,
+        shutdown: Mutex::new(Some(shutdown)),
+        thread: Mutex::new(Some(thread)),
+    };
+    let handle = ChainHandle { inner: Arc::new(inner) };
+    handle.resume(waiting);
+    Ok(handle)
 }
 
 /// Runs the engine to its end. Its storage reports damage by panicking, which becomes an error here.

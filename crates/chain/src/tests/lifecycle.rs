@@ -168,3 +168,22 @@ fn the_pool_answers_as_geth_does() {
     assert_eq!(chain.submit(transfer(&account(1), 5, to, 2)).unwrap_err(), PoolError::ReplacementUnderpriced);
     assert_eq!(chain.pending_nonce(account(1).address()).unwrap(), 1);
 }
+
+#[test]
+fn what_waits_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Address::repeat_byte(9);
+    let chain = start(config(folder.path())).unwrap();
+    let done = chain.submit(transfer(&account(1), 0, to, 1)).unwrap();
+    included(&chain, done);
+    let waiting = chain.submit(transfer(&account(1), 2, to, 1)).unwrap();
+    chain.shutdown().unwrap();
+    drop(chain);
+
+    let chain = start(config(folder.path())).unwrap();
+    assert!(chain.waiting(waiting).is_some());
+    assert_eq!(chain.waiting_count(), 1);
+    included(&chain, chain.submit(transfer(&account(1), 1, to, 1)).unwrap());
+    included(&chain, waiting);
+    assert_eq!(balance(&chain, to), U256::from(3));
+}

@@ -71,3 +71,32 @@ fn four_validators_agree_and_go_on_while_one_is_away() {
     }
     agree(&chains);
 }
+
+#[test]
+fn a_transaction_reaches_every_pool_and_whoever_leads_includes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let addresses = free_addresses();
+    let configs: Vec<_> =
+        (1..=VALIDATORS).map(|number| validator(folder.path(), number, &addresses)).collect();
+    let chains: Vec<_> = configs.into_iter().map(|config| start(config).unwrap()).collect();
+    let to = Address::repeat_byte(9);
+
+    // Waits for a nonce, so that it stays in the pools.
+    let waiting = chains[0].submit(transfer(&account(1), 8, to, 1)).unwrap();
+    for chain in &chains {
+        eventually("a transaction to be told", || chain.waiting(waiting));
+    }
+    // One after another, so that several leaders include them.
+    let mut leaders = std::collections::BTreeSet::new();
+    for nonce in 0..8 {
+        let number = included(&chains[1], chains[0].submit(transfer(&account(1), nonce, to, 1)).unwrap());
+        leaders.insert(chains[1].header(number).unwrap().unwrap().header.beneficiary);
+    }
+    for chain in &chains {
+        included(chain, waiting);
+        eventually("empty pools", || (chain.waiting_count() == 0).then_some(()));
+        assert_eq!(chain.faults(), 0);
+    }
+    assert!(leaders.len() > 1, "only {leaders:?} included what the first validator was sent");
+    agree(&chains);
+}
