@@ -164,6 +164,10 @@ impl SpanIndex {
         View::new(self.bytes.as_slice(), self.layout)
     }
 
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     pub(super) fn directory(&self) -> &Directory {
         &self.parts.directory
     }

@@ -6,7 +6,7 @@
 //! and with a suffix before its own extensions. There is exactly one such array, so whoever builds the index gets the
 //! same bytes, and a wrong one is refuted without building anything:
 //! - a position that is out of range or repeated, or
-//! - one pair of neighbours `SA[i], SA[i + 1]` out of order.
+//! - one pair of neighbours `SA[i], SA[i + 1]` out of order ([`proof`]).
 //!
 //! The index is its file, mapped into memory ([`SpanIndex::open`]). Each version of a Datanet adds a shard with its
 //! new records; the shards are searched as one ([`Shards`]).
@@ -20,6 +20,8 @@
 //! Those of at least [`MIN_TOKENS`] tokens are reported by start, with the number of occurrences and up to [`MAX_MATCHES`]
 //! records: the first by position among the first [`MAX_SCANNED`] occurrences in the order of the suffix array. A match
 //! never spans two records, since no answer contains the separator.
+//!
+//! What is found can be proven to who has only the content hash of the index ([`proof`]).
 //!
 //! # Rarity
 //! `Σ -log2(count(t) / n)` over the tokens `t` of the span, `n` being the number of tokens of the version: how many
@@ -36,6 +38,7 @@ mod file;
 mod index;
 mod layout;
 mod log2;
+pub mod proof;
 mod rarity;
 mod search;
 mod shards;
