@@ -240,6 +240,33 @@ pub struct Span {
     pub matches: Vec<SpanMatch>,
 }
 
+/// A passage of an answer that stands in a record with small edits: like [`Span`] a *match*, never an *influence*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedSpan {
+    /// First token of the passage within the answer.
+    pub start: u32,
+    /// One past its last token.
+    pub end: u32,
+    /// The passage as text.
+    pub text: String,
+    /// Bits by which an edited copy explains the passage better than tokens drawn one by one do, in thousandths.
+    pub score_millibits: u64,
+    /// Matched tokens among matched, substituted, inserted and left-out ones, in parts per million.
+    pub identity_ppm: u32,
+    /// Tokens that are the same in both.
+    pub matched: u32,
+    /// Tokens of the passage in place of others.
+    pub substituted: u32,
+    /// Tokens of the passage that the record does not have.
+    pub inserted: u32,
+    /// Tokens of the record that the passage does not have.
+    pub left_out: u32,
+    /// Where it stands.
+    pub source: SpanMatch,
+    /// Tokens of the record that it stands over.
+    pub source_tokens: u32,
+}
+
 /// Which data an answer rests on, as known the moment it is given. Settlement replaces it with the exact figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribution {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use libsais::SuffixArrayConstruction;
 use memmap2::Mmap;
-use openledger_types::receipt::{Span, SpanMatch};
+use openledger_types::receipt::{EditedSpan, Span, SpanMatch};
 
 use super::check::{check_order, check_permutation};
 use super::directory::Directory;
@@ -11,7 +11,7 @@ use super::layout::{ENTRY_BYTES, Layout, narrow, within, write_record};
 use super::rarity::{Rarity, TokenCounts};
 use super::search::{occurrences, places};
 use super::view::{Query, View, read_records, unit};
-use super::{MAX_MATCHES, MAX_RECORDS, MAX_UNITS, SEPARATOR, SpanError, shards};
+use super::{MAX_MATCHES, MAX_RECORDS, MAX_UNITS, SEPARATOR, SpanError, edits, shards};
 
 /// A record as the index knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,18 @@ impl SpanIndex {
         decode: impl FnMut(&[u32]) -> String,
     ) -> Result<Vec<Span>, SpanError> {
         shards::attribute(&[self], &self.parts.rarity, answer, decode)
+    }
+
+    /// The passages of an answer that stand in a record with small edits, by start; see [`super::edits`].
+    ///
+    /// # Errors
+    /// [`SpanError::TooMany`] for an answer longer than [`super::MAX_ANSWER_TOKENS`].
+    pub fn edited(
+        &self,
+        answer: &[u32],
+        decode: impl FnMut(&[u32]) -> String,
+    ) -> Result<Vec<EditedSpan>, SpanError> {
+        edits::edited(&[self], &self.parts.rarity, answer, decode)
     }
 
     /// How often a sequence of tokens occurs within records; the empty sequence occurs nowhere.

@@ -21,7 +21,8 @@
 //! records: the first by position among the first [`MAX_SCANNED`] occurrences in the order of the suffix array. A match
 //! never spans two records, since no answer contains the separator.
 //!
-//! What is found can be proven to who has only the content hash of the index ([`proof`]).
+//! Passages that stand in a record with small edits are found from shorter matches by alignment ([`edits`]). What is found
+//! can be proven to who has only the content hash of the index ([`proof`]).
 //!
 //! # Rarity
 //! `Σ -log2(count(t) / n)` over the tokens `t` of the span, `n` being the number of tokens of the version: how many
@@ -33,6 +34,7 @@
 
 mod check;
 mod directory;
+pub mod edits;
 mod error;
 mod file;
 mod index;

@@ -46,6 +46,11 @@ impl Rarity {
         u64::try_from((u128::from(sum) * 1000) >> FRACTION_BITS).expect("2^13 tokens of at most 31 bits each")
     }
 
+    /// Of one token, thousandths of a bit, rounded down.
+    pub(super) fn token_millibits(&self, token: u32) -> i64 {
+        i64::try_from((u128::from(self.of(token)) * 1000) >> FRACTION_BITS).expect("at most 31 bits")
+    }
+
     fn of(&self, token: u32) -> u64 {
         self.0.get(token as usize).copied().unwrap_or(0)
     }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use openledger_types::receipt::{Span, SpanMatch};
+use openledger_types::receipt::{EditedSpan, Span, SpanMatch};
 
 use super::index::SpanIndex;
 use super::layout::{narrow, within};
@@ -14,7 +14,9 @@ use super::rarity::{Rarity, TokenCounts};
 use super::search::{occurrences, places};
 use super::view::Query;
 use super::walk::{keep_maximal, maximal_matches};
-use super::{MAX_ANSWER_TOKENS, MAX_MATCHES, MAX_SCANNED, MAX_SHARDS, MIN_TOKENS, SpanError, view, words};
+use super::{
+    MAX_ANSWER_TOKENS, MAX_MATCHES, MAX_SCANNED, MAX_SHARDS, MIN_TOKENS, SpanError, edits, view, words,
+};
 
 /// The records that one version of a Datanet added.
 #[derive(Debug, Clone)]
@@ -103,6 +105,18 @@ impl Shards {
         decode: impl FnMut(&[u32]) -> String,
     ) -> Result<Vec<Span>, SpanError> {
         attribute(&self.indexes(), &self.rarity, answer, decode)
+    }
+
+    /// As [`SpanIndex::edited`], over all records.
+    ///
+    /// # Errors
+    /// As [`SpanIndex::edited`].
+    pub fn edited(
+        &self,
+        answer: &[u32],
+        decode: impl FnMut(&[u32]) -> String,
+    ) -> Result<Vec<EditedSpan>, SpanError> {
+        edits::edited(&self.indexes(), &self.rarity, answer, decode)
     }
 
     /// How often a sequence of tokens occurs within records; the empty sequence occurs nowhere.

@@ -1,3 +1,4 @@
+mod edits;
 mod file;
 mod matches;
 mod oracle;
