@@ -1,0 +1,127 @@
+//! Four validators as processes: one is killed under load, the others go on, it comes back.
+
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what failed")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{Address, Bytes, U256};
+use openledger_client::{Client, Keystore, Wallet};
+use serde_json::Value;
+
+const VALIDATORS: usize = 4;
+/// For anything that should happen; it usually takes a second.
+const WAIT: Duration = Duration::from_secs(60);
+
+fn openledger(home: &Path, arguments: &[&str]) -> (Child, Value) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_openledger"))
+        .arg("--home")
+        .arg(home)
+        .arg("--json")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}")))
+}
+
+fn signal(name: &str, pid: u64) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// The first of a run of ports that are free, as far as one can tell.
+fn free_ports() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let offset = (std::process::id() % 100) as u16 * 200;
+    (0..100)
+        .map(|attempt| 20_000 + (offset + attempt * 200) % 20_000)
+        .find(|base| (0..VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
+        .expect("some ports are free")
+}
+
+async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(start.elapsed() < WAIT, "waited {WAIT:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Pays one wei after another through a validator, and counts those that are final.
+async fn pay(client: Client, wallet: Wallet, to: Address, paid: Arc<AtomicU64>) {
+    loop {
+        client.send_and_confirm(&wallet, to, U256::ONE, Bytes::new()).await.unwrap();
+        paid.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_validator_comes_back_to_the_same_state_while_the_others_go_on() {
+    let home = tempfile::tempdir().unwrap();
+    let base_port = free_ports().to_string();
+    let (mut testnet, said) = openledger(home.path(), &["testnet", "--base-port", &base_port]);
+    let validators = said["validators"].as_array().unwrap().clone();
+    assert_eq!(validators.len(), VALIDATORS);
+    let mut clients = Vec::new();
+    for validator in &validators {
+        clients.push(Client::connect(validator["rpc"].as_str().unwrap()).await.unwrap());
+    }
+    let password = std::fs::read_to_string(home.path().join("keystore-password")).unwrap();
+    let keystore = Keystore::open(home.path().join("keystore")).unwrap();
+    let wallet = keystore.unlock("community", password.trim()).unwrap();
+    let to = Address::repeat_byte(9);
+    let paid = Arc::new(AtomicU64::new(0));
+    let load = tokio::spawn(pay(clients[0].clone(), wallet, to, paid.clone()));
+    let reach = async |count: u64| {
+        eventually("payments", async || (paid.load(Ordering::Relaxed) >= count).then_some(())).await;
+    };
+    reach(3).await;
+
+    let last = &validators[VALIDATORS - 1];
+    signal("-KILL", last["pid"].as_u64().unwrap());
+    reach(paid.load(Ordering::Relaxed) + 5).await;
+
+    let folder = Path::new(last["home"].as_str().unwrap());
+    let (mut back, said) = openledger(folder, &["node", "--with-parent"]);
+    clients[VALIDATORS - 1] = Client::connect(said["rpc"].as_str().unwrap()).await.unwrap();
+    reach(paid.load(Ordering::Relaxed) + 3).await;
+    load.abort();
+    let height = clients[0].block_number().await.unwrap();
+    for client in &clients {
+        eventually("a common height", async || {
+            (client.block_number().await.unwrap() >= height).then_some(())
+        })
+        .await;
+    }
+    for number in 0..=height {
+        let mut seen = Vec::new();
+        for client in &clients {
+            let header = client.header(number).await.unwrap().unwrap();
+            seen.push((header.hash, header.state_root));
+        }
+        assert!(seen.iter().all(|other| *other == seen[0]), "block {number}: {seen:?}");
+    }
+    assert!(clients[VALIDATORS - 1].balance(to).await.unwrap() >= U256::from(paid.load(Ordering::Relaxed)));
+
+    // A closed pipe ends the one, Ctrl-C the others; both cleanly.
+    drop(back.stdin.take());
+    assert!(back.wait().unwrap().success());
+    signal("-INT", u64::from(testnet.id()));
+    assert!(testnet.wait().unwrap().success());
+    for validator in &validators {
+        let log = Path::new(validator["home"].as_str().unwrap()).join("node.log");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(!log.contains("a validator "), "contradicting votes: {log}");
+    }
+}
