@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "openledger",
         &["types", "node", "client", "corpus", "model", "train", "attribution", "serve", "worker", "gateway"],
     ),
-    ("bench", &["types", "corpus", "model", "train", "attribution"]),
+    ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution"]),
     ("xtask", &[]),
 ];
 
