@@ -3,6 +3,7 @@
 mod attribution;
 mod bm25;
 mod cache;
+mod chain;
 mod report;
 mod stats;
 
@@ -44,11 +45,14 @@ struct Common {
 enum Area {
     /// How well influence predicts retraining without each contributor
     Attribution(attribution::Options),
+    /// Transactions a second and time to finality, beside anvil
+    Chain(chain::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match &cli.area {
         Area::Attribution(options) => attribution::run(&cli.common, options),
+        Area::Chain(options) => chain::run(&cli.common, options),
     }
 }

@@ -1,0 +1,289 @@
+//! What is measured: processes that answer JSON-RPC.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{Address, U256, hex};
+use anyhow::{Context, Result, bail, ensure};
+use openledger_client::{Keystore, Wallet};
+use serde_json::{Value, json};
+
+use super::rpc::Endpoint;
+use super::transfers::{CHAIN_ID, Transfers, transfer, wallet};
+
+/// How long something may take that takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What each account is given: 100 OPEN, more than its transfers can cost.
+const FUNDS: u128 = 100_000_000_000_000_000_000;
+/// How many transactions of one account a pool takes.
+const PER_ACCOUNT: usize = 200;
+/// `USER_HZ` of every Linux that people run.
+const TICKS_A_SECOND: f64 = 100.0;
+const ANVIL_PACKAGE: &str = "@foundry-rs/anvil-linux-amd64";
+const ANVIL_VERSION: &str = "1.7.1";
+
+/// A running system.
+pub(super) trait System {
+    /// Where clients connect.
+    fn urls(&self) -> &[String];
+    /// Its processes.
+    fn pids(&self) -> &[u64];
+
+    /// Processor seconds of all processes so far.
+    fn cpu_seconds(&self) -> Result<f64> {
+        self.pids().iter().map(|pid| cpu_seconds(*pid)).sum()
+    }
+}
+
+fn cpu_seconds(pid: u64) -> Result<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    // The name in parentheses may hold anything; user and system time are the 12th and 13th field after it.
+    let (_, fields) = text.rsplit_once(')').context("a process has a name")?;
+    let times: Vec<f64> =
+        fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    Ok(times.iter().sum::<f64>() / TICKS_A_SECOND)
+}
+
+/// `openledger testnet`.
+pub(super) struct OpenLedger {
+    child: Child,
+    urls: Vec<String>,
+    pids: Vec<u64>,
+    home: PathBuf,
+}
+
+/// The binary, built from this source as this program was.
+pub(super) fn build() -> Result<PathBuf> {
+    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    command.args(["build", "--quiet", "--package", "openledger", "--message-format", "json"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stderr(Stdio::inherit())
+        .output()
+        .context("building openledger; name the binary with --openledger FILE")?;
+    ensure!(output.status.success(), "openledger does not build; name the binary with --openledger FILE");
+    let messages = String::from_utf8(output.stdout)?;
+    let executable =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+            message["executable"]
+                .as_str()
+                .filter(|_| message["target"]["name"] == "openledger")
+                .map(PathBuf::from)
+        });
+    executable.context("cargo does not say where openledger is; name the binary with --openledger FILE")
+}
+
+impl OpenLedger {
+    /// Starts a fresh network.
+    pub(super) fn start(program: &Path, folder: &Path, validators: u16) -> Result<Self> {
+        let home = folder.join(format!("testnet-{validators}"));
+        if home.exists() {
+            fs::remove_dir_all(&home).with_context(|| format!("emptying {}", home.display()))?;
+        }
+        fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+        let mut child = Command::new(program)
+            .arg("--home")
+            .arg(&home)
+            .args(["--json", "testnet", "--validators", &validators.to_string()])
+            .args(["--base-port", &free_ports(validators)?.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("a child has an output")?).read_line(&mut line)?;
+        let said: Value = serde_json::from_str(&line).with_context(|| format!("testnet said {line:?}"))?;
+        let listed = said["validators"].as_array().with_context(|| format!("testnet said {line}"))?;
+        let urls =
+            listed.iter().filter_map(|validator| Some(validator["rpc"].as_str()?.to_owned())).collect();
+        let pids = listed.iter().filter_map(|validator| validator["pid"].as_u64()).collect();
+        Ok(Self { child, urls, pids, home })
+    }
+
+    /// Gives every account what it needs, out of the community's part.
+    pub(super) async fn fund(&self, transfers: &Transfers) -> Result<()> {
+        let password = fs::read_to_string(self.home.join("keystore-password"))?;
+        let community = Keystore::open(self.home.join("keystore"))?.unlock("community", password.trim())?;
+        let mut accounts = transfers.accounts();
+        accounts.push(finality_wallet()?.address());
+        let endpoint = Endpoint::new(&self.urls[0])?;
+        let mut nonce = 0;
+        for part in accounts.chunks(PER_ACCOUNT) {
+            let sent: Vec<_> = (nonce..)
+                .zip(part)
+                .map(|(nonce, to)| hex::encode_prefixed(transfer(&community, nonce, *to, U256::from(FUNDS))))
+                .collect();
+            let refused = endpoint.send(&sent.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+            ensure!(refused.is_empty(), "the pool of a fresh network is full");
+            nonce += part.len() as u64;
+            self.used(&endpoint, community.address(), nonce).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an account's finalised nonce is `nonce`.
+    async fn used(&self, endpoint: &Endpoint, account: Address, nonce: u64) -> Result<()> {
+        let start = Instant::now();
+        while endpoint.quantity("eth_getTransactionCount", json!([account, "latest"])).await? < nonce {
+            ensure!(start.elapsed() < PATIENCE, "funding takes more than {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops the network and removes its folder.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let stopped = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status()?;
+        ensure!(stopped.success(), "the network cannot be stopped");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the network ended with {status}");
+        Ok(fs::remove_dir_all(&self.home)?)
+    }
+}
+
+impl System for OpenLedger {
+    fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    fn pids(&self) -> &[u64] {
+        &self.pids
+    }
+}
+
+impl Drop for OpenLedger {
+    fn drop(&mut self) {
+        // After a failure; its processes end with it. Otherwise it has ended already.
+        if let Err(error) = self.child.kill() {
+            crate::report::note(format!("the network is left running: {error}"));
+        }
+    }
+}
+
+/// The account whose transfers are timed one by one.
+pub(super) fn finality_wallet() -> Result<Wallet> {
+    wallet("finality")
+}
+
+/// The first of a run of ports that are free, as far as one can tell.
+fn free_ports(validators: u16) -> Result<u16> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut bases = (20_000..40_000).step_by(200);
+    bases
+        .find(|base| (0..validators).all(|number| free(base + number) && free(base + 100 + number)))
+        .context("no free ports between 20000 and 40000")
+}
+
+/// Where `anvil` is.
+pub(super) struct Anvil {
+    program: PathBuf,
+}
+
+/// A running `anvil`.
+pub(super) struct RunningAnvil {
+    child: Child,
+    urls: Vec<String>,
+    pids: Vec<u64>,
+}
+
+impl Anvil {
+    /// The binary given, that of npm's package below the home folder, or that of the PATH.
+    pub(super) fn find(given: Option<&Path>, home: &Path) -> Option<Self> {
+        let packaged = home.join("npm/node_modules").join(ANVIL_PACKAGE).join("bin/anvil");
+        let candidates = match given {
+            Some(given) => vec![given.to_owned()],
+            None => vec![packaged, PathBuf::from("anvil")],
+        };
+        let answers = |program: &PathBuf| {
+            let version =
+                Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            version.is_ok_and(|status| status.success())
+        };
+        candidates.into_iter().find(answers).map(|program| Self { program })
+    }
+
+    /// What to do when it is not there.
+    pub(super) fn how_to_get(home: &Path) -> String {
+        format!(
+            "anvil is missing, so nothing is compared with it; get it with: npm install --prefix {} {ANVIL_PACKAGE}@{ANVIL_VERSION}",
+            home.join("npm").display()
+        )
+    }
+
+    /// Starts a fresh one.
+    pub(super) async fn start(&self) -> Result<RunningAnvil> {
+        let port = free_ports(1)?;
+        let child = Command::new(&self.program)
+            .args([
+                "--port",
+                &port.to_string(),
+                "--chain-id",
+                &CHAIN_ID.to_string(),
+                "--accounts",
+                "1",
+                "--silent",
+            ])
+            .args(["--block-time", "1", "--gas-limit", "2000000000", "--prune-history", "50"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", self.program.display()))?;
+        let anvil = RunningAnvil {
+            pids: vec![u64::from(child.id())],
+            child,
+            urls: vec![format!("http://127.0.0.1:{port}")],
+        };
+        let endpoint = Endpoint::new(&anvil.urls[0])?;
+        let start = Instant::now();
+        while endpoint.quantity("eth_chainId", json!([])).await.is_err() {
+            if start.elapsed() > PATIENCE {
+                bail!("anvil does not answer");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(anvil)
+    }
+}
+
+impl RunningAnvil {
+    /// Gives every account what it needs.
+    pub(super) async fn fund(&self, transfers: &Transfers) -> Result<()> {
+        let endpoint = Endpoint::new(&self.urls[0])?;
+        for account in transfers.accounts() {
+            endpoint.call("anvil_setBalance", json!([account, U256::from(FUNDS)])).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl System for RunningAnvil {
+    fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    fn pids(&self) -> &[u64] {
+        &self.pids
+    }
+}
+
+impl Drop for RunningAnvil {
+    fn drop(&mut self) {
+        if let Err(error) = self.child.kill() {
+            crate::report::note(format!("anvil is left running: {error}"));
+        }
+    }
+}
