@@ -8,19 +8,19 @@ use super::{
 };
 
 /// Bands of the MinHash signature: records that agree in one band are compared.
-pub const BANDS: usize = 32;
+pub const BANDS: usize = 48;
 /// MinHash values in a band.
-pub const ROWS: usize = 3;
+pub const ROWS: usize = 2;
 
-/// Of two sets with Jaccard one half 48 of the 96 minima agree on average; 24 is five standard deviations below.
-const AGREEING: usize = BANDS * ROWS / 4;
+/// Of two sets with Jaccard one third 32 of the 96 minima agree on average; 10 is almost five standard deviations below.
+const AGREEING: usize = 10;
 
 /// The sets seen so far, to be asked which of them a new one should be compared with.
 pub(super) struct Index<'a> {
     sets: &'a [Shingles],
     exact: HashMap<B256, u32>,
-    bands: HashMap<(u8, u64), Vec<u32>>,
-    signatures: Vec<Signature>,
+    running: Similar,
+    words: Similar,
     shingles: Vec<Vec<Ranked>>,
     whole: Postings,
     prefixes: Postings,
@@ -37,8 +37,8 @@ impl<'a> Index<'a> {
         Self {
             sets,
             exact: HashMap::new(),
-            bands: HashMap::new(),
-            signatures: sets.iter().map(|set| Signature::of(&set.set)).collect(),
+            running: Similar::new(sets.iter().map(|set| set.set.as_slice())),
+            words: Similar::new(sets.iter().map(|set| set.words.as_slice())),
             shingles,
             whole: Postings::new(kinds),
             prefixes: Postings::new(kinds),
@@ -55,7 +55,10 @@ impl<'a> Index<'a> {
     pub(super) fn offers(&mut self, at: usize) -> Vec<(u32, bool)> {
         let mut offers: Vec<_> = self.containing(at).into_iter().map(|other| (other, false)).collect();
         offers.extend(self.contained(at).into_iter().map(|other| (other, false)));
-        offers.extend(self.similar(at).into_iter().map(|other| (other, true)));
+        if !self.sets[at].set.is_empty() {
+            offers.extend(self.running.to(at).into_iter().map(|other| (other, true)));
+            offers.extend(self.words.to(at).into_iter().map(|other| (other, true)));
+        }
         offers.sort_unstable_by_key(|(other, similar)| (*other, !similar));
         offers.dedup_by_key(|(other, _)| *other);
         offers
@@ -71,28 +74,13 @@ impl<'a> Index<'a> {
         if self.sets[at].set.is_empty() {
             return;
         }
-        for key in self.signatures[at].bands() {
-            self.bands.entry(key).or_default().push(at as u32);
-        }
+        self.running.insert(at);
+        self.words.insert(at);
         let ranked = &self.shingles[at];
         self.whole.insert(ranked, at as u32);
         if ranked.len() >= MIN_CONTAINED {
             self.prefixes.insert(&ranked[..prefix(ranked.len())], at as u32);
         }
-    }
-
-    /// Inserted sets that agree with set `at` in a band and in enough minima.
-    fn similar(&self, at: usize) -> Vec<u32> {
-        if self.sets[at].set.is_empty() {
-            return Vec::new();
-        }
-        let signature = &self.signatures[at];
-        let mut similar: Vec<u32> =
-            signature.bands().filter_map(|key| self.bands.get(&key)).flatten().copied().collect();
-        similar.sort_unstable();
-        similar.dedup();
-        similar.retain(|other| signature.agrees(&self.signatures[*other as usize]));
-        similar
     }
 
     /// Inserted sets in which four fifths of set `at` may lie.
@@ -110,6 +98,35 @@ impl<'a> Index<'a> {
         let (sets, ranked) = (self.sets, &self.shingles[at]);
         let needed = |other: u32| needed_hits(sets[other as usize].set.len());
         count(&mut self.hits, &self.prefixes, ranked, needed)
+    }
+}
+
+/// Which sets may be similar to which, by MinHash.
+struct Similar {
+    bands: HashMap<(u8, u64), Vec<u32>>,
+    signatures: Vec<Signature>,
+}
+
+impl Similar {
+    fn new<'a>(sets: impl Iterator<Item = &'a [u64]>) -> Self {
+        Self { bands: HashMap::new(), signatures: sets.map(Signature::of).collect() }
+    }
+
+    fn insert(&mut self, at: usize) {
+        for key in self.signatures[at].bands() {
+            self.bands.entry(key).or_default().push(at as u32);
+        }
+    }
+
+    /// Inserted sets that agree with set `at` in a band and in enough minima.
+    fn to(&self, at: usize) -> Vec<u32> {
+        let signature = &self.signatures[at];
+        let mut similar: Vec<u32> =
+            signature.bands().filter_map(|key| self.bands.get(&key)).flatten().copied().collect();
+        similar.sort_unstable();
+        similar.dedup();
+        similar.retain(|other| signature.agrees(&self.signatures[*other as usize]));
+        similar
     }
 }
 
@@ -205,7 +222,7 @@ impl Signature {
         self.0.chunks_exact(ROWS).zip(0..).map(move |(band, number)| (number, rows(band)))
     }
 
-    /// Whether so many minima agree that the Jaccard of the sets may be one half.
+    /// Whether so many minima agree that the Jaccard of the sets may be one third.
     fn agrees(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).filter(|(a, b)| a == b).count() >= AGREEING
     }

@@ -1,13 +1,18 @@
 //! Near-duplicates across the whole network: what is paid for is the cluster, not the copy.
 //!
 //! # Rule
-//! Texts are compared as sets of *shingles*: all runs of five characters of the text in lower case, with letters and digits kept and
-//! everything else between them one space. `A` and `B` match if
+//! Texts are normalised: compatibility forms decomposed (NFKD), accents and what is never seen (zero-width characters, soft hyphens) removed,
+//! lower case, letters and digits kept and everything else between them one space. They are compared as sets of *shingles*, all runs of five
+//! characters. `A` and `B` match if
 //!
 //! - their normalised texts are equal (`Exact`), or
-//! - `2 · |A ∩ B| ≥ |A ∪ B|`: Jaccard of at least one half (`Jaccard`), or
+//! - `3 · |A ∩ B| ≥ |A ∪ B|`: Jaccard of at least one third (`Jaccard`), or
+//! - the same of the shingles of both texts with their words put in the order of the alphabet (`Words`): exchanging words hides nothing, or
 //! - `5 · |A ∩ B| ≥ 4 · |A|` with `|A| ≥ 32`, or the same with `B`: four fifths of one lie in the other (`Contained`). The
 //!   floor keeps a stock phrase from tying together all that quote it.
+//!
+//! The third was measured on 575 paragraphs of prose (350 to 800 bytes) of 294 authors: a quarter of the words replaced leaves a Jaccard of 0.52 in the
+//! median and above one third in 98 of 100 (above one half in 61); of the 165,000 pairs of different authors 16 reach it, all of which do share sentences.
 //!
 //! Records are taken in the order of their commitment. Each is compared with the first [`COMPARED`] different texts of every cluster there
 //! is. It joins the cluster of the earlier record that it shares most shingles with among those it matches (the
@@ -26,7 +31,7 @@
 //! Comparing every pair is not needed. Containment is found exactly: if four fifths of `A` lie in `B`, then so do `k` of any
 //! `|A| − ⌈4|A|/5⌉ + k` shingles of `A`, and it is enough to look up the rarest ones in an inverted index (the prefix
 //! filter of set similarity joins; the seeds of seed-and-extend). Jaccard is found by MinHash in [`BANDS`] bands of [`ROWS`] rows, which offers a pair of Jaccard `j` with
-//! probability `1 − (1 − j³)³²`: 0.99 at one half, 0.9999 at 0.65. Every offered pair is then counted exactly. Which pairs the inverted index offers
+//! probability `1 − (1 − j²)⁴⁸`: 0.996 at one third, 0.9998 at 0.4. Every offered pair is then counted exactly. Which pairs the inverted index offers
 //! beyond those that must be offered depends on how rare shingles are among *all* records, so that only containment counts
 //! for them; what MinHash offers depends on the two texts alone.
 
@@ -81,6 +86,13 @@ pub enum Match {
     Exact,
     /// Shared shingles of all that either has.
     Jaccard {
+        /// Size of the intersection.
+        shared: u32,
+        /// Size of the union.
+        union: u32,
+    },
+    /// Shared shingles of all that either has, the words of both in the order of the alphabet.
+    Words {
         /// Size of the intersection.
         shared: u32,
         /// Size of the union.
@@ -212,8 +224,15 @@ fn compare(a: &Shingles, b: &Shingles, may_be_similar: bool) -> Option<(usize, M
     }
     let common = shared(&a.set, &b.set);
     let union = a.set.len() + b.set.len() - common;
-    if may_be_similar && 2 * common >= union && union > 0 {
+    if may_be_similar && 3 * common >= union && union > 0 {
         return Some((common, Match::Jaccard { shared: common as u32, union: union as u32 }));
+    }
+    if may_be_similar {
+        let common = shared(&a.words, &b.words);
+        let union = a.words.len() + b.words.len() - common;
+        if 3 * common >= union && union > 0 {
+            return Some((common, Match::Words { shared: common as u32, union: union as u32 }));
+        }
     }
     let smaller = a.set.len().min(b.set.len());
     if smaller >= MIN_CONTAINED && 5 * common >= 4 * smaller {
@@ -222,7 +241,12 @@ fn compare(a: &Shingles, b: &Shingles, may_be_similar: bool) -> Option<(usize, M
     None
 }
 
-/// The hash of a text after normalisation: equal for texts that differ in case, spacing and punctuation only.
+/// How many characters a text has after normalisation.
+pub fn normalised_length(text: &str) -> u64 {
+    shingles::normalise(text).chars().count() as u64
+}
+
+/// The hash of a text after normalisation: equal for texts that differ in case, accents, spacing, punctuation and unseen characters only.
 pub fn normalised_hash(text: &str) -> B256 {
     content_hash(shingles::normalise(text).as_bytes())
 }
