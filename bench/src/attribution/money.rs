@@ -4,6 +4,8 @@ use anyhow::Result;
 use openledger_attribution::settle::{
     AnswerFee, ClusterScore, Rules, Settlement, Weights, piconats, settle, weights,
 };
+use openledger_corpus::cluster::normalised_length;
+use openledger_train::TrainingSet;
 use openledger_types::batch::PayoutKind;
 use openledger_types::split::FeeSplit;
 use openledger_types::{Address, U256};
@@ -13,7 +15,7 @@ use super::truth::Truth;
 use crate::stats::positive_shares;
 
 /// What every query pays: a hundredth of an OPEN.
-const FEE_WEI: u64 = 10_000_000_000_000_000;
+pub(super) const FEE_WEI: u64 = 10_000_000_000_000_000;
 
 /// As at genesis.
 const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000 };
@@ -25,10 +27,9 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
-    /// Every query pays the same.
-    pub(crate) fn of(truth: &Truth) -> Result<Self> {
-        let answers: Vec<_> = truth
-            .explained()
+    /// Every query pays the same; `explained` are their nats.
+    pub(crate) fn of(explained: &[f64]) -> Result<Self> {
+        let answers: Vec<_> = explained
             .iter()
             .map(|nats| AnswerFee {
                 fee: U256::from(FEE_WEI),
@@ -44,12 +45,13 @@ impl Epoch {
     }
 
     /// The settlement of record scores.
-    pub(crate) fn settlement(&self, scenario: &Scenario, scores: &[f64]) -> Result<Settlement> {
-        let clusters = scenario.set.records().iter().zip(scores).map(|(record, score)| {
+    pub(crate) fn settlement(&self, set: &TrainingSet, scores: &[f64]) -> Result<Settlement> {
+        let clusters = set.records().iter().zip(scores).map(|(record, score)| {
             Ok(ClusterScore {
                 cluster: record.cluster,
                 record: record.record,
                 contributor: record.contributor,
+                length: normalised_length(&record.text),
                 score_piconats: piconats(*score)?,
             })
         });
@@ -63,7 +65,7 @@ impl Epoch {
         let largest = scores.iter().fold(0.0, |m: f64, s| m.max(s.abs()));
         let factor = if in_nats || largest == 0.0 { 1.0 } else { 1.0 / largest };
         let scaled: Vec<f64> = scores.iter().map(|s| s * factor).collect();
-        let settlement = self.settlement(scenario, &scaled)?;
+        let settlement = self.settlement(&scenario.set, &scaled)?;
         let paid = |address: Address| -> f64 {
             let to = |p: &&openledger_types::batch::Payout| {
                 p.role == PayoutKind::Contributor && p.account == address

@@ -8,6 +8,7 @@ use openledger_attribution::influence::{Objective, ReplayOptions, answer_gradien
 use openledger_attribution::settle::{AnswerFee, ClusterScore, Rules, piconats, settle, weights};
 use openledger_client::{Client, Wallet};
 use openledger_corpus::blob::Blobs;
+use openledger_corpus::cluster::normalised_length;
 use openledger_model::Lora;
 use openledger_train::{Run, Trajectory, Transcript};
 use openledger_types::abi::{BatchPost, Charge, ISettlement};
@@ -106,6 +107,7 @@ pub fn batch_file(
                 cluster: record.cluster,
                 record: record.record,
                 contributor: record.contributor,
+                length: normalised_length(&record.text),
                 score_piconats: piconats(score)?,
             })
         })

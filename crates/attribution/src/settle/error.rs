@@ -53,7 +53,7 @@ pub enum SettleError {
         cluster: u32,
     },
     /// There is a base pool and nobody to divide it among.
-    #[error("{base} wei belong to the base pool, but no accepted cluster is given")]
+    #[error("{base} wei belong to the base pool, but no accepted cluster with any text is given")]
     NoClusters {
         /// The base pool, wei.
         base: U256,

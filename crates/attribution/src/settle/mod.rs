@@ -26,8 +26,8 @@
 //!    it, so dividing one's clusters among many names changes no `raw_c`. Clipping by owner would make it pay.
 //! 7. *Cap.* `cap = Σ_q explained_q`. If `Σ_c raw_c <= cap` every cluster is paid `raw_c`; else `cap` is divided in
 //!    proportion ([`apportion`]).
-//! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided equally among all accepted clusters, units left over going to
-//!    the first by number.
+//! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided among all accepted clusters in proportion to how much text stands in them
+//!    ([`ClusterScore::length`]; [`apportion`]). Equal parts would pay whoever cuts their records in two twice.
 //! 9. *Payouts.* Summed by role and account, zero amounts dropped, sorted by role, then account.
 //!
 //! Divisions round down. Every fee is accounted for to the wei: payouts, validators, treasury and burn add up to the

@@ -23,6 +23,8 @@ pub struct ClusterScore {
     pub record: B256,
     /// Who owns it.
     pub contributor: Address,
+    /// How much text stands in it, in any unit that is the same for all: its part of the base pool.
+    pub length: u64,
     /// Sum over its records of the weighted influence, piconats.
     pub score_piconats: i128,
 }
@@ -65,10 +67,11 @@ pub fn settle(
         clusters.iter().map(|c| influence_wei(c.score_piconats, weights.reference)).collect();
     let paid = pay(&influence, weights.cap);
     let base = weights.parts.contributors - sum(&paid);
-    if clusters.is_empty() && !base.is_zero() {
+    let lengths: Vec<_> = clusters.iter().map(|c| U256::from(c.length)).collect();
+    if sum(&lengths).is_zero() && !base.is_zero() {
         return Err(SettleError::NoClusters { base });
     }
-    let base_parts = apportion(base, &vec![U256::from(1); clusters.len()]);
+    let base_parts = apportion(base, &lengths);
 
     let mut accounts = Accounts::default();
     for ((cluster, paid), base) in clusters.iter().zip(&paid).zip(&base_parts) {

@@ -16,7 +16,13 @@ fn answer(fee: U256, explained_micronats: i64) -> AnswerFee {
 
 fn cluster(number: u32, owner: u8, score_piconats: i128) -> ClusterScore {
     let record = B256::from(U256::from(number));
-    ClusterScore { cluster: number, record, contributor: Address::repeat_byte(owner), score_piconats }
+    ClusterScore {
+        cluster: number,
+        record,
+        contributor: Address::repeat_byte(owner),
+        length: 600,
+        score_piconats,
+    }
 }
 
 fn settled(answers: &[AnswerFee], clusters: &[ClusterScore]) -> Settlement {
@@ -191,6 +197,24 @@ fn influence_beyond_what_was_explained_is_scaled_down_in_proportion() {
     let paid: Vec<_> = settlement.credits.iter().map(|c| c.paid).collect();
     assert_eq!(paid, [U256::from(27), U256::from(13)]);
     assert_eq!(settlement.base, U256::ZERO);
+}
+
+#[test]
+fn cutting_a_record_in_two_changes_no_part_of_the_base_pool() {
+    let answers = [answer(U256::from(10_000_000), 0)];
+    let whole = [cluster(0, 1, 0), cluster(1, 2, 0), ClusterScore { length: 300, ..cluster(2, 3, 0) }];
+    let half = |number| ClusterScore { length: 300, ..cluster(number, 1, 0) };
+    let cut = [half(0), whole[1], whole[2], half(3)];
+    for owner in 1..4 {
+        assert_eq!(
+            paid_to(&settled(&answers, &whole), &[owner]),
+            paid_to(&settled(&answers, &cut), &[owner])
+        );
+    }
+    assert_eq!(paid_to(&settled(&answers, &whole), &[3]), U256::from(800_000));
+    let nothing = ClusterScore { length: 0, ..cluster(0, 1, 0) };
+    let error = settle(weights(&answers, &RULES).unwrap(), &[nothing], OPERATOR, DEVELOPER).unwrap_err();
+    assert_eq!(error, SettleError::NoClusters { base: U256::from(4_000_000) });
 }
 
 #[test]
