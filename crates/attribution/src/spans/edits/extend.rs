@@ -93,10 +93,13 @@ impl Cell {
 /// The best alignment of a prefix of `answer` tokens with a prefix of `text` tokens. `gain(i, j)` is what matching their
 /// tokens `i` and `j` counts, `None` if they differ. `cells` is what may be computed yet; at zero the best so far is returned.
 ///
-/// Of equal scores the shorter alignment is the best, and a pair of tokens goes before an insertion, that before an omission.
+/// Across further edits the best moves on only for `least_gain` more, as there are many ways to go on of which one matches a
+/// token or two by chance. Of equal scores the shorter alignment is the best, and a pair of tokens goes before an
+/// insertion, that before an omission.
 pub(super) fn extend(
     answer: usize,
     text: usize,
+    least_gain: i64,
     cells: &mut usize,
     mut gain: impl FnMut(usize, usize) -> Option<i64>,
 ) -> Extension {
@@ -135,7 +138,8 @@ pub(super) fn extend(
             }
             alive = true;
             next[k] = cell;
-            if cell.score > best.score {
+            let margin = if cell.sides.edits() == best.sides.edits() { 0 } else { least_gain };
+            if cell.score > best.score + margin {
                 best = Extension { answer: i, text: j, score: cell.score, sides: cell.sides };
             }
         }
@@ -157,7 +161,7 @@ mod tests {
 
     fn extend_words(answer: &[u8], text: &[u8]) -> Extension {
         let mut cells = usize::MAX;
-        extend(answer.len(), text.len(), &mut cells, |i, j| (answer[i] == text[j]).then_some(GAIN))
+        extend(answer.len(), text.len(), 0, &mut cells, |i, j| (answer[i] == text[j]).then_some(GAIN))
     }
 
     /// The best score of all alignments of prefixes, without band or drop.
@@ -216,12 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_is_crossed_only_for_enough_beyond_it() {
+        let ends = |least_gain: i64| {
+            let (answer, text) = (b"abcXefYYYi", b"abcdefghij");
+            let mut cells = usize::MAX;
+            let gain = |i: usize, j: usize| (answer[i] == text[j]).then_some(GAIN);
+            extend(answer.len(), text.len(), least_gain, &mut cells, gain).answer
+        };
+        assert_eq!((ends(0), ends(7_999), ends(8_000)), (6, 6, 3));
+    }
+
+    #[test]
     fn far_from_the_best_and_without_cells_it_ends() {
         let far = [b"abc".as_slice(), &[b'X'; 40], b"abcdefghijklmnopqrstuvwxyz"].concat();
         let text = [b"abc".as_slice(), &[b'Y'; 40], b"abcdefghijklmnopqrstuvwxyz"].concat();
         assert_eq!(extend_words(&far, &text).answer, 3);
         let mut cells = 3 * WIDTH + 1;
-        let found = extend(100, 100, &mut cells, |i, j| (i == j).then_some(GAIN));
+        let found = extend(100, 100, 0, &mut cells, |i, j| (i == j).then_some(GAIN));
         assert_eq!((found.answer, cells), (3, 0));
     }
 }

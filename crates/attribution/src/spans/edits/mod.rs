@@ -43,6 +43,9 @@ pub(super) const SUBSTITUTION: i64 = -2_000;
 /// What an inserted or left-out token counts, millibits.
 pub(super) const GAP: i64 = -4_000;
 
+/// What an alignment has to gain beyond an edit to go on there, millibits: what numbers a dozen tokens and all diagonals.
+const LEAST_GAIN: i64 = 8_000;
+
 /// Bits beyond what numbers all pairs of tokens: 2⁻¹⁰ is about one in a thousand.
 const MARGIN: u32 = 10;
 
@@ -223,10 +226,10 @@ fn around(index: &SpanIndex, rarity: &Rarity, answer: &[u32], seed: Seed, cells:
             false => None,
         }
     };
-    let right = extend::extend(answer.len() - answer_end, last - text_end, cells, |i, j| {
+    let right = extend::extend(answer.len() - answer_end, last - text_end, LEAST_GAIN, cells, |i, j| {
         gain(answer_end + i, text_end + j)
     });
-    let left = extend::extend(seed.start, seed.position - first, cells, |i, j| {
+    let left = extend::extend(seed.start, seed.position - first, LEAST_GAIN, cells, |i, j| {
         gain(seed.start - 1 - i, seed.position - 1 - j)
     });
     let own: i64 = (0..seed.tokens).filter_map(|i| gain(seed.start + i, seed.position + i)).sum();
