@@ -5,6 +5,7 @@ mod bm25;
 mod cache;
 mod chain;
 mod report;
+mod spans;
 mod stats;
 
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ enum Area {
     Attribution(attribution::Options),
     /// Transactions a second and time to finality, beside anvil
     Chain(chain::Options),
+    /// How fast and how exactly the spans of an answer are found, beside infini-gram
+    Spans(spans::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,5 +57,6 @@ fn main() -> anyhow::Result<()> {
     match &cli.area {
         Area::Attribution(options) => attribution::run(&cli.common, options),
         Area::Chain(options) => chain::run(&cli.common, options),
+        Area::Spans(options) => spans::run(&cli.common, options),
     }
 }
