@@ -25,8 +25,6 @@ use crate::stats::{Interval, SplitMix, interval_of, mean, spearman};
 const SUBSET_SEED: u64 = 3;
 const RESAMPLES: usize = 500;
 
-/// Which part of the records is left out, in percent.
-const DROPS: [usize; 3] = [1, 5, 50];
 /// The part that is left out under new seeds.
 const NEW_SEED_DROP: usize = 50;
 
@@ -40,12 +38,24 @@ struct Drawn {
 }
 
 /// How much is retrained.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Size {
-    /// Subsets of each fraction.
+    /// Subsets of each size; 0 leaves all of this out.
     pub(super) subsets: usize,
+    /// Which parts of the records are left out, in percent.
+    pub(super) drops: Vec<usize>,
+    /// How many queries; all where none is given.
+    pub(super) queries: Option<usize>,
     /// Further seeds per subset.
     pub(super) new_seeds: usize,
+}
+
+impl Size {
+    /// Which of the queries, spread evenly.
+    pub(super) fn picked(&self, queries: usize) -> Vec<usize> {
+        let count = if self.subsets == 0 { 0 } else { self.queries.unwrap_or(queries).min(queries) };
+        (0..count).map(|number| number * queries / count).collect()
+    }
 }
 
 /// Retrains, scores every method that speaks of single queries and records, and returns the lines of the table.
@@ -54,23 +64,24 @@ pub(super) fn measure(
     run: &Run,
     held_out: &HeldOut,
     methods: &[Predictions],
-    size: Size,
+    size: &Size,
     folder: &Path,
     report: &mut Report,
 ) -> Result<Vec<String>> {
     report.seed("subsets", SUBSET_SEED);
     report.figure("lds_subsets", size.subsets);
+    report.figure("lds_queries", held_out.records().count());
+    let folder = folder.join(format!("lds-{}", held_out.records().count()));
     let mut drawn = Vec::new();
-    for drop in DROPS {
+    for drop in size.drops.iter().copied() {
         let name = format!("{drop}pct");
         let dropped = draw(run, drop, size.subsets);
-        let losses = report.phase(&format!("lds_{name}"), || {
-            retrain(run, held_out, &dropped, &folder.join(format!("lds-{name}")))
-        })?;
+        let losses =
+            report.phase(&format!("lds_{name}"), || retrain(run, held_out, &dropped, &folder.join(&name)))?;
         drawn.push(Drawn { name, dropped, losses });
     }
     if size.new_seeds > 0 {
-        drawn.push(new_seeds(scenario, run, held_out, size, folder, report)?);
+        drawn.push(new_seeds(scenario, run, held_out, size, &folder, report)?);
     }
     let mut table = vec![header(&drawn)];
     for method in methods.iter().filter(|m| !m.records_by_query.is_empty()) {
@@ -134,7 +145,7 @@ fn new_seeds(
     scenario: &Scenario,
     run: &Run,
     held_out: &HeldOut,
-    size: Size,
+    size: &Size,
     folder: &Path,
     report: &mut Report,
 ) -> Result<Drawn> {
@@ -145,7 +156,7 @@ fn new_seeds(
             .map(|number| {
                 let seed = B256::from(*blake3::hash(format!("new seed {number}").as_bytes()).as_bytes());
                 let other = scenario.prepare_with(&Pool::new(run.pool().threads())?, seed)?;
-                retrain(&other, held_out, &dropped, &folder.join(format!("lds-{name}-{number}")))
+                retrain(&other, held_out, &dropped, &folder.join(format!("{name}-{number}")))
             })
             .collect::<Result<Vec<_>>>()
     })?;

@@ -31,7 +31,7 @@ pub(crate) struct Predictions {
     pub(crate) name: &'static str,
     /// By query and contributor; empty if the method was asked about all queries together only.
     pub(crate) by_query: Vec<Vec<f64>>,
-    /// By query and record; empty if the method was not asked about single records of single queries.
+    /// By query and record, of the queries that are replayed ([`Place::replays`]).
     pub(crate) records_by_query: Vec<Vec<f64>>,
     /// By record, for the weighted sum of all queries.
     pub(crate) by_record: Vec<f64>,
@@ -48,8 +48,8 @@ pub(crate) struct Place<'a> {
     pub(crate) folder: &'a Path,
     /// Whether the metagradient is carried forward for every contributor.
     pub(crate) tangents: bool,
-    /// Whether it is also carried backwards for every query, which says what every record did for it.
-    pub(crate) replays: bool,
+    /// The queries for which it is also carried backwards, which says what every record did for them.
+    pub(crate) replays: &'a [usize],
 }
 
 /// Every method's predictions, the exact one first.
@@ -73,7 +73,7 @@ pub(crate) fn all(
         all.push(Predictions {
             name,
             by_query,
-            records_by_query: scores,
+            records_by_query: place.replays.iter().map(|q| scores[*q].clone()).collect(),
             by_record,
             in_nats,
             seconds: seconds + start.elapsed().as_secs_f64(),
@@ -132,7 +132,7 @@ fn exact(
     })?;
     let explained = epoch.omega().zip(truth.explained()).map(|(omega, nats)| omega * nats).sum::<f64>();
     report.figure("replay_influence_sum_over_explained", by_record.iter().sum::<f64>() / explained);
-    let settlement = epoch.settlement(scenario, &by_record)?;
+    let settlement = epoch.settlement(&scenario.set, &by_record)?;
     let pool = f64::from(settlement.parts.contributors);
     report.figure("replay_paid_part_of_pool", 1.0 - f64::from(settlement.base) / pool.max(1.0));
     let mut by_query = Vec::new();
@@ -143,10 +143,10 @@ fn exact(
         let double = |q: &[f32]| q.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
         by_query = truth.gradients.iter().map(|q| scores(&forwards, &double(q))).collect();
     }
-    let mut records_by_query = Vec::new();
-    if place.replays {
-        records_by_query = report
-            .phase("replays_of_queries", || replays(&mut trajectory, &truth.gradients, place.folder))?;
+    let records_by_query = report.phase("replays_of_queries", || {
+        replays(&mut trajectory, &truth.gradients, place.replays, place.folder)
+    })?;
+    if by_query.is_empty() && records_by_query.len() == truth.gradients.len() {
         by_query = records_by_query.iter().map(|scores| by_contributor(scenario, scores)).collect();
     }
     if !by_query.is_empty() {
@@ -162,21 +162,23 @@ fn exact(
     })
 }
 
-/// What every record did for each query: one replay each, kept in `folder`.
+/// What every record did for the picked queries: one replay each, kept in `folder`.
 fn replays(
     trajectory: &mut Trajectory<'_>,
     gradients: &[Arc<[f32]>],
+    picked: &[usize],
     folder: &Path,
 ) -> Result<Vec<Vec<f64>>> {
     let records = trajectory.run().records();
     let folder = folder.join("replays");
     std::fs::create_dir_all(&folder)?;
-    let mut all = Vec::with_capacity(gradients.len());
-    for (number, gradient) in gradients.iter().enumerate() {
-        all.push(cache::vector(&folder.join(number.to_string()), records, || {
-            Ok(replay(trajectory, &Objective::single(gradient), ReplayOptions::default(), &mut |_, _| ())?)
+    let mut all = Vec::with_capacity(picked.len());
+    for query in picked {
+        all.push(cache::vector(&folder.join(query.to_string()), records, || {
+            let target = Objective::single(&gradients[*query]);
+            Ok(replay(trajectory, &target, ReplayOptions::default(), &mut |_, _| ())?)
         })?);
-        report::progress("query", number + 1, gradients.len());
+        report::progress("query", all.len(), picked.len());
     }
     Ok(all)
 }

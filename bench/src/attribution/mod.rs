@@ -9,12 +9,13 @@
 //!   which is checked), for the settlement from one reverse replay of all queries together.
 //! - *Correlations* are computed per query over contributors and averaged over queries; intervals are percentile
 //!   bootstraps over queries. `loco_epoch_*` are those of the weighted sums over all queries.
-//! - *Linear datamodeling score*: see [`lds`].
+//! - *Linear datamodeling score*: see [`lds`]. *Attacks*: see [`attacks`].
 //! - *Money error* is `1/2 Σ |paid share - LOCO share|` over contributors. `money_error_*` settles all queries as one
 //!   epoch, with equal fees, through the settlement of the chain (clipping per cluster); its LOCO shares are the
 //!   positive parts of the contributors' LOCO differences with the same weights. `money_error_query_*` compares the
 //!   positive parts query by query.
 
+mod attacks;
 mod lds;
 mod methods;
 mod money;
@@ -66,16 +67,26 @@ pub(crate) struct Options {
     /// [default: 40, quick 12]
     #[arg(long, value_name = "N")]
     subsets: Option<usize>,
+    /// Sizes of the subsets, in percent of the records
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_values_t = [1, 5, 50], value_parser = clap::value_parser!(u8).range(1..=90))]
+    drops: Vec<u8>,
+    /// Queries that the linear datamodeling score is taken over, spread evenly [default: all]; each costs a replay
+    #[arg(long, value_name = "N")]
+    lds_queries: Option<usize>,
     /// Further seeds to retrain the subsets of a half with [default: 2]
     #[arg(long, value_name = "N", default_value_t = 2)]
     new_seeds: usize,
+    /// Contributors who try every attack in turn; 0 leaves attacks out [default: 2]
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    attackers: usize,
 }
 
 /// What is computed beside leaving contributors out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Plan {
     tangents: bool,
     lds: lds::Size,
+    attackers: usize,
 }
 
 impl Plan {
@@ -85,7 +96,16 @@ impl Plan {
             subsets == 0 || subsets >= MIN_SUBSETS,
             "--subsets {subsets} is too few for a rank correlation: give at least {MIN_SUBSETS}, or 0 for none"
         );
-        Ok(Self { tangents: !options.no_tangents, lds: lds::Size { subsets, new_seeds: options.new_seeds } })
+        Ok(Self {
+            tangents: !options.no_tangents,
+            lds: lds::Size {
+                subsets,
+                drops: options.drops.iter().map(|d| usize::from(*d)).collect(),
+                queries: options.lds_queries,
+                new_seeds: options.new_seeds,
+            },
+            attackers: options.attackers,
+        })
     }
 }
 
@@ -122,17 +142,22 @@ fn measure(
     let folder = home.join("attribution").join(&scenario.key(&run)?[..16]);
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let truth = Truth::measure(scenario, &run, &folder, report)?;
-    let epoch = Epoch::of(&truth)?;
-    let with_lds = plan.lds.subsets > 0;
-    let place = Place { folder: &folder, tangents: plan.tangents, replays: with_lds };
+    let epoch = Epoch::of(&truth.explained())?;
+    let picked = plan.lds.picked(scenario.queries.len());
+    let place = Place { folder: &folder, tangents: plan.tangents, replays: &picked };
     let predictions = methods::all(scenario, &run, &truth, &epoch, place, report)?;
     describe(scenario, &run, &truth, report);
     let mut table = vec![header()];
     for method in &predictions {
         table.push(judge(scenario, &truth, &epoch, method, report)?);
     }
-    if with_lds {
-        table.extend(lds::measure(scenario, &run, &truth.held_out, &predictions, plan.lds, &folder, report)?);
+    if plan.lds.subsets > 0 {
+        let held_out = scenario.held_out_of(picked.iter().map(|q| &scenario.queries[*q]), pool)?;
+        table.extend(lds::measure(scenario, &run, &held_out, &predictions, &plan.lds, &folder, report)?);
+    }
+    if plan.attackers > 0 {
+        let attackers = plan.attackers.min(scenario.contributors.len());
+        table.extend(attacks::measure(scenario, pool, attackers, &folder, report)?);
     }
     Ok(table)
 }

@@ -100,16 +100,32 @@ impl Scenario {
 
     /// The same with another seed.
     pub(crate) fn prepare_with(&self, pool: &Pool, seed: B256) -> Result<Run> {
+        self.prepare_run(pool, seed, &self.set)
+    }
+
+    /// The same with other records.
+    pub(crate) fn prepare_set(&self, pool: &Pool, set: &TrainingSet) -> Result<Run> {
+        self.prepare_run(pool, self.seed, set)
+    }
+
+    fn prepare_run(&self, pool: &Pool, seed: B256, set: &TrainingSet) -> Result<Run> {
         let (model, tokenizer) = (self.model.clone(), &self.tokenizer);
-        Ok(Run::prepare(model, tokenizer, pool.clone(), &self.manifest, seed, &self.set, &mut |_| ())?)
+        Ok(Run::prepare(model, tokenizer, pool.clone(), &self.manifest, seed, set, &mut |_| ())?)
     }
 
     /// The queries as samples with their prefixes.
     pub(crate) fn held_out(&self, pool: &Pool) -> Result<HeldOut> {
+        self.held_out_of(self.queries.iter(), pool)
+    }
+
+    /// The same of any queries.
+    pub(crate) fn held_out_of<'a>(
+        &self,
+        queries: impl Iterator<Item = &'a Query>,
+        pool: &Pool,
+    ) -> Result<HeldOut> {
         let recipe = &self.manifest.recipe;
-        let samples: Vec<Sample> = self
-            .queries
-            .iter()
+        let samples: Vec<Sample> = queries
             .map(|q| sample(&self.tokenizer, &q.question, &q.text, recipe.max_tokens as usize))
             .collect::<Result<_, _>>()?;
         ensure!(
@@ -286,6 +302,8 @@ fn held_out_records(
 const TINY_CONTRIBUTORS: usize = 6;
 const TINY_RECORDS_EACH: usize = 6;
 const TINY_QUERIES_EACH: usize = 4;
+/// Words that each made-up contributor brings in; few enough to be learned, enough that texts are not near-duplicates of each other.
+const TINY_WORDS_EACH: usize = 12;
 const TINY_SEED: u64 = 20_260;
 
 /// The tiny model on made-up contributors: each writes with words of their own, words shared with the next one, and words
@@ -295,12 +313,13 @@ pub(crate) fn tiny(options: &Options) -> Result<Scenario> {
     let recipe = recipe(options, tiny_recipe())?;
     let mut random = SplitMix(TINY_SEED);
     let contributors = contributors((0..TINY_CONTRIBUTORS).map(|c| format!("contributor {c}")));
-    let words: Vec<String> = (0..TINY_CONTRIBUTORS * 4 + 12).map(|_| word(&mut random)).collect();
+    let words: Vec<String> =
+        (0..(TINY_CONTRIBUTORS + 1) * TINY_WORDS_EACH + 8).map(|_| word(&mut random)).collect();
     let (common, own) = words.split_at(8);
     let mut records = Vec::new();
     let mut queries = Vec::new();
     for (number, contributor) in contributors.iter().enumerate() {
-        let vocabulary = &own[number * 4..number * 4 + 8];
+        let vocabulary = &own[number * TINY_WORDS_EACH..(number + 2) * TINY_WORDS_EACH];
         for index in 0..TINY_RECORDS_EACH + TINY_QUERIES_EACH {
             let name = vocabulary[index % 2].clone();
             let text = text(&mut random, vocabulary, common);
@@ -347,7 +366,7 @@ fn tiny_recipe() -> Recipe {
             lr_ppb: 4_000_000,
             beta1_ppm: 900_000,
             beta2_ppm: 990_000,
-            eps_root_atto: 1_000_000_000_000,
+            eps_root_atto: 16_000_000_000_000,
             warmup_steps: 5,
             floor_ppm: 100_000,
         },

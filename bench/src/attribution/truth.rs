@@ -21,8 +21,6 @@ pub(crate) struct Truth {
     pub(crate) transcript_path: std::path::PathBuf,
     /// Its transcript's hash.
     pub(crate) transcript: B256,
-    /// The queries, ready to be scored.
-    pub(crate) held_out: HeldOut,
     /// By query: `-log p` without an adapter, nats.
     pub(crate) base: Vec<f64>,
     /// By query: `-log p` with the adapter, nats.
@@ -54,7 +52,7 @@ impl Truth {
         let adapted = held_out.losses(Some(Lora { config: run.lora(), theta: &theta }))?;
         let gradients = report.phase("query_gradients", || log_p_gradients(run, &held_out, &theta))?;
         let rises = report.phase("loco_retraining", || rises(scenario, run, &held_out, &adapted, folder))?;
-        Ok(Self { trained, theta, transcript_path, transcript, held_out, base, adapted, gradients, rises })
+        Ok(Self { trained, theta, transcript_path, transcript, base, adapted, gradients, rises })
     }
 
     /// By query: nats of the answer that the adapter explains.
@@ -69,7 +67,8 @@ fn shown(progress: Progress) {
     }
 }
 
-fn log_p_gradients(run: &Run, held_out: &HeldOut, theta: &[f32]) -> Result<Vec<Arc<[f32]>>> {
+/// `∇ log p` of every query.
+pub(super) fn log_p_gradients(run: &Run, held_out: &HeldOut, theta: &[f32]) -> Result<Vec<Arc<[f32]>>> {
     let records: Vec<Record<'_>> = held_out.records().collect();
     let grads = run.model().nll_grad_batch(run.pool(), Lora { config: run.lora(), theta }, &records)?;
     Ok(grads.into_iter().map(|g| g.grad.iter().map(|x| -x).collect()).collect())
