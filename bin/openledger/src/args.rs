@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Lay out a network of validators on this machine, each its own process, and run it until interrupted
     Testnet(TestnetArgs),
-    /// Run the validator of this home folder alone until interrupted
+    /// Run the validator or follower of this home folder alone until interrupted
     Node(NodeArgs),
     /// Ask a model and pay for the answer
     Chat(ChatArgs),
@@ -85,6 +85,9 @@ pub(crate) struct TestnetArgs {
     /// How many validators; a network keeps the number it was made with
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) validators: u16,
+    /// How many nodes that follow without voting; may change from run to run
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=32))]
+    pub(crate) followers: u16,
     /// Port of the first validator's JSON-RPC; the next ones follow it, and 100 above are the ports between validators
     #[arg(long, default_value_t = 8545, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     pub(crate) base_port: u16,

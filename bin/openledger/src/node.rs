@@ -1,4 +1,4 @@
-//! The validator of a home folder, alone.
+//! The validator or follower of a home folder, alone.
 
 use std::io::Read;
 
@@ -17,7 +17,7 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
     config.http = args.http.unwrap_or(config.http);
     config.listen = args.listen.unwrap_or(config.listen);
     config.peers.extend(args.peers);
-    let listen = config.listen;
+    let (listen, follow) = (config.listen, config.follow);
     let node = tokio::task::spawn_blocking(move || Node::start(config))
         .await
         .context("the node ended while it started")??;
@@ -29,7 +29,7 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
         head.header.number
     ));
     show.result(&json!({
-        "rpc": node.rpc_url(), "listen": listen, "chain_id": node.chain().genesis().chain_id,
+        "rpc": node.rpc_url(), "listen": listen, "follow": follow, "chain_id": node.chain().genesis().chain_id,
         "pid": std::process::id(), "block": head.header.number,
     }));
 

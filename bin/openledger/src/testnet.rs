@@ -21,7 +21,7 @@ use crate::home::Home;
 use crate::local::{COMMUNITY, Local, VALIDATOR_STAKE, open};
 use crate::show::{Show, table};
 
-/// From the port of a validator's JSON-RPC to the one where it listens for the others; more than there are validators.
+/// From the port of a node's JSON-RPC to the one where it listens for the others; more than there are nodes.
 const LISTEN_OFFSET: u16 = 100;
 
 pub(crate) async fn run(home: &Home, args: &TestnetArgs, show: &Show) -> Result<()> {
@@ -56,11 +56,11 @@ pub(crate) async fn run(home: &Home, args: &TestnetArgs, show: &Show) -> Result<
             Some((home, status)) = endings.recv() => {
                 left -= 1;
                 show.line(format!(
-                    "the validator in {} ended ({}), {left} go on; start it again with: openledger --home {} node",
+                    "the node in {} ended ({}), {left} go on; start it again with: openledger --home {} node",
                     home.display(), describe_status(status), home.display()
                 ));
                 if left == 0 {
-                    bail!("no validator runs any more; each says why in node.log of its folder");
+                    bail!("no node runs any more; each says why in node.log of its folder");
                 }
             }
         }
@@ -81,8 +81,8 @@ pub(crate) async fn run(home: &Home, args: &TestnetArgs, show: &Show) -> Result<
 
 /// The folders of the validators: made, or as an earlier run made them.
 fn lay_out(home: &Home, args: &TestnetArgs) -> Result<Vec<Member>> {
-    let folder = |number: u16| home.root().join("testnet").join(format!("validator-{number}"));
-    if let Ok(first) = openledger_node::Home::open(&folder(1)) {
+    let folder = |role: &str, number: u16| home.root().join("testnet").join(format!("{role}-{number}"));
+    if let Ok(first) = openledger_node::Home::open(&folder("validator", 1)) {
         let made = first.genesis.validators.len();
         if made != usize::from(args.validators) {
             bail!(
@@ -95,23 +95,24 @@ fn lay_out(home: &Home, args: &TestnetArgs) -> Result<Vec<Member>> {
     let local = Local::open(home)?;
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let mut members = Vec::new();
+    let place = |port: u16| (loopback(port), loopback(port + LISTEN_OFFSET));
     for number in 1..=args.validators {
-        let port = args.base_port + number - 1;
-        members.push(Member {
-            home: folder(number),
-            account: local.wallet(&format!("validator-{number}"))?.address(),
-            http: loopback(port),
-            listen: loopback(port + LISTEN_OFFSET),
-        });
+        let (http, listen) = place(args.base_port + number - 1);
+        let account = Some(local.wallet(&format!("validator-{number}"))?.address());
+        members.push(Member { home: folder("validator", number), account, http, listen });
+    }
+    for number in 1..=args.followers {
+        let (http, listen) = place(args.base_port + args.validators + number - 1);
+        members.push(Member { home: folder("follower", number), account: None, http, listen });
     }
     let mut options = local.genesis()?;
     let stake = open(VALIDATOR_STAKE);
     let community = options.alloc.entry(local.wallet(COMMUNITY)?.address()).or_default();
     // One stake is in the local genesis already.
-    *community -= stake * alloy_primitives::U256::from(members.len() - 1);
-    options.stakes = members
-        .iter()
-        .map(|member| GenesisStake { account: member.account, role: GenesisRole::Validator, amount: stake })
+    *community -= stake * alloy_primitives::U256::from(args.validators - 1);
+    let validators = members.iter().filter_map(|member| member.account);
+    options.stakes = validators
+        .map(|account| GenesisStake { account, role: GenesisRole::Validator, amount: stake })
         .collect();
     init_network(&members, &options)?;
     Ok(members)
@@ -165,35 +166,37 @@ impl Started {
                 || format!("it ended without a word; see {}", log_file(&self.home).display()),
                 str::to_owned,
             );
-            bail!("the validator in {} did not start: {reason}", self.home.display());
+            bail!("the node in {} did not start: {reason}", self.home.display());
         }
         Ok(Running { home: self.home, child: self.child, input: self.input, said })
     }
 }
 
 fn describe(running: &[Running], home: &Home, show: &Show) {
-    let mut rows = vec![["validator", "JSON-RPC", "process", "folder"].map(str::to_owned).to_vec()];
-    for (number, validator) in (1..).zip(running) {
+    let mut rows = vec![["JSON-RPC", "process", "folder"].map(str::to_owned).to_vec()];
+    for validator in running {
         let text = |name: &str| {
             validator.said[name].as_str().map_or_else(|| validator.said[name].to_string(), str::to_owned)
         };
         let (rpc, pid) = (text("rpc"), text("pid"));
-        rows.push(vec![format!("#{number}"), rpc, pid, validator.home.display().to_string()]);
+        rows.push(vec![rpc, pid, validator.home.display().to_string()]);
     }
     show.line(table(&rows));
     show.line(format!(
         "the key `{COMMUNITY}` in {} holds most of the OPEN; interrupt with Ctrl-C",
         home.keystore().display()
     ));
-    let validators: Vec<_> = running
-        .iter()
-        .map(|validator| {
-            let said = &validator.said;
-            json!({ "home": validator.home, "rpc": said["rpc"], "listen": said["listen"], "pid": said["pid"] })
-        })
-        .collect();
-    let chain_id = running.first().map(|validator| validator.said["chain_id"].clone());
-    show.result(&json!({ "chain_id": chain_id, "validators": validators }));
+    let list = |follow: bool| -> Vec<_> {
+        let wanted = running.iter().filter(|node| node.said["follow"] == follow);
+        wanted
+            .map(|node| {
+                let said = &node.said;
+                json!({ "home": node.home, "rpc": said["rpc"], "listen": said["listen"], "pid": said["pid"] })
+            })
+            .collect()
+    };
+    let chain_id = running.first().map(|node| node.said["chain_id"].clone());
+    show.result(&json!({ "chain_id": chain_id, "validators": list(false), "followers": list(true) }));
 }
 
 /// Where a validator's messages go.

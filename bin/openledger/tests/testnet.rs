@@ -1,4 +1,4 @@
-//! Four validators as processes: one is killed under load, the others go on, it comes back.
+//! Four validators and a follower as processes: one is killed under load, the others go on, it comes back.
 
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what failed")]
 
@@ -43,7 +43,7 @@ fn free_ports() -> u16 {
     let offset = (std::process::id() % 100) as u16 * 200;
     (0..100)
         .map(|attempt| 20_000 + (offset + attempt * 200) % 20_000)
-        .find(|base| (0..VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
+        .find(|base| (0..=VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
         .expect("some ports are free")
 }
 
@@ -70,9 +70,11 @@ async fn pay(client: Client, wallet: Wallet, to: Address, paid: Arc<AtomicU64>) 
 async fn a_killed_validator_comes_back_to_the_same_state_while_the_others_go_on() {
     let home = tempfile::tempdir().unwrap();
     let base_port = free_ports().to_string();
-    let (mut testnet, said) = openledger(home.path(), &["testnet", "--base-port", &base_port]);
+    let (mut testnet, said) =
+        openledger(home.path(), &["testnet", "--followers", "1", "--base-port", &base_port]);
     let validators = said["validators"].as_array().unwrap().clone();
     assert_eq!(validators.len(), VALIDATORS);
+    let follower = Client::connect(said["followers"][0]["rpc"].as_str().unwrap()).await.unwrap();
     let mut clients = Vec::new();
     for validator in &validators {
         clients.push(Client::connect(validator["rpc"].as_str().unwrap()).await.unwrap());
@@ -97,6 +99,7 @@ async fn a_killed_validator_comes_back_to_the_same_state_while_the_others_go_on(
     clients[VALIDATORS - 1] = Client::connect(said["rpc"].as_str().unwrap()).await.unwrap();
     reach(paid.load(Ordering::Relaxed) + 3).await;
     load.abort();
+    clients.push(follower);
     let height = clients[0].block_number().await.unwrap();
     for client in &clients {
         eventually("a common height", async || {

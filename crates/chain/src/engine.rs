@@ -46,7 +46,10 @@ use commonware_glue::stateful::{
     Config as StatefulConfig, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_resolver},
 };
-use commonware_p2p::{Address as PeerAddress, AddressableManager, authenticated::lookup, max_message_size};
+use commonware_p2p::{
+    Address as PeerAddress, AddressableManager, AddressableTrackedPeers, authenticated::lookup,
+    max_message_size,
+};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Quota, Spawner, Supervisor, buffer::paged::CacheRef, tokio};
 use commonware_storage::{archive::prunable, mmr, qmdb::any::unordered::fixed, translator::EightCap};
@@ -102,8 +105,11 @@ pub(crate) struct Controls {
 pub(crate) struct Membership {
     pub(crate) signer: ConsensusKey,
     pub(crate) listen: SocketAddr,
-    /// Every validator; this one's address is `listen`.
-    pub(crate) addresses: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// Every validator and every node that follows; this one's address is `listen`.
+    pub(crate) validators: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    pub(crate) followers: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// Whether this node only follows.
+    pub(crate) follows: bool,
     /// Keeps signatures of one chain from counting on another.
     pub(crate) namespace: Vec<u8>,
 }
@@ -131,11 +137,15 @@ pub(crate) async fn run(
 ) -> Result<(), String> {
     let stopper = context.child("stopper");
     let public_key = membership.signer.public();
-    let keys: Vec<_> = membership.addresses.keys().cloned().collect();
+    let keys: Vec<_> = membership.validators.keys().cloned().collect();
     let participants: ordered::Set<_> = keys.try_into().map_err(|error| format!("validators: {error:?}"))?;
     let seats = u32::try_from(participants.len()).map_err(|error| error.to_string())?;
-    let scheme = Scheme::signer(&membership.namespace, participants, membership.signer.private())
-        .ok_or("the consensus key is not among the validators")?;
+    let scheme = if membership.follows {
+        Scheme::verifier(&membership.namespace, participants)
+    } else {
+        Scheme::signer(&membership.namespace, participants, membership.signer.private())
+            .ok_or("the consensus key is not among the validators")?
+    };
 
     // Network. Every peer must have the same channels and sizes.
     let mut network_config = lookup::Config::local(
@@ -150,21 +160,17 @@ pub(crate) async fn run(
         ),
         &membership.namespace,
         membership.listen,
-        NonZeroUsize::new(membership.addresses.len()).ok_or("there are no validators")?,
+        NonZeroUsize::new(membership.validators.len() + membership.followers.len())
+            .ok_or("there are no validators")?,
         largest_message(seats),
         MAILBOX,
     );
     network_config.tracked_peer_sets = NZUsize!(1);
     let (mut network, oracle) = lookup::Network::new(context.child("network"), network_config);
-    let peers: ordered::Map<ed25519::PublicKey, PeerAddress> = membership
-        .addresses
-        .iter()
-        .map(|(key, address)| (key.clone(), PeerAddress::from(*address)))
-        .collect::<Vec<_>>()
-        .try_into()
-        .map_err(|error| format!("peers: {error:?}"))?;
     let mut manager = oracle.clone();
-    manager.track(0, peers);
+    // Those who follow are sent what validators are, and are asked for nothing that consensus needs.
+    let (primary, secondary) = (peers(&membership.validators)?, peers(&membership.followers)?);
+    manager.track(0, AddressableTrackedPeers::new(primary, secondary));
     let votes = network.register(0, QUOTA);
     let certificates = network.register(1, QUOTA);
     let resolver = network.register(2, QUOTA);
@@ -352,6 +358,13 @@ pub(crate) async fn run(
         tracing::warn!(%error, "some tasks did not stop in time");
     }
     outcome
+}
+
+fn peers(
+    addresses: &BTreeMap<ed25519::PublicKey, SocketAddr>,
+) -> Result<ordered::Map<ed25519::PublicKey, PeerAddress>, String> {
+    let peers = addresses.iter().map(|(key, address)| (key.clone(), PeerAddress::from(*address)));
+    peers.collect::<Vec<_>>().try_into().map_err(|error| format!("peers: {error:?}"))
 }
 
 /// Answers requests from outside until the handle is gone.

@@ -44,14 +44,22 @@ pub enum ChainError {
         /// How many seats the genesis has.
         validators: usize,
     },
+    /// A node that should follow without voting has the key of a validator.
+    #[error(
+        "the consensus key {key} has a seat in the genesis, so this node cannot only follow; give it a key of its own"
+    )]
+    Seated {
+        /// Public key in hex.
+        key: String,
+    },
     /// A validator other than this one has no network address.
     #[error("no network address is configured for the validator {key}")]
     NoAddress {
         /// Public key in hex.
         key: String,
     },
-    /// An address of a validator cannot be one.
-    #[error("the validator {key} cannot be at {address}: {reason}")]
+    /// An address of a validator or follower cannot be one.
+    #[error("the node {key} cannot be at {address}: {reason}")]
     Address {
         /// Public key in hex.
         key: String,
@@ -61,7 +69,7 @@ pub enum ChainError {
         reason: &'static str,
     },
     /// The address for the other validators cannot be used.
-    #[error("the validator cannot listen for the others on {address}: {source}")]
+    #[error("the node cannot listen for the others on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,

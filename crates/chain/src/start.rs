@@ -35,19 +35,24 @@ const REQUESTS: usize = 1024;
 /// Threads of the engine's runtime.
 const THREADS: usize = 2;
 
-/// What a validator is started with.
+/// What a validator, or a node that follows without voting, is started with.
 #[derive(Clone, Debug)]
 pub struct ChainConfig {
     /// Where blocks, state and index live. Made if missing; one process at a time.
     pub data_dir: PathBuf,
     /// What the chain starts from. A folder belongs to one genesis.
     pub genesis: Genesis,
-    /// The key of this validator, one of the genesis.
+    /// The key of this validator, one of the genesis; that of a node that follows has no seat there.
     pub signer: ConsensusKey,
-    /// Where this validator listens for the others. A single validator may let the system choose (port 0).
+    /// Whether to follow without voting: the blocks and their certificates are taken from the validators and checked,
+    /// and every block is executed, as a validator does it.
+    pub follow: bool,
+    /// Where this node listens for the others. A single validator may let the system choose (port 0).
     pub listen: SocketAddr,
     /// Where the other validators listen, by public key in hex. Empty for a single validator.
     pub peers: BTreeMap<String, SocketAddr>,
+    /// Where the nodes listen that may follow without voting, by public key in hex.
+    pub followers: BTreeMap<String, SocketAddr>,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
     /// Time after which a block is made although no transaction waits.
@@ -63,8 +68,10 @@ impl ChainConfig {
             data_dir: data_dir.into(),
             genesis,
             signer,
+            follow: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             peers: BTreeMap::new(),
+            followers: BTreeMap::new(),
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
             pool: PoolLimits::default(),
@@ -81,7 +88,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     fs::create_dir_all(&folder).map_err(|source| ChainError::Io { path: folder.clone(), source })?;
     let lock = FolderLock::take(&folder)?;
 
-    let (seats, addresses) = members(&config)?;
+    let Members { seats, validators, followers } = members(&config)?;
     let leader = seats
         .keys()
         .next()
@@ -93,19 +100,23 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = format!("openledger-{}-{}", config.genesis.chain_id, config.genesis.hash()).into_bytes();
     let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, seats, pool, index)?);
-    let membership = Membership { signer: config.signer, listen: config.listen, addresses, namespace };
+    let follows = config.follow;
+    let membership = Membership {
+        signer: config.signer,
+        listen: config.listen,
+        validators,
+        followers,
+        follows,
+        namespace,
+    };
     let pace = Pace { interval: config.block_interval, heartbeat: config.heartbeat };
 
     let (requests, received) = mpsc::channel(REQUESTS);
     let (shutdown, stop) = oneshot::channel();
     let (ready, is_ready) = sync_channel(1);
-    let (news, told) = match membership.addresses.len() {
-        0 | 1 => (None, None),
-        _ => {
-            let (news, told) = mpsc::channel(gossip::QUEUED);
-            (Some(news), Some(told))
-        }
-    };
+    let alone = membership.validators.len() == 1 && membership.followers.is_empty();
+    let (news, told) = mpsc::channel(gossip::QUEUED);
+    let (news, told) = if alone { (None, None) } else { (Some(news), Some(told)) };
     let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
     let controls = Controls { requests: received, ready, shutdown: stop, admission, news: told };
     let thread = std::thread::Builder::new()
@@ -167,9 +178,17 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("it panicked without a message").to_owned()
 }
 
-type Members = (BTreeMap<ed25519::PublicKey, Address>, BTreeMap<ed25519::PublicKey, SocketAddr>);
+/// Who takes part.
+#[derive(Debug)]
+struct Members {
+    /// The account that is paid for a validator's blocks.
+    seats: BTreeMap<ed25519::PublicKey, Address>,
+    /// Where each validator listens.
+    validators: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// Where each node listens that follows without voting.
+    followers: BTreeMap<ed25519::PublicKey, SocketAddr>,
+}
 
-/// Seats by key, and where each validator listens.
 fn members(config: &ChainConfig) -> Result<Members, ChainError> {
     let mut seats = BTreeMap::new();
     for seat in &config.genesis.validators {
@@ -182,49 +201,65 @@ fn members(config: &ChainConfig) -> Result<Members, ChainError> {
             });
         }
     }
-    let own = config.signer.public();
-    if !seats.contains_key(&own) {
-        return Err(ChainError::NotAValidator { key: config.signer.public_hex(), validators: seats.len() });
+    match (seats.contains_key(&config.signer.public()), config.follow) {
+        (false, false) => {
+            let (key, validators) = (config.signer.public_hex(), seats.len());
+            return Err(ChainError::NotAValidator { key, validators });
+        }
+        (true, true) => return Err(ChainError::Seated { key: config.signer.public_hex() }),
+        _ => {}
     }
-    let addresses = addresses(config, &seats)?;
+    let (validators, followers) = addresses(config, &seats)?;
     // The engine would end without a word if it could not listen.
     TcpListener::bind(config.listen)
         .map_err(|source| ChainError::Listen { address: config.listen, source })?;
-    Ok((seats, addresses))
+    Ok(Members { seats, validators, followers })
 }
 
-/// Where every validator listens, each at an address of its own that others can reach.
+type Addresses = BTreeMap<ed25519::PublicKey, SocketAddr>;
+
+/// Where every validator and every follower listens, each at an address of its own that others can reach.
 fn addresses(
     config: &ChainConfig,
     seats: &BTreeMap<ed25519::PublicKey, Address>,
-) -> Result<BTreeMap<ed25519::PublicKey, SocketAddr>, ChainError> {
-    let mut known = BTreeMap::new();
-    for (text, address) in &config.peers {
-        let wrong = |reason| ChainError::Address { key: text.clone(), address: *address, reason };
-        let key = key::parse(text).ok_or_else(|| wrong("the key is not an ed25519 public key in hex"))?;
-        if !seats.contains_key(&key) {
-            return Err(wrong("it is not among the validators of the genesis"));
-        }
-        known.insert(key, *address);
+) -> Result<(Addresses, Addresses), ChainError> {
+    let wrong = |key: &str, address, reason| ChainError::Address { key: key.to_owned(), address, reason };
+    let parse = |text: &String, address: &SocketAddr| {
+        let reason = "the key is not an ed25519 public key in hex";
+        key::parse(text).map(|key| (key, *address)).ok_or_else(|| wrong(text, *address, reason))
+    };
+    let all = |listed: &BTreeMap<String, SocketAddr>| -> Result<Addresses, ChainError> {
+        listed.iter().map(|(text, address)| parse(text, address)).collect()
+    };
+    let (mut validators, mut followers) = (all(&config.peers)?, all(&config.followers)?);
+    let own = if config.follow { &mut followers } else { &mut validators };
+    own.insert(config.signer.public(), config.listen);
+
+    let stranger = validators.iter().find(|(key, _)| !seats.contains_key(*key));
+    if let Some((key, address)) = stranger {
+        return Err(wrong(&key::hex(key), *address, "it is not among the validators of the genesis"));
     }
-    known.insert(config.signer.public(), config.listen);
+    if let Some((key, address)) = followers.iter().find(|(key, _)| seats.contains_key(*key)) {
+        return Err(wrong(&key::hex(key), *address, "a validator of the genesis does not only follow"));
+    }
+    if let Some(key) = seats.keys().find(|key| !validators.contains_key(*key)) {
+        return Err(ChainError::NoAddress { key: key::hex(key) });
+    }
+    let alone = validators.len() + followers.len() == 1;
     let mut taken = BTreeSet::new();
-    for key in seats.keys() {
-        let text = key::hex(key);
-        let Some(address) = known.get(key).copied() else { return Err(ChainError::NoAddress { key: text }) };
-        let own = *key == config.signer.public();
-        let wrong = |reason| Err(ChainError::Address { key: text, address, reason });
-        if seats.len() > 1 && address.port() == 0 {
+    for (key, address) in validators.iter().chain(&followers) {
+        let wrong = |reason| Err(wrong(&key::hex(key), *address, reason));
+        if !alone && address.port() == 0 {
             return wrong("the others have to know the port");
         }
-        if !own && address.ip().is_unspecified() {
+        if *key != config.signer.public() && address.ip().is_unspecified() {
             return wrong("that stands for every address of a machine; name one that this machine can reach");
         }
-        if !taken.insert(address) {
-            return wrong("another validator has that address");
+        if !taken.insert(*address) {
+            return wrong("another node has that address");
         }
     }
-    Ok(known)
+    Ok((validators, followers))
 }
 
 #[cfg(test)]

@@ -99,16 +99,16 @@ impl Home {
     }
 }
 
-/// One validator of a network that is laid out on one machine.
+/// One node of a network that is laid out on one machine.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its folder.
     pub home: PathBuf,
-    /// The account that is paid for its blocks.
-    pub account: Address,
+    /// The account that is paid for its blocks; none for a node that only follows.
+    pub account: Option<Address>,
     /// Where it answers clients.
     pub http: SocketAddr,
-    /// Where it listens for the other validators.
+    /// Where it listens for the other nodes.
     pub listen: SocketAddr,
 }
 
@@ -153,9 +153,9 @@ pub fn init(home: &Path, options: &GenesisOptions) -> Result<Home, NodeError> {
     Ok(Home { genesis, key, network: network::read(&paths.network)?, chain: paths.chain })
 }
 
-/// Sets folders up for validators that form one network: a key each, one genesis with a seat for each, and each other's
-/// addresses. May be repeated like [`init`]; keys and genesis stay as they are, addresses become those given.
-/// `options.validator` does not count, since each member names its own account.
+/// Sets folders up for nodes that form one network: a key each, one genesis with a seat for each that has an account, and
+/// each other's addresses. May be repeated like [`init`], also with more nodes that follow; keys and genesis stay as they
+/// are, addresses become those given. `options.validator` does not count, since each member names its own account.
 ///
 /// # Errors
 /// [`NodeError`] naming the file that cannot be read or written, or why these folders are not one network.
@@ -176,25 +176,35 @@ pub fn init_network(members: &[Member], options: &GenesisOptions) -> Result<Gene
             _ => {}
         }
     }
+    let seats: Vec<_> = members
+        .iter()
+        .zip(&keys)
+        .filter_map(|(member, key)| {
+            Some(ValidatorSeat { account: member.account?, consensus_key: key.clone() })
+        })
+        .collect();
     let genesis = match genesis {
         Some((path, genesis)) => {
-            check_seats(&path, &genesis, &keys)?;
+            check_seats(&path, &genesis, &seats)?;
             genesis
         }
-        None => {
-            let seats = members.iter().zip(&keys);
-            let seats = seats
-                .map(|(member, key)| ValidatorSeat { account: member.account, consensus_key: key.clone() });
-            make_genesis(options, seats.collect())?
-        }
+        None => make_genesis(options, seats)?,
     };
-    let addresses: BTreeMap<_, _> =
-        keys.iter().cloned().zip(members.iter().map(|member| member.listen)).collect();
     for (member, key) in members.iter().zip(&keys) {
         let paths = Paths::new(&member.home);
-        let mut peers = addresses.clone();
-        peers.remove(key);
-        write_json(&paths.network, &Network { http: member.http, listen: member.listen, peers })?;
+        let others = |seated: bool| {
+            let others = members.iter().zip(&keys).filter(|(_, other)| *other != key);
+            let wanted = others.filter(|(other, _)| other.account.is_some() == seated);
+            wanted.map(|(other, key)| (key.clone(), other.listen)).collect()
+        };
+        let network = Network {
+            http: member.http,
+            listen: member.listen,
+            peers: others(true),
+            followers: others(false),
+            follow: member.account.is_none(),
+        };
+        write_json(&paths.network, &network)?;
         if read_genesis(&paths.genesis)?.is_none() {
             write_json(&paths.genesis, &genesis)?;
         }
@@ -221,10 +231,12 @@ fn prepare(paths: &Paths) -> Result<(Option<Genesis>, ConsensusKey), NodeError> 
     Ok((genesis, key))
 }
 
-/// Whether a genesis seats these keys and nobody else.
-fn check_seats(path: &Path, genesis: &Genesis, keys: &[String]) -> Result<(), NodeError> {
-    let seated: BTreeSet<&str> = genesis.validators.iter().map(|seat| seat.consensus_key.as_str()).collect();
-    let given: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+/// Whether a genesis has these seats and no other.
+fn check_seats(path: &Path, genesis: &Genesis, seats: &[ValidatorSeat]) -> Result<(), NodeError> {
+    let keys = |seats: &[ValidatorSeat]| -> BTreeSet<String> {
+        seats.iter().map(|seat| seat.consensus_key.clone()).collect()
+    };
+    let (seated, given) = (keys(&genesis.validators), keys(seats));
     if seated == given {
         return Ok(());
     }

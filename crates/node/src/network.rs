@@ -4,7 +4,9 @@
 //! {
 //!   "http": "127.0.0.1:8545",
 //!   "listen": "127.0.0.1:8645",
-//!   "peers": { "<public key, 64 hex digits>": "127.0.0.1:8646" }
+//!   "peers": { "<public key, 64 hex digits>": "127.0.0.1:8646" },
+//!   "followers": { "<public key>": "127.0.0.1:8649" },
+//!   "follow": false
 //! }
 //! ```
 
@@ -26,6 +28,12 @@ pub struct Network {
     pub listen: SocketAddr,
     /// Where the other validators listen, by public key in hex.
     pub peers: BTreeMap<String, SocketAddr>,
+    /// Where the nodes listen that may follow without voting, by public key in hex.
+    #[serde(default)]
+    pub followers: BTreeMap<String, SocketAddr>,
+    /// Whether this node only follows.
+    #[serde(default)]
+    pub follow: bool,
 }
 
 /// The file, `None` if there is none.

@@ -32,6 +32,10 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// The other validators: address by public key in hex.
     pub peers: BTreeMap<String, SocketAddr>,
+    /// The nodes that may follow without voting: address by public key in hex.
+    pub followers: BTreeMap<String, SocketAddr>,
+    /// Whether this node only follows.
+    pub follow: bool,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
     /// Time after which a block is made although nothing waits.
@@ -46,6 +50,8 @@ impl NodeConfig {
             http: DEFAULT_HTTP,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             peers: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            follow: false,
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
         }
@@ -59,6 +65,7 @@ impl NodeConfig {
         let mut config = Self::new(home);
         if let Some(network) = network::read(&Paths::new(&config.home).network)? {
             (config.http, config.listen, config.peers) = (network.http, network.listen, network.peers);
+            (config.followers, config.follow) = (network.followers, network.follow);
         }
         Ok(config)
     }
@@ -85,6 +92,8 @@ impl Node {
         let mut chain = ChainConfig::new(home.chain, home.genesis, home.key);
         chain.listen = config.listen;
         chain.peers = config.peers;
+        chain.followers = config.followers;
+        chain.follow = config.follow;
         chain.block_interval = config.block_interval;
         chain.heartbeat = config.heartbeat;
         // The folder first: a second node in it should hear of the folder, not of the port.

@@ -29,7 +29,7 @@ fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
     let seats = config().genesis.validators.len();
     let taken: BTreeMap<_, _> =
         (1..=VALIDATORS).map(|number| (validator_key(number).public(), Address::ZERO)).collect();
-    assert_eq!(addresses(&config(), &taken).unwrap().len(), seats);
+    assert_eq!(addresses(&config(), &taken).unwrap().0.len(), seats);
 
     let check = |change: fn(&mut ChainConfig), named: u8, reason: &str| {
         let error = refused(change).to_string();
@@ -41,11 +41,27 @@ fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
     check(lost, 3, "no network address");
     check(|config| config.listen.set_port(0), 1, "have to know the port");
     check(|config| config.peers.get_mut(&key(2)).unwrap().set_port(0), 2, "have to know the port");
-    check(|config| config.peers.get_mut(&key(4)).unwrap().set_port(9), 4, "another validator");
+    check(|config| config.peers.get_mut(&key(4)).unwrap().set_port(9), 4, "another node");
     check(|config| config.peers.get_mut(&key(2)).unwrap().set_ip([0, 0, 0, 0].into()), 2, "name one");
+    check(|config| config.followers.extend([(key(8), config.listen)]), 8, "another node");
+    check(|config| config.followers.extend([(key(2), config.listen)]), 2, "does not only follow");
     check(|config| config.peers.extend([(key(9), config.listen)]), 9, "not among the validators");
     let error = refused(|config| config.peers.extend([("12".into(), config.listen)]));
     assert!(error.to_string().contains("not an ed25519 public key"), "{error}");
+}
+
+#[test]
+fn only_a_key_without_a_seat_follows() {
+    let error = refused(|config| config.follow = true);
+    assert!(matches!(error, ChainError::Seated { .. }), "{error}");
+    let error = refused(|config| config.signer = validator_key(9));
+    assert!(matches!(error, ChainError::NotAValidator { .. }), "{error}");
+    let mut follower = config();
+    follower.peers.insert(key(1), SocketAddr::from(([127, 0, 0, 1], 8)));
+    (follower.signer, follower.follow) = (validator_key(9), true);
+    follower.listen.set_port(0);
+    let error = members(&follower).unwrap_err().to_string();
+    assert!(error.contains("have to know the port"), "{error}");
 }
 
 #[test]

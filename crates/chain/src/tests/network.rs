@@ -100,3 +100,38 @@ fn a_transaction_reaches_every_pool_and_whoever_leads_includes_it() {
     assert!(leaders.len() > 1, "only {leaders:?} included what the first validator was sent");
     agree(&chains);
 }
+
+#[test]
+fn a_node_without_a_seat_follows_and_passes_transactions_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let addresses = free_addresses();
+    let place = |number: usize| addresses[number - 1];
+    let mut one = validator(folder.path(), 1, &addresses);
+    one.genesis = fixtures::genesis(1);
+    one.peers = BTreeMap::new();
+    one.followers = BTreeMap::from([(validator_key(2).public_hex(), place(2))]);
+    let mut follower = one.clone();
+    follower.data_dir = folder.path().join("follower");
+    (follower.signer, follower.follow) = (validator_key(2), true);
+    (follower.listen, follower.followers) = (place(2), BTreeMap::new());
+    follower.peers = BTreeMap::from([(validator_key(1).public_hex(), place(1))]);
+
+    let leader = start(one).unwrap();
+    let to = Address::repeat_byte(9);
+    // Before the follower is there, so that it has to fetch what it missed.
+    let early = leader.submit(transfer(&account(1), 0, to, 1)).unwrap();
+    included(&leader, early);
+    let chain = start(follower.clone()).unwrap();
+    included(&chain, early);
+    let late = chain.submit(transfer(&account(1), 1, to, 1)).unwrap();
+    let number = included(&chain, late);
+    included(&leader, late);
+    assert!(chain.finalisation(number).unwrap().is_some(), "a follower has the certificate");
+    chain.shutdown().unwrap();
+    drop(chain);
+
+    let away = included(&leader, leader.submit(transfer(&account(1), 2, to, 1)).unwrap());
+    let chain = start(follower).unwrap();
+    eventually("the follower to catch up", || (chain.head().header.number > away).then_some(()));
+    agree(&[leader, chain]);
+}

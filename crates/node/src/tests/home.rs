@@ -87,7 +87,7 @@ fn members(folder: &Path, number: u8) -> Vec<Member> {
     (1..=number)
         .map(|number| Member {
             home: folder.join(number.to_string()),
-            account: Address::repeat_byte(number),
+            account: Some(Address::repeat_byte(number)),
             http: address(number),
             listen: address(100 + number),
         })
@@ -103,7 +103,7 @@ fn the_folders_of_a_network_share_a_genesis_and_know_each_other() {
     for (number, (member, home)) in members.iter().zip(&homes).enumerate() {
         assert_eq!(home.genesis, genesis);
         assert_eq!(genesis.validators[number].consensus_key, home.key.public_hex());
-        assert_eq!(genesis.validators[number].account, member.account);
+        assert_eq!(Some(genesis.validators[number].account), member.account);
         let config = NodeConfig::open(&member.home).unwrap();
         assert_eq!((config.http, config.listen), (member.http, member.listen));
         let others = members.iter().zip(&homes).filter(|(other, _)| other.home != member.home);
@@ -120,6 +120,22 @@ fn the_folders_of_a_network_share_a_genesis_and_know_each_other() {
     assert_eq!(init_network(&moved, &GenesisOptions { chain_id: 7, ..options() }).unwrap(), genesis);
     assert_eq!(NodeConfig::open(&members[1].home).unwrap().http.port(), 1);
     assert_eq!(Home::open(&members[1].home).unwrap().key.public_hex(), homes[1].key.public_hex());
+}
+
+#[test]
+fn a_node_that_follows_joins_a_network_later_and_is_known_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut members = members(folder.path(), 3);
+    let follower = Member { account: None, ..members.pop().unwrap() };
+    let genesis = init_network(&members, &options()).unwrap();
+    members.push(follower);
+    assert_eq!(init_network(&members, &options()).unwrap(), genesis);
+    let key = Home::open(&members[2].home).unwrap().key.public_hex();
+    let follower = NodeConfig::open(&members[2].home).unwrap();
+    assert!(follower.follow && follower.peers.len() == 2 && follower.followers.is_empty());
+    let validator = NodeConfig::open(&members[0].home).unwrap();
+    assert_eq!(validator.followers, BTreeMap::from([(key, members[2].listen)]));
+    assert!(!validator.follow && validator.peers.len() == 1);
 }
 
 #[test]
