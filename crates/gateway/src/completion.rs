@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256};
 use openledger_types::amount::format_open;
 use openledger_types::receipt::{
-    Answer, ContributorShare, FinishReason, RecordInfluence, Request, Span, Tier, document_hash,
+    Answer, ContributorShare, EditedSpan, FinishReason, RecordInfluence, Request, Span, Tier, document_hash,
 };
 use openledger_types::split::{FeeParts, FeeSplit};
 use openledger_worker::operator::ServedAdapter;
@@ -141,6 +141,8 @@ struct Estimated<'a> {
     unattributed_ppm: u32,
     records: &'a [RecordInfluence],
     spans: &'a [Span],
+    #[serde(skip_serializing_if = "<[EditedSpan]>::is_empty")]
+    edited_spans: &'a [EditedSpan],
 }
 
 impl<'a> OpenLedger<'a> {
@@ -166,6 +168,7 @@ impl<'a> OpenLedger<'a> {
                 unattributed_ppm: attribution.unattributed_ppm,
                 records: &attribution.records,
                 spans: &attribution.spans,
+                edited_spans: &attribution.edited_spans,
             },
             signature,
         }

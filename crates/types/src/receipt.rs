@@ -284,6 +284,9 @@ pub struct Attribution {
     pub records: Vec<RecordInfluence>,
     /// Verbatim evidence.
     pub spans: Vec<Span>,
+    /// Near-verbatim evidence; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited_spans: Vec<EditedSpan>,
 }
 
 /// A paid answer whole: the signed receipt with the documents that its hashes name.

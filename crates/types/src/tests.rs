@@ -58,8 +58,32 @@ fn answer(sequence: u32, fee: u64) -> Answer {
             unattributed_ppm: 1_000_000,
             records: vec![],
             spans: vec![],
+            edited_spans: vec![],
         },
     }
+}
+
+#[test]
+fn edited_spans_are_written_only_where_there_are_any() {
+    let Answer { mut attribution, .. } = answer(1, 1);
+    let text = serde_json::to_string(&attribution).unwrap();
+    assert!(!text.contains("edited_spans"));
+    assert_eq!(serde_json::from_str::<Attribution>(&text).unwrap(), attribution);
+    attribution.edited_spans.push(EditedSpan {
+        start: 3,
+        end: 9,
+        text: "a package".into(),
+        score_millibits: 60_000,
+        identity_ppm: 833_333,
+        matched: 5,
+        substituted: 1,
+        inserted: 0,
+        left_out: 0,
+        source: SpanMatch { record: B256::ZERO, contributor: Address::ZERO, token: 7 },
+        source_tokens: 6,
+    });
+    let text = serde_json::to_string(&attribution).unwrap();
+    assert_eq!(serde_json::from_str::<Attribution>(&text).unwrap(), attribution);
 }
 
 #[test]

@@ -82,14 +82,18 @@ pub fn attribute(
     let gradient =
         answer_gradient(engine.model(), engine.pool(), adapter.lora(), prompt, answer).map_err(failed)?;
     let (tier, units) = evidence.estimate.units(&gradient.gradient)?;
-    let spans = match &evidence.spans {
-        Some(index) => index.attribute(answer, |tokens| engine.tokenizer().decode(tokens)).map_err(failed)?,
-        None => Vec::new(),
+    let decode = |tokens: &[u32]| engine.tokenizer().decode(tokens);
+    let (spans, edited_spans) = match &evidence.spans {
+        Some(index) => {
+            (index.attribute(answer, decode).map_err(failed)?, index.edited(answer, decode).map_err(failed)?)
+        }
+        None => Default::default(),
     };
-    Ok(summarise(salt, tier, gradient.explained_micronats(), &units, spans))
+    let explained = gradient.explained_micronats();
+    Ok(Attribution { edited_spans, ..summarise(salt, tier, explained, &units, spans) })
 }
 
-/// The document: units to shares, the most helpful records, spans.
+/// The document: units to shares, the most helpful records, verbatim spans.
 pub fn summarise(
     salt: B256,
     tier: Tier,
@@ -128,6 +132,7 @@ pub fn summarise(
         unattributed_ppm,
         records: most_helpful(units),
         spans,
+        edited_spans: Vec::new(),
     }
 }
 
