@@ -186,7 +186,7 @@ pub(crate) fn crates(common: &Common, options: &Options) -> Result<Scenario> {
         queries.len()
     );
     let manifest = manifest(sha256(&path)?, &set, recipe)?;
-    let seed = openledger_train::seed(manifest.hash(), B256::ZERO);
+    let seed = openledger_train::training_seed(manifest.hash(), B256::ZERO);
     note(format!(
         "{} records of {} contributors, {} queries",
         set.records().len(),
@@ -340,7 +340,7 @@ pub(crate) fn tiny(options: &Options) -> Result<Scenario> {
     }
     let set = TrainingSet::new(records)?;
     let manifest = manifest(B256::from(U256::from(TINY_SEED)), &set, recipe)?;
-    let seed = openledger_train::seed(manifest.hash(), B256::ZERO);
+    let seed = openledger_train::training_seed(manifest.hash(), B256::ZERO);
     Ok(Scenario {
         name: "tiny",
         model: Arc::new(model),

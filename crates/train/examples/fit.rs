@@ -21,7 +21,7 @@ use openledger_corpus::crates_source::{SurveyOptions, registry_sources, survey};
 use openledger_model::{Lora, LoraConfig, Model, Pool, Target};
 use openledger_train::{
     DatanetVersion, HeldOut, Optimiser, Options, Progress, Recipe, Run, Template, TrainManifest,
-    TrainingRecord, TrainingSet, adapter_hash, sample, save_adapter, seed, train,
+    TrainingRecord, TrainingSet, adapter_hash, sample, save_adapter, train, training_seed,
 };
 
 #[derive(Parser)]
@@ -100,7 +100,7 @@ fn main() -> Result<()> {
     println!("{}", String::from_utf8_lossy(&manifest.encode()));
 
     let clock = Clock::start();
-    let run_seed = seed(manifest.hash(), B256::ZERO);
+    let run_seed = training_seed(manifest.hash(), B256::ZERO);
     let run =
         Run::prepare(Arc::clone(&model), &tokenizer, pool.clone(), &manifest, run_seed, &set, &mut |_| ())?;
     let tokens: usize =

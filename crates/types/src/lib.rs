@@ -7,6 +7,7 @@ pub mod authorization;
 pub mod batch;
 pub mod merkle;
 pub mod receipt;
+pub mod seed;
 pub mod shares;
 pub mod split;
 

@@ -3,7 +3,7 @@
 //! Every function may be run again after a kill at any moment: it looks at the chain first and does what is left.
 
 use alloy_primitives::{B256, U256, keccak256};
-use openledger_client::{Client, ClientError, Filter, Wallet};
+use openledger_client::{Client, Filter, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_corpus::cluster::OrderKey;
 use openledger_corpus::manifest::{CommittedRecord, ContributionFile, DatanetManifest, ManifestDraft};
@@ -49,24 +49,7 @@ pub async fn contribute(
         Err(error) if error.decode_revert::<IDatanets::CommitmentExists>().is_some() => {}
         Err(error) => return Err(error.into()),
     }
-    reveal_when_due(client, wallet, &reveal).await
-}
-
-/// A reveal is refused in the block of its commitment; the next block is at most a heartbeat away.
-async fn reveal_when_due(client: &Client, wallet: &Wallet, reveal: &IDatanets::revealCall) -> Result<U256> {
-    let deadline = tokio::time::Instant::now() + client.config().confirm_timeout;
-    loop {
-        match client.datanets().reveal(wallet, reveal).await {
-            Err(error) if too_early(&error) && tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(client.config().poll_interval).await;
-            }
-            result => return Ok(result?),
-        }
-    }
-}
-
-fn too_early(error: &ClientError) -> bool {
-    error.decode_revert::<IDatanets::RevealTooEarly>().is_some()
+    Ok(client.datanets().reveal(wallet, &reveal).await?)
 }
 
 async fn known_contribution(

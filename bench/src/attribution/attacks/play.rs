@@ -165,7 +165,9 @@ impl<'a> Stage<'a> {
     fn settle(&self, set: &TrainingSet, bought: &[Query], accounts: &[Address]) -> Result<Vec<f64>> {
         let run = self.scenario.prepare_set(&self.pool, set)?;
         let transcript = self.folder.join("attack.transcript");
-        let _ = std::fs::remove_file(&transcript);
+        if transcript.exists() {
+            std::fs::remove_file(&transcript)?;
+        }
         let options = Options { transcript: Some(&transcript), ..Options::default() };
         let theta = train(&run, options, &mut |_| ())?.state.theta;
         let lora = || Some(Lora { config: run.lora(), theta: &theta });

@@ -62,7 +62,7 @@ impl Fixture {
         let set = TrainingSet::new((0..RECORDS).map(record).collect()).unwrap();
         let datanet = DatanetVersion { datanet: U256::ONE, version: 1, manifest_hash: B256::repeat_byte(5) };
         let manifest = TrainManifest::new(B256::ZERO, vec![datanet], recipe).unwrap();
-        let seed = openledger_train::seed(manifest.hash(), B256::repeat_byte(9));
+        let seed = openledger_train::training_seed(manifest.hash(), B256::repeat_byte(9));
         let pool = Pool::new(threads).unwrap();
         let run =
             Run::prepare(Arc::new(model), &tokenizer, pool, &manifest, seed, &set, &mut |_| ()).unwrap();

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use openledger_model::{LoraConfig, Model, Pool, Sample, Target, Tokenizer};
 use openledger_train::{
     DatanetVersion, Optimiser, Recipe, Run, Template, TrainManifest, TrainingRecord, TrainingSet, sample,
-    seed,
+    training_seed,
 };
 
 /// Seed of the model's weights.
@@ -65,7 +65,7 @@ impl Case {
             TrainingSet::new(TEXTS.iter().enumerate().map(record).collect()).expect("one record per cluster");
         let datanet = DatanetVersion { datanet: U256::from(1), version: 1, manifest_hash: B256::ZERO };
         let manifest = TrainManifest::new(B256::ZERO, vec![datanet], recipe).expect("the recipe is in range");
-        let seed = seed(manifest.hash(), B256::ZERO);
+        let seed = training_seed(manifest.hash(), B256::ZERO);
         let pool = Pool::new(2).expect("two threads");
         let run = Run::prepare(model, tokenizer, pool, &manifest, seed, &set, &mut |_| ()).expect("a run");
         let question = Template::Describe.question("crate7");

@@ -12,7 +12,6 @@ mod settlement;
 mod staking;
 
 pub use datanets::contribution_commitment;
-pub use models::training_seed;
 pub use params::Param;
 pub use settlement::{Finalisation, verdict_commitment};
 

@@ -1,14 +1,10 @@
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{B256, U256};
 use openledger_types::abi::{Adapter, BaseModel, IModels};
+use openledger_types::seed::training_seed;
 
 use super::{Models, Module};
 use crate::error::ClientError;
 use crate::wallet::Wallet;
-
-/// The seed of a training run: Keccak-256 of its manifest's hash and the hash of the block that holds the commitment.
-pub fn training_seed(manifest_hash: B256, block_hash: B256) -> B256 {
-    keccak256([manifest_hash, block_hash].concat())
-}
 
 impl Module<'_, Models> {
     /// Registers a base model and returns its number.

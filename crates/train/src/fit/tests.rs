@@ -50,7 +50,7 @@ fn run(threads: usize, recipe: Recipe) -> Run {
     let (model, tokenizer) = Model::tiny(1);
     let datanet = DatanetVersion { datanet: U256::ONE, version: 1, manifest_hash: B256::repeat_byte(5) };
     let manifest = TrainManifest::new(B256::ZERO, vec![datanet], recipe).unwrap();
-    let seed = crate::seed(manifest.hash(), B256::repeat_byte(9));
+    let seed = crate::training_seed(manifest.hash(), B256::repeat_byte(9));
     let pool = Pool::new(threads).unwrap();
     Run::prepare(Arc::new(model), &tokenizer, pool, &manifest, seed, &set(), &mut |_| ()).unwrap()
 }

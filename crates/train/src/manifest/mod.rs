@@ -3,7 +3,7 @@
 //! A manifest is a document: compact JSON in declared field order. Its hash is the BLAKE3 hash of those bytes, so it is also the name of
 //! its blob in the corpus. Hyper-parameters are integers of a stated unit, so that a number has one spelling; only LoRA's `alpha`, which is small and whole in practice, is a JSON number.
 
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{B256, U256};
 use openledger_model::{LoraConfig, Target};
 use openledger_types::receipt::{decode_document, encode_document};
 use serde::{Deserialize, Serialize};
@@ -196,10 +196,4 @@ impl TrainManifest {
     pub fn hash(&self) -> B256 {
         B256::from(*blake3::hash(&self.encode()).as_bytes())
     }
-}
-
-/// The seed of a run: `keccak256(manifest hash ‖ block hash)`, the block being one that came after the manifest was committed.
-#[must_use]
-pub fn seed(manifest_hash: B256, block_hash: B256) -> B256 {
-    keccak256([manifest_hash.0, block_hash.0].concat())
 }

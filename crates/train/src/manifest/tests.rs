@@ -62,9 +62,3 @@ fn a_manifest_that_is_not_canonical_or_out_of_range_is_refused() {
 fn the_demo_recipe_keeps_its_ranges() {
     Recipe::demo().validate().unwrap();
 }
-
-#[test]
-fn the_seed_is_the_hash_of_manifest_and_block() {
-    let seed = seed(B256::repeat_byte(1), B256::repeat_byte(2));
-    assert_eq!(seed.to_string(), "0x346d8c96a2454213fcc0daff3c96ad0398148181b9fa6488f7ae2c0af5b20aa0");
-}
