@@ -20,7 +20,9 @@ use crate::{
     senders::Senders,
     state::{self, Databases, Key, Sealed, Value},
 };
-use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered, transaction::SignerRecoverable};
+use alloy_consensus::{
+    Transaction, TxEnvelope, proofs, transaction::Recovered, transaction::SignerRecoverable,
+};
 use alloy_primitives::{Address, B256};
 use commonware_consensus::{marshal::ancestry::Ancestry, simplex::scheme::ed25519::Scheme};
 use commonware_glue::stateful::{
@@ -134,18 +136,19 @@ impl App {
         let (senders, outcome) = self.execute(&batch, env, block.transactions().to_vec()).await?;
         let entries = state::entries(&outcome.writes);
         let (sealed, root, seal) = Self::seal(batch, context, &entries).await;
-        let expected = ledger::header(&env, &seal, root, block.transactions(), &outcome);
+        // Decoding has compared the root of the transactions.
+        let expected = ledger::header(&env, &seal, root, header.transactions_root, &outcome);
         if expected != *header {
             return Err(format!("its header is {header:?}, execution gives {expected:?}"));
         }
-        self.remember(block, senders, outcome);
+        self.remember(block, senders, entries, outcome);
         Ok(sealed)
     }
 
-    fn remember(&self, block: &Block, senders: Vec<Address>, outcome: BlockOutcome) {
+    fn remember(&self, block: &Block, senders: Vec<Address>, entries: state::Entries, outcome: BlockOutcome) {
         let number = block.number();
         self.ledger.pool.included(number, block.transaction_hashes());
-        let entries = self.ledger.all_entries(number, &outcome);
+        let entries = self.ledger.all_entries(number, entries);
         let parent = block.header().parent_hash;
         self.ledger.remember(number, block.hash(), Executed { parent, entries, senders, outcome });
     }
@@ -247,9 +250,10 @@ impl stateful::Application<tokio::Context> for App {
         let (merkleized, root, seal) = Self::seal(batch, context, &entries).await;
         let (transactions, senders): (Vec<_>, Vec<_>) =
             built.included.into_iter().map(|transaction| transaction.into_parts()).unzip();
-        let header = ledger::header(&env, &seal, root, &transactions, &built.outcome);
+        let transactions_root = proofs::calculate_transaction_root(&transactions);
+        let header = ledger::header(&env, &seal, root, transactions_root, &built.outcome);
         let block = Block::new(header, seal, transactions);
-        self.remember(&block, senders, built.outcome);
+        self.remember(&block, senders, entries, built.outcome);
         Some(Proposed { block, merkleized })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     senders::Senders,
     state::{self, Entries, Key, Value},
 };
-use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, TxEnvelope, proofs};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, proofs};
 use alloy_primitives::{Address, B256, keccak256};
 use commonware_codec::Encode;
 use commonware_cryptography::ed25519;
@@ -172,8 +172,7 @@ impl Ledger {
     }
 
     /// What a block at `number` writes: its own entries, after those of genesis for the first.
-    pub(crate) fn all_entries(&self, number: u64, outcome: &BlockOutcome) -> Entries {
-        let own = state::entries(&outcome.writes);
+    pub(crate) fn all_entries(&self, number: u64, own: Entries) -> Entries {
         if number == 1 { self.genesis_entries.iter().cloned().chain(own).collect() } else { own }
     }
 
@@ -214,7 +213,7 @@ pub(crate) fn header(
     env: &BlockEnv,
     seal: &crate::block::Seal,
     state_root: B256,
-    transactions: &[TxEnvelope],
+    transactions_root: B256,
     outcome: &BlockOutcome,
 ) -> Header {
     Header {
@@ -222,7 +221,7 @@ pub(crate) fn header(
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         beneficiary: env.beneficiary,
         state_root,
-        transactions_root: proofs::calculate_transaction_root(transactions),
+        transactions_root,
         receipts_root: proofs::calculate_receipt_root(&outcome.receipts),
         logs_bloom: outcome.logs_bloom,
         number: env.number,

@@ -297,8 +297,11 @@ impl Pool {
         inner.base_fee = base_fee;
         // Tips depend on the base fee.
         inner.floor = None;
-        for (transaction, sender) in block.transactions().iter().zip(senders) {
-            inner.advance(*sender, transaction.nonce() + 1);
+        // Nonces of one sender ascend in a block.
+        let next: BTreeMap<Address, u64> =
+            senders.iter().zip(block.transactions()).map(|(sender, tx)| (*sender, tx.nonce() + 1)).collect();
+        for (sender, next) in next {
+            inner.advance(sender, next);
         }
         let later = inner.included.split_off(&(block.number() + 1));
         for hash in std::mem::replace(&mut inner.included, later).into_values().flatten() {
