@@ -15,6 +15,8 @@
 //! - `executor_tps` executes the same transfers in blocks of 60 million gas over a state in memory, on one thread,
 //!   senders known; `recovery_tps` recovers the senders, on one thread.
 //! - `cpu_us_per_transfer_*` is processor time of all processes of the system over the transfers.
+//! - `load_before` is how many tasks of others wanted a processor before the first run: well below the number of cores on
+//!   a quiet machine. A busy one lowers every rate; the systems alternate, so that ratios suffer less.
 
 mod executor;
 mod finality;
@@ -77,6 +79,7 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
     if anvil.is_none() {
         report::note(Anvil::how_to_get(&common.home));
     }
+    report.figure("load_before", load());
     let transfers = report.phase("sign", || Transfers::sign(size.accounts, size.transfers_each))?;
     report.figure("transfers", transfers.len());
     report.figure("accounts", size.accounts);
@@ -111,6 +114,12 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
         ratio("transfer_over_anvil_4", four, peer, report);
     }
     Ok(())
+}
+
+/// The load average over the last minute; none where the system has none.
+fn load() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Median, spread and costs of one system's runs.
