@@ -79,7 +79,7 @@ pub struct FoundTransaction {
 pub struct LogFilter {
     /// Any of these emitters; none means all.
     pub addresses: Vec<Address>,
-    /// For each position, any of these topics; none means all.
+    /// For each position, any of these topics; none means all, but a log must have a topic at every position.
     pub topics: Vec<Vec<B256>>,
 }
 
@@ -102,7 +102,7 @@ impl LogFilter {
     fn matches(&self, log: &Log) -> bool {
         (self.addresses.is_empty() || self.addresses.contains(&log.address))
             && self.topics.iter().enumerate().all(|(position, wanted)| {
-                wanted.is_empty() || log.topics().get(position).is_some_and(|topic| wanted.contains(topic))
+                log.topics().get(position).is_some_and(|topic| wanted.is_empty() || wanted.contains(topic))
             })
     }
 }
