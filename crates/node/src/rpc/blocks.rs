@@ -4,8 +4,8 @@ use super::{
     convert,
     error::{self, Answer},
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::B256;
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
+use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::{Block, Header, Transaction, TransactionReceipt};
 use openledger_chain::ChainHandle;
 
@@ -36,8 +36,11 @@ pub(super) fn find(chain: &ChainHandle, id: BlockId) -> Answer<Option<u64>> {
 ///
 /// # Errors
 /// geth's `header not found`.
-pub(super) fn existing(chain: &ChainHandle, id: Option<BlockId>) -> Answer<u64> {
-    find(chain, id.unwrap_or_default())?.ok_or_else(|| error::server("header not found"))
+pub(super) fn existing(chain: &ChainHandle, id: BlockId) -> Answer<u64> {
+    find(chain, id)?.ok_or_else(|| match id {
+        BlockId::Hash(_) => error::server("header for hash not found"),
+        BlockId::Number(_) => error::server("header not found"),
+    })
 }
 
 pub(super) fn block(chain: &ChainHandle, id: BlockId, full: bool) -> Answer<Option<Block>> {
@@ -69,6 +72,18 @@ pub(super) fn transaction_at(chain: &ChainHandle, id: BlockId, index: u64) -> An
     let Some(block) = chain.block(number).map_err(error::chain)? else { return Ok(None) };
     let transaction = usize::try_from(index).ok().and_then(|index| block.transactions.into_iter().nth(index));
     Ok(transaction.map(|transaction| convert::transaction(transaction, &block.header, index)))
+}
+
+/// The transaction as it was signed, empty if there is none.
+pub(super) fn raw_transaction(chain: &ChainHandle, hash: B256) -> Answer<Bytes> {
+    let found = chain.transaction(hash).map_err(error::chain)?.map(|found| found.transaction);
+    let transaction = found.or_else(|| chain.waiting(hash));
+    Ok(transaction.map(|transaction| transaction.encoded_2718().into()).unwrap_or_default())
+}
+
+pub(super) fn raw_transaction_at(chain: &ChainHandle, id: BlockId, index: u64) -> Answer<Bytes> {
+    let transaction = transaction_at(chain, id, index)?;
+    Ok(transaction.map(|transaction| transaction.inner.encoded_2718().into()).unwrap_or_default())
 }
 
 pub(super) fn receipts(chain: &ChainHandle, id: BlockId) -> Answer<Option<Vec<TransactionReceipt>>> {

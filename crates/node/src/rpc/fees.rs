@@ -47,9 +47,17 @@ pub(super) fn history(
     if percentiles.len() > MAX_PERCENTILES {
         return Err(error::server(format!("over the query limit of {MAX_PERCENTILES} percentiles")));
     }
-    let rising = percentiles.windows(2).all(|pair| pair[0] <= pair[1]);
-    if !rising || percentiles.iter().any(|percentile| !(0.0..=100.0).contains(percentile)) {
-        return Err(error::server("invalid reward percentile"));
+    for (position, percentile) in percentiles.iter().enumerate() {
+        if !(0.0..=100.0).contains(percentile) {
+            return Err(error::server(format!("invalid reward percentile: {percentile:.6}")));
+        }
+        let before = position.checked_sub(1).map_or(-1.0, |before| percentiles[before]);
+        if *percentile <= before {
+            return Err(error::server(format!(
+                "invalid reward percentile: #{}:{before:.6} >= #{position}:{percentile:.6}",
+                position - 1
+            )));
+        }
     }
     let newest = blocks::height(chain, newest);
     let head = chain.head().header.number;

@@ -1,218 +1,255 @@
-//! Which method answers with what, and the limits of the server.
+//! Which method answers with what.
 
 use super::{
-    blocks, calls,
+    args::Args,
+    blocks, calls, debug,
     error::{self, Answer},
-    fees, logs,
-    subscribe::{self, HexIds},
+    fees,
+    filters::Filters,
+    logs, pool,
+    simulate::{self, Replaced, Simulation},
+    subscribe,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
-use alloy_rpc_types_eth::{Filter, TransactionRequest};
-use jsonrpsee::{
-    RpcModule,
-    core::RegisterMethodError,
-    server::{BatchRequestConfig, Server, ServerConfig, ServerHandle},
-    types::{Params, params::ParamsSequence},
-};
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
+use jsonrpsee::{RpcModule, core::RegisterMethodError, types::Params};
 use openledger_chain::ChainHandle;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-use std::{io, net::TcpListener};
-use tower::ServiceBuilder;
-use tower_http::cors::{Any, CorsLayer};
+use serde::Serialize;
+use tokio::sync::Semaphore;
 
-/// geth's limit on a request, and what a batch or a thousand receipts may take.
-const MAX_REQUEST_BYTES: u32 = 5 * 1024 * 1024;
-const MAX_RESPONSE_BYTES: u32 = 25 * 1024 * 1024;
-/// geth's limit on a batch.
-const MAX_BATCH: u32 = 1000;
-const MAX_CONNECTIONS: u32 = 500;
-const MAX_SUBSCRIPTIONS: u32 = 64;
-/// Messages that wait for a slow subscriber before it loses its subscription.
-const SUBSCRIBER_BUFFER: u32 = 1024;
-
-/// Starts answering on `listener`. Must be called inside a tokio runtime.
-///
-/// # Errors
-/// If the listener cannot be used.
-pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<ServerHandle> {
-    listener.set_nonblocking(true)?;
-    let config = ServerConfig::builder()
-        .max_request_body_size(MAX_REQUEST_BYTES)
-        .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_CONNECTIONS)
-        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
-        .set_message_buffer_capacity(SUBSCRIBER_BUFFER)
-        .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
-        .set_id_provider(HexIds::default())
-        .set_tcp_no_delay(true)
-        .build();
-    // The node holds no keys and what it tells is public, so any page may read it; a page in a wallet's browser must.
-    let cors = CorsLayer::new().allow_methods(Any).allow_origin(Any).allow_headers(Any);
-    let server = Server::builder()
-        .set_config(config)
-        .set_http_middleware(ServiceBuilder::new().layer(cors))
-        .build_from_tcp(listener)?;
-    let module = module(chain).map_err(io::Error::other)?;
-    Ok(server.start(module))
+/// What the methods work with.
+pub(super) struct Rpc {
+    pub(super) chain: ChainHandle,
+    pub(super) filters: Filters,
+    pub(super) traces: Semaphore,
 }
 
-/// Registers a method that may wait for the disk, on a thread where it may.
+impl Rpc {
+    pub(super) fn new(chain: ChainHandle) -> Self {
+        Self { chain, filters: Filters::default(), traces: Semaphore::new(debug::MAX_TRACES) }
+    }
+}
+
+type Registered = Result<(), RegisterMethodError>;
+
+/// Registers a method with at most `most` parameters, which may wait for the disk, on a thread where it may.
 fn add<T: Serialize + Clone + 'static>(
-    module: &mut RpcModule<ChainHandle>,
+    module: &mut RpcModule<Rpc>,
     name: &'static str,
-    answer: impl Fn(&ChainHandle, &mut ParamsSequence<'_>) -> Answer<T> + Clone + Send + Sync + 'static,
-) -> Result<(), RegisterMethodError> {
-    module.register_blocking_method(name, move |params: Params<'_>, chain, _| {
-        answer(&chain, &mut params.sequence()).and_then(|answer| {
+    most: usize,
+    answer: impl Fn(&Rpc, &mut Args) -> Answer<T> + Clone + Send + Sync + 'static,
+) -> Registered {
+    module.register_blocking_method(name, move |params: Params<'_>, rpc, _| {
+        answer(&rpc, &mut Args::new(&params, most)?).and_then(|answer| {
             serde_json::to_value(answer).map_err(|reason| error::server(reason.to_string()))
         })
     })?;
     Ok(())
 }
 
-fn quantity(number: impl TryInto<U256>) -> U256 {
-    number.try_into().unwrap_or(U256::MAX)
-}
-
-/// A slot or count: hex, or as some clients write it, 32 bytes of hex or a plain number.
-fn number(params: &mut ParamsSequence<'_>) -> Answer<U256> {
-    params.next()
-}
-
-fn next<T: DeserializeOwned>(params: &mut ParamsSequence<'_>) -> Answer<T> {
-    params.next()
-}
-
-fn block_id(params: &mut ParamsSequence<'_>) -> Answer<Option<BlockId>> {
-    params.optional_next()
-}
-
-fn small(params: &mut ParamsSequence<'_>) -> Answer<u64> {
-    number(params)?.try_into().map_err(|_too_large| error::invalid("number is larger than 64 bits"))
-}
-
-/// Refuses what would silently be left out of a simulation.
-fn no_overrides(params: &mut ParamsSequence<'_>) -> Answer<()> {
-    let overrides: Option<Value> = params.optional_next()?;
-    match overrides {
-        Some(Value::Object(entries)) if !entries.is_empty() => {
-            Err(error::invalid("state overrides are not supported"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn module(chain: ChainHandle) -> Result<RpcModule<ChainHandle>, RegisterMethodError> {
-    let mut module = RpcModule::new(chain);
+pub(super) fn module(rpc: Rpc) -> Result<RpcModule<Rpc>, RegisterMethodError> {
+    let mut module = RpcModule::new(rpc);
     add_node(&mut module)?;
     add_blocks(&mut module)?;
+    add_transactions(&mut module)?;
     add_state(&mut module)?;
+    add_calls(&mut module)?;
     add_fees(&mut module)?;
+    add_filters(&mut module)?;
+    add_pool(&mut module)?;
+    add_debug(&mut module)?;
     module.register_subscription(
         "eth_subscribe",
         "eth_subscription",
         "eth_unsubscribe",
-        |params, pending, chain, _| subscribe::run(params, pending, chain),
+        |params, pending, rpc, _| subscribe::run(params, pending, rpc),
     )?;
     Ok(module)
 }
 
-fn add_node(module: &mut RpcModule<ChainHandle>) -> Result<(), RegisterMethodError> {
+fn quantity(number: impl TryInto<U256>) -> U256 {
+    number.try_into().unwrap_or(U256::MAX)
+}
+
+fn by_number(args: &mut Args) -> Answer<BlockId> {
+    Ok(args.required::<BlockNumberOrTag>()?.into())
+}
+
+fn by_hash(args: &mut Args) -> Answer<BlockId> {
+    Ok(args.required::<B256>()?.into())
+}
+
+fn small(args: &mut Args) -> Answer<u64> {
+    args.required::<U256>()?.try_into().map_err(|_too_large| error::invalid("number is larger than 64 bits"))
+}
+
+fn add_node(module: &mut RpcModule<Rpc>) -> Registered {
     let version = concat!("OpenLedger/v", env!("CARGO_PKG_VERSION"), "/rust");
-    add(module, "web3_clientVersion", move |_, _| Ok(version))?;
-    add(module, "web3_sha3", |_, params| Ok(keccak256(next::<Bytes>(params)?)))?;
-    add(module, "net_version", |chain, _| Ok(chain.genesis().chain_id.to_string()))?;
-    add(module, "net_listening", |_, _| Ok(true))?;
-    add(module, "net_peerCount", |chain, _| Ok(quantity(chain.genesis().validators.len() - 1)))?;
-    add(module, "eth_chainId", |chain, _| Ok(U64::from(chain.genesis().chain_id)))?;
-    add(module, "eth_syncing", |_, _| Ok(false))?;
-    add(module, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
-    add(module, "eth_blockNumber", |chain, _| Ok(U64::from(chain.head().header.number)))
+    add(module, "web3_clientVersion", 0, move |_, _| Ok(version))?;
+    add(module, "web3_sha3", 1, |_, args| Ok(keccak256(args.required::<Bytes>()?)))?;
+    add(module, "net_version", 0, |rpc, _| Ok(rpc.chain.genesis().chain_id.to_string()))?;
+    add(module, "net_listening", 0, |_, _| Ok(true))?;
+    add(module, "net_peerCount", 0, |rpc, _| Ok(quantity(rpc.chain.genesis().validators.len() - 1)))?;
+    add(module, "eth_chainId", 0, |rpc, _| Ok(U64::from(rpc.chain.genesis().chain_id)))?;
+    add(module, "eth_syncing", 0, |_, _| Ok(false))?;
+    add(module, "eth_accounts", 0, |_, _| Ok(Vec::<Address>::new()))?;
+    add(module, "eth_blockNumber", 0, |rpc, _| Ok(U64::from(rpc.chain.head().header.number)))
 }
 
-fn add_blocks(module: &mut RpcModule<ChainHandle>) -> Result<(), RegisterMethodError> {
-    add(module, "eth_getBlockByNumber", |chain, params| {
-        let tag: BlockNumberOrTag = next(params)?;
-        let full: Option<bool> = params.optional_next()?;
-        blocks::block(chain, tag.into(), full.unwrap_or(false))
+fn add_blocks(module: &mut RpcModule<Rpc>) -> Registered {
+    type Id = fn(&mut Args) -> Answer<BlockId>;
+    let both: [(Id, [&'static str; 4]); 2] = [
+        (
+            by_number,
+            [
+                "eth_getBlockByNumber",
+                "eth_getHeaderByNumber",
+                "eth_getBlockTransactionCountByNumber",
+                "eth_getUncleCountByBlockNumber",
+            ],
+        ),
+        (
+            by_hash,
+            [
+                "eth_getBlockByHash",
+                "eth_getHeaderByHash",
+                "eth_getBlockTransactionCountByHash",
+                "eth_getUncleCountByBlockHash",
+            ],
+        ),
+    ];
+    for (id, [block, header, count, uncles]) in both {
+        add(module, block, 2, move |rpc, args| blocks::block(&rpc.chain, id(args)?, args.required()?))?;
+        add(module, header, 1, move |rpc, args| blocks::header(&rpc.chain, id(args)?))?;
+        add(module, count, 1, move |rpc, args| {
+            Ok(blocks::transaction_count(&rpc.chain, id(args)?)?.map(U64::from))
+        })?;
+        add(module, uncles, 1, move |rpc, args| Ok(blocks::find(&rpc.chain, id(args)?)?.map(|_| U64::ZERO)))?;
+    }
+    // There are no uncles, so none has any index.
+    add(module, "eth_getUncleByBlockNumberAndIndex", 2, |_, args| {
+        by_number(args)?;
+        small(args).map(|_| None::<()>)
     })?;
-    add(module, "eth_getBlockByHash", |chain, params| {
-        let hash: B256 = next(params)?;
-        let full: Option<bool> = params.optional_next()?;
-        blocks::block(chain, hash.into(), full.unwrap_or(false))
+    add(module, "eth_getUncleByBlockHashAndIndex", 2, |_, args| {
+        by_hash(args)?;
+        small(args).map(|_| None::<()>)
     })?;
-    add(module, "eth_getHeaderByNumber", |chain, params| {
-        blocks::header(chain, next::<BlockNumberOrTag>(params)?.into())
-    })?;
-    add(module, "eth_getHeaderByHash", |chain, params| blocks::header(chain, next::<B256>(params)?.into()))?;
-    add(module, "eth_getBlockTransactionCountByNumber", |chain, params| {
-        let count = blocks::transaction_count(chain, next::<BlockNumberOrTag>(params)?.into())?;
-        Ok(count.map(U64::from))
-    })?;
-    add(module, "eth_getBlockTransactionCountByHash", |chain, params| {
-        Ok(blocks::transaction_count(chain, next::<B256>(params)?.into())?.map(U64::from))
-    })?;
-    add(module, "eth_getUncleCountByBlockNumber", |chain, params| {
-        Ok(blocks::find(chain, next::<BlockNumberOrTag>(params)?.into())?.map(|_| U64::ZERO))
-    })?;
-    add(module, "eth_getUncleCountByBlockHash", |chain, params| {
-        Ok(blocks::find(chain, next::<B256>(params)?.into())?.map(|_| U64::ZERO))
-    })?;
-    add(module, "eth_getBlockReceipts", |chain, params| blocks::receipts(chain, next(params)?))?;
-    add(module, "eth_getTransactionByHash", |chain, params| blocks::transaction(chain, next(params)?))?;
-    add(module, "eth_getTransactionByBlockNumberAndIndex", |chain, params| {
-        let tag: BlockNumberOrTag = next(params)?;
-        blocks::transaction_at(chain, tag.into(), small(params)?)
-    })?;
-    add(module, "eth_getTransactionByBlockHashAndIndex", |chain, params| {
-        let hash: B256 = next(params)?;
-        blocks::transaction_at(chain, hash.into(), small(params)?)
-    })?;
-    add(module, "eth_getTransactionReceipt", |chain, params| blocks::receipt(chain, next(params)?))?;
-    add(module, "eth_getLogs", |chain, params| logs::logs(chain, &next::<Filter>(params)?))
+    add(module, "eth_getBlockReceipts", 1, |rpc, args| blocks::receipts(&rpc.chain, args.required()?))?;
+    add(module, "eth_getLogs", 1, |rpc, args| logs::logs(&rpc.chain, &args.required()?))
 }
 
-fn add_state(module: &mut RpcModule<ChainHandle>) -> Result<(), RegisterMethodError> {
-    add(module, "eth_getBalance", |chain, params| {
-        let address: Address = next(params)?;
-        calls::balance(chain, address, block_id(params)?)
+fn add_transactions(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "eth_getTransactionByHash", 1, |rpc, args| {
+        blocks::transaction(&rpc.chain, args.required()?)
     })?;
-    add(module, "eth_getTransactionCount", |chain, params| {
-        let address: Address = next(params)?;
-        calls::nonce(chain, address, block_id(params)?).map(U64::from)
+    add(module, "eth_getTransactionReceipt", 1, |rpc, args| blocks::receipt(&rpc.chain, args.required()?))?;
+    add(module, "eth_getTransactionByBlockNumberAndIndex", 2, |rpc, args| {
+        blocks::transaction_at(&rpc.chain, by_number(args)?, small(args)?)
     })?;
-    add(module, "eth_getCode", |chain, params| {
-        let address: Address = next(params)?;
-        calls::code(chain, address, block_id(params)?)
+    add(module, "eth_getTransactionByBlockHashAndIndex", 2, |rpc, args| {
+        blocks::transaction_at(&rpc.chain, by_hash(args)?, small(args)?)
     })?;
-    add(module, "eth_getStorageAt", |chain, params| {
-        let address: Address = next(params)?;
-        let slot = number(params)?;
-        calls::storage(chain, address, slot, block_id(params)?)
+    for name in ["eth_getRawTransactionByHash", "debug_getRawTransaction"] {
+        add(module, name, 1, |rpc, args| blocks::raw_transaction(&rpc.chain, args.required()?))?;
+    }
+    add(module, "eth_getRawTransactionByBlockNumberAndIndex", 2, |rpc, args| {
+        blocks::raw_transaction_at(&rpc.chain, by_number(args)?, small(args)?)
     })?;
-    add(module, "eth_call", |chain, params| {
-        let request: TransactionRequest = next(params)?;
-        let id = block_id(params)?;
-        no_overrides(params)?;
-        calls::call(chain, request, id)
+    add(module, "eth_getRawTransactionByBlockHashAndIndex", 2, |rpc, args| {
+        blocks::raw_transaction_at(&rpc.chain, by_hash(args)?, small(args)?)
     })?;
-    add(module, "eth_estimateGas", |chain, params| {
-        let request: TransactionRequest = next(params)?;
-        let id = block_id(params)?;
-        no_overrides(params)?;
-        calls::estimate_gas(chain, request, id).map(U64::from)
-    })?;
-    add(module, "eth_sendRawTransaction", |chain, params| calls::send(chain, &next::<Bytes>(params)?))
+    add(module, "eth_sendRawTransaction", 1, |rpc, args| calls::send(&rpc.chain, &args.required::<Bytes>()?))
 }
 
-fn add_fees(module: &mut RpcModule<ChainHandle>) -> Result<(), RegisterMethodError> {
-    add(module, "eth_gasPrice", |chain, _| fees::gas_price(chain).map(quantity))?;
-    add(module, "eth_maxPriorityFeePerGas", |chain, _| fees::suggested_tip(chain).map(quantity))?;
-    add(module, "eth_feeHistory", |chain, params| {
-        let count = small(params)?;
-        let newest: BlockNumberOrTag = next(params)?;
-        fees::history(chain, count, newest, params.optional_next()?)
+fn add_state(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "eth_getBalance", 2, |rpc, args| {
+        calls::balance(&rpc.chain, args.required()?, args.required()?)
+    })?;
+    add(module, "eth_getTransactionCount", 2, |rpc, args| {
+        calls::nonce(&rpc.chain, args.required()?, args.required()?).map(U64::from)
+    })?;
+    add(module, "eth_getCode", 2, |rpc, args| calls::code(&rpc.chain, args.required()?, args.required()?))?;
+    add(module, "eth_getStorageAt", 3, |rpc, args| {
+        let (address, slot): (Address, String) = (args.required()?, args.required()?);
+        calls::storage(&rpc.chain, address, &slot, args.required()?)
     })
+}
+
+/// A call with the block it runs on and, where the method takes them, its overrides.
+fn simulation(rpc: &Rpc, args: &mut Args) -> Answer<Simulation> {
+    let (request, id): (TransactionRequest, _) = (args.required()?, args.optional()?);
+    let replaced = Replaced { state: args.optional()?, block: args.optional()? };
+    Simulation::new(&rpc.chain, request, id, replaced)
+}
+
+fn add_calls(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "eth_call", 4, |rpc, args| simulate::call(&simulation(rpc, args)?))?;
+    add(module, "eth_estimateGas", 4, |rpc, args| {
+        simulate::estimate_gas(&simulation(rpc, args)?).map(U64::from)
+    })?;
+    add(module, "eth_createAccessList", 3, |rpc, args| simulate::access_list(&simulation(rpc, args)?))
+}
+
+fn add_fees(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "eth_gasPrice", 0, |rpc, _| fees::gas_price(&rpc.chain).map(quantity))?;
+    add(module, "eth_maxPriorityFeePerGas", 0, |rpc, _| fees::suggested_tip(&rpc.chain).map(quantity))?;
+    // There are no blobs; the opcode answers the least price.
+    add(module, "eth_blobBaseFee", 0, |_, _| Ok(U64::from(1)))?;
+    add(module, "eth_feeHistory", 3, |rpc, args| {
+        let (count, newest) = (small(args)?, args.required()?);
+        fees::history(&rpc.chain, count, newest, args.optional()?)
+    })
+}
+
+fn add_filters(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "eth_newFilter", 1, |rpc, args| rpc.filters.new_logs(&rpc.chain, args.required()?))?;
+    add(module, "eth_newBlockFilter", 0, |rpc, _| rpc.filters.new_blocks(&rpc.chain))?;
+    add(module, "eth_newPendingTransactionFilter", 1, |rpc, args| {
+        if args.optional::<bool>()? == Some(true) {
+            return Err(error::server("a filter gives hashes; whole transactions come by eth_subscribe"));
+        }
+        rpc.filters.new_transactions(&rpc.chain)
+    })?;
+    add(module, "eth_getFilterChanges", 1, |rpc, args| {
+        rpc.filters.changes(&rpc.chain, &args.required::<String>()?)
+    })?;
+    add(module, "eth_getFilterLogs", 1, |rpc, args| {
+        rpc.filters.logs(&rpc.chain, &args.required::<String>()?)
+    })?;
+    add(module, "eth_uninstallFilter", 1, |rpc, args| Ok(rpc.filters.uninstall(&args.required::<String>()?)))
+}
+
+fn add_pool(module: &mut RpcModule<Rpc>) -> Registered {
+    add(module, "txpool_content", 0, |rpc, _| Ok(pool::content(&rpc.chain)))?;
+    add(module, "txpool_contentFrom", 1, |rpc, args| Ok(pool::content_from(&rpc.chain, args.required()?)))?;
+    add(module, "txpool_inspect", 0, |rpc, _| Ok(pool::inspect(&rpc.chain)))?;
+    add(module, "txpool_status", 0, |rpc, _| Ok(pool::status(&rpc.chain)))
+}
+
+fn add_debug(module: &mut RpcModule<Rpc>) -> Registered {
+    fn options(args: &mut Args) -> Answer<GethDebugTracingOptions> {
+        Ok(args.optional()?.unwrap_or_default())
+    }
+    add(module, "debug_traceTransaction", 2, |rpc, args| {
+        debug::trace_transaction(rpc, args.required()?, &options(args)?)
+    })?;
+    add(module, "debug_traceBlockByNumber", 2, |rpc, args| {
+        debug::trace_block(rpc, by_number(args)?, &options(args)?)
+    })?;
+    add(module, "debug_traceBlockByHash", 2, |rpc, args| {
+        debug::trace_block(rpc, by_hash(args)?, &options(args)?)
+    })?;
+    add(module, "debug_traceCall", 3, |rpc, args| {
+        let (request, id): (TransactionRequest, BlockId) = (args.required()?, args.required()?);
+        let options: GethDebugTracingCallOptions = args.optional()?.unwrap_or_default();
+        let replaced = Replaced { state: options.state_overrides, block: options.block_overrides };
+        let simulation = Simulation::new(&rpc.chain, request, Some(id), replaced)?;
+        debug::trace_call(rpc, &simulation, &options.tracing_options)
+    })?;
+    add(module, "debug_getRawHeader", 1, |rpc, args| debug::raw_header(&rpc.chain, args.required()?))?;
+    add(module, "debug_getRawBlock", 1, |rpc, args| debug::raw_block(&rpc.chain, args.required()?))?;
+    add(module, "debug_getRawReceipts", 1, |rpc, args| debug::raw_receipts(&rpc.chain, args.required()?))
 }

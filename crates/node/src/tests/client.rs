@@ -3,7 +3,7 @@
 use crate::{GenesisOptions, Node, NodeConfig, init};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(super) const ONE_OPEN: u64 = 1_000_000_000_000_000_000;
 pub(super) struct Bench {
     pub(super) node: Node,
     pub(super) owner: PrivateKeySigner,
-    _home: TempDir,
+    home: TempDir,
 }
 
 pub(super) fn config(home: &TempDir) -> NodeConfig {
@@ -36,22 +36,30 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         let owner = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
         init(home.path(), &GenesisOptions::new(owner.address())).unwrap();
-        Self { node: Node::start(config(&home)).unwrap(), owner, _home: home }
+        Self { node: Node::start(config(&home)).unwrap(), owner, home }
+    }
+
+    /// The same chain in a new process, as far as the node can tell.
+    pub(super) fn restarted(self) -> Self {
+        let Self { node, owner, home } = self;
+        node.shutdown().unwrap();
+        Self { node: Node::start(config(&home)).unwrap(), owner, home }
     }
 
     /// The whole answer to a request body.
     pub(super) fn post(&self, body: &str) -> String {
+        self.post_as(body, body.len())
+    }
+
+    /// The whole answer to a request that says its body is `length` bytes long.
+    pub(super) fn post_as(&self, body: &str, length: usize) -> String {
         let mut stream = TcpStream::connect(self.node.address()).unwrap();
         let head = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
+             Content-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
-        // A server that refuses the length need not read the rest.
-        if stream.write_all(body.as_bytes()).is_err() {
-            return String::new();
-        }
+        stream.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
@@ -78,6 +86,30 @@ impl Bench {
         )
     }
 
+    /// Sends a signed transaction and returns its receipt.
+    pub(super) fn send_raw(&self, raw: &str) -> Value {
+        let hash = self.call("eth_sendRawTransaction", json!([raw]));
+        let start = Instant::now();
+        loop {
+            let receipt = self.call("eth_getTransactionReceipt", json!([hash]));
+            if !receipt.is_null() {
+                return receipt;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "no receipt");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A transaction of any type, signed by the owner, as it is sent.
+    pub(super) fn encode<T: SignableTransaction<Signature>>(&self, transaction: T) -> String
+    where
+        TxEnvelope: From<alloy_consensus::Signed<T>>,
+    {
+        let signature = self.owner.sign_hash_sync(&transaction.signature_hash()).unwrap();
+        let transaction: TxEnvelope = transaction.into_signed(signature).into();
+        hex::encode_prefixed(transaction.encoded_2718())
+    }
+
     pub(super) fn sign(&self, nonce: u64, to: TxKind, value: u64, input: Bytes, gas_limit: u64) -> String {
         let transaction = TxEip1559 {
             chain_id: crate::DEFAULT_CHAIN_ID,
@@ -90,25 +122,14 @@ impl Bench {
             input,
             ..TxEip1559::default()
         };
-        let signature = self.owner.sign_hash_sync(&transaction.signature_hash()).unwrap();
-        let transaction: TxEnvelope = transaction.into_signed(signature).into();
-        hex::encode_prefixed(transaction.encoded_2718())
+        self.encode(transaction)
     }
 
     /// Sends a transaction and returns its receipt.
     pub(super) fn send(&self, nonce: u64, to: TxKind, value: u64, input: Bytes) -> Value {
         let gas_limit = if matches!(to, TxKind::Call(_)) && input.is_empty() { 21_000 } else { 1_000_000 };
         let raw = self.sign(nonce, to, value, input, gas_limit);
-        let hash = self.call("eth_sendRawTransaction", json!([raw]));
-        let start = Instant::now();
-        loop {
-            let receipt = self.call("eth_getTransactionReceipt", json!([hash]));
-            if !receipt.is_null() {
-                return receipt;
-            }
-            assert!(start.elapsed() < Duration::from_secs(30), "no receipt");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.send_raw(&raw)
     }
 
     pub(super) fn transfer(&self, nonce: u64, to: Address, value: u64) -> Value {

@@ -1,5 +1,5 @@
 use super::client::{Bench, ONE_OPEN};
-use alloy_primitives::{Address, Bytes, TxKind, hex};
+use alloy_primitives::{Address, Bytes, TxHash, TxKind, hex};
 use serde_json::{Value, json};
 
 const TO: Address = Address::repeat_byte(0xaa);
@@ -53,6 +53,10 @@ fn what_does_not_exist_is_null() {
     let bench = Bench::new();
     let nothing = "0x00000000000000000000000000000000000000000000000000000000000000ff";
     for (method, params) in [
+        ("eth_getUncleByBlockNumberAndIndex", json!(["latest", "0x0"])),
+        ("eth_getUncleCountByBlockHash", json!([nothing])),
+        ("eth_getBlockTransactionCountByHash", json!([nothing])),
+        ("eth_getTransactionByBlockNumberAndIndex", json!(["latest", "0xffff"])),
         ("eth_getBlockByNumber", json!(["0xffffff", false])),
         ("eth_getBlockByHash", json!([nothing, false])),
         ("eth_getTransactionByHash", json!([nothing])),
@@ -63,6 +67,10 @@ fn what_does_not_exist_is_null() {
     }
     assert_eq!(bench.call("eth_getBalance", json!([TO, "latest"])), "0x0");
     assert_eq!(bench.call("eth_getCode", json!([TO, "latest"])), "0x");
+    assert_eq!(bench.call("eth_getRawTransactionByHash", json!([nothing])), "0x");
+    assert_eq!(bench.call("eth_getUncleCountByBlockNumber", json!(["latest"])), "0x0");
+    // A range that begins above the head is empty, not wrong: clients go on from the last block they saw.
+    assert_eq!(bench.call("eth_getLogs", json!([{ "fromBlock": "0xffffff" }])), json!([]));
     assert_eq!(bench.error("eth_getBalance", json!([TO, "0xffffff"])).1, "header not found");
 }
 
@@ -118,15 +126,104 @@ fn modules_are_called_and_their_events_found() {
     assert_eq!(logs(json!({ "blockHash": receipt["blockHash"], "topics": [[topic]] })), all);
     assert_eq!(logs(json!({ "fromBlock": "earliest", "topics": [null, topic] })), json!([]));
     assert_eq!(logs(json!({ "fromBlock": "earliest", "address": TO })), json!([]));
+    // A position without a wish still wants a topic there: Transfer has three.
+    assert_eq!(logs(json!({ "fromBlock": "earliest", "topics": [topic, null, null] })), all);
+    assert_eq!(logs(json!({ "fromBlock": "earliest", "topics": [topic, null, null, null] })), json!([]));
+    assert_eq!(logs(json!({ "fromBlock": "earliest", "topics": [[topic, null]] })), all);
 }
 
 #[test]
 fn refusals_have_geths_codes() {
     let bench = Bench::new();
-    assert_eq!(bench.error("eth_foo", json!([])).0, -32601);
-    assert_eq!(bench.error("eth_getBalance", json!(["0x12"])).0, -32602);
-    assert_eq!(bench.error("eth_sendRawTransaction", json!(["0x00"])).0, -32000);
-    assert_eq!(bench.error("eth_getLogs", json!([{ "fromBlock": "0x5", "toBlock": "0x1" }])).0, -32602);
+    let owner = bench.owner.address();
+    for (method, params, code, text) in [
+        ("eth_foo", json!([]), -32601, "the method eth_foo does not exist/is not available"),
+        ("eth_subscribe", json!(["newHeads"]), -32601, "notifications not supported"),
+        ("eth_getBalance", json!([]), -32602, "missing value for required argument 0"),
+        ("eth_getBalance", json!([owner]), -32602, "missing value for required argument 1"),
+        ("eth_getBalance", json!([null, "latest"]), -32602, "missing value for required argument 0"),
+        ("eth_getBalance", json!([owner, "latest", 1]), -32602, "too many arguments, want at most 2"),
+        ("eth_getBalance", json!({ "address": owner }), -32602, "non-array args"),
+        ("eth_getBalance", json!(["0x12", "latest"]), -32602, "invalid argument 0: "),
+        ("eth_getBalance", json!([owner, "newest"]), -32602, "invalid argument 1: "),
+        ("eth_getBalance", json!([owner, TxHash::ZERO]), -32000, "header for hash not found"),
+        ("eth_getBlockByNumber", json!(["latest"]), -32602, "missing value for required argument 1"),
+        ("eth_chainId", json!([1]), -32602, "too many arguments, want at most 0"),
+        (
+            "eth_getStorageAt",
+            json!([owner, "0xzz", "latest"]),
+            -32602,
+            "unable to decode storage key: hex string invalid",
+        ),
+        ("eth_sendRawTransaction", json!(["0x"]), -32000, "typed transaction too short"),
+        ("eth_sendRawTransaction", json!(["0x05"]), -32000, "transaction type not supported"),
+        ("eth_sendRawTransaction", json!(["0xc1"]), -32000, "rlp: "),
+        (
+            "eth_getLogs",
+            json!([{ "fromBlock": "0x5", "toBlock": "0x1" }]),
+            -32602,
+            "invalid block range params",
+        ),
+        ("eth_getLogs", json!([{ "blockHash": TxHash::ZERO }]), -32000, "unknown block"),
+        (
+            "eth_getLogs",
+            json!([{ "blockHash": TxHash::ZERO, "fromBlock": "0x1" }]),
+            -32602,
+            "invalid argument 0: cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other",
+        ),
+        ("eth_getLogs", json!([{ "fromBlock": "pending" }]), -32000, "pending logs are not supported"),
+        (
+            "eth_call",
+            json!([{ "to": TO, "gasPrice": "0x1", "maxFeePerGas": "0x1" }]),
+            -32000,
+            "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
+        ),
+        (
+            "eth_call",
+            json!([{ "to": TO, "chainId": "0x1" }]),
+            -32000,
+            "chainId does not match node's (have=1, want=20260)",
+        ),
+        (
+            "eth_call",
+            json!([{ "from": owner, "to": TO, "maxFeePerGas": "0x1" }]),
+            -32000,
+            "err: max fee per gas less than block base fee: address",
+        ),
+        (
+            "eth_call",
+            json!([{ "from": owner, "to": TO, "maxFeePerGas": "0xffffffffff", "maxPriorityFeePerGas": "0xfffffffffff" }]),
+            -32000,
+            "err: max priority fee per gas higher than max fee per gas: address",
+        ),
+        (
+            "eth_call",
+            json!([{ "to": TO, "gas": "0x5" }]),
+            -32000,
+            "err: intrinsic gas too low: have 5, want 21000 (supplied gas 5)",
+        ),
+        (
+            "eth_feeHistory",
+            json!(["0x1", "latest", [5, 1]]),
+            -32000,
+            "invalid reward percentile: #0:5.000000 >= #1:1.000000",
+        ),
+        ("eth_feeHistory", json!(["0x1", "latest", [101]]), -32000, "invalid reward percentile: 101.000000"),
+        ("debug_traceTransaction", json!([TxHash::ZERO]), -32000, "transaction not found"),
+        ("debug_traceBlockByNumber", json!(["0x0"]), -32000, "genesis is not traceable"),
+        ("debug_traceBlockByNumber", json!(["0xffffff"]), -32000, "block #16777215 not found"),
+        (
+            "debug_traceCall",
+            json!([{ "to": TO }, "latest", { "tracer": "noSuchTracer" }]),
+            -32000,
+            "tracer not found",
+        ),
+        ("eth_getFilterChanges", json!(["0x1"]), -32000, "filter not found"),
+        ("eth_getFilterLogs", json!(["0x1"]), -32000, "filter not found"),
+    ] {
+        let (got, message, _) = bench.error(method, params.clone());
+        assert!(got == code && message.starts_with(text), "{method} {params}: {got} {message}");
+    }
     bench.transfer(0, TO, 1);
     let again = bench.sign(0, TxKind::Call(TO), 2, Bytes::new(), 21_000);
     let (code, message, _) = bench.error("eth_sendRawTransaction", json!([again]));
@@ -135,9 +232,10 @@ fn refusals_have_geths_codes() {
     let rich = json!([{ "from": TO, "to": TO, "value": "0xde0b6b3a7640000" }]);
     let (code, message, _) = bench.error("eth_call", rich);
     assert_eq!(code, -32000);
-    assert!(message.starts_with("insufficient funds for gas * price + value"), "{message}");
-    let overrides = json!([{ "to": TO }, "latest", { TO.to_string(): { "balance": "0x1" } }]);
-    assert_eq!(bench.error("eth_call", overrides).0, -32602);
+    let text = format!("err: insufficient funds for gas * price + value: address {TO} have 1 want");
+    assert!(message.starts_with(&text), "{message}");
+    let (_, message, _) = bench.error("eth_estimateGas", json!([{ "from": TO, "to": TO, "value": "0x2" }]));
+    assert!(message.starts_with("failed with ") && message.contains("insufficient funds"), "{message}");
 }
 
 #[test]
@@ -148,9 +246,39 @@ fn requests_and_batches_have_limits() {
     assert_eq!(answers.as_array().unwrap().len(), 2);
     assert_eq!(answers[1]["result"], "0x4f24");
     let batch = format!("[{}]", vec![one; 1001].join(","));
-    assert!(bench.post(&batch).contains("error"));
-    let answer = bench.post(&" ".repeat(6 * 1024 * 1024));
-    assert!(!answer.contains("result"), "{answer}");
+    let refused = |body: &str| -> Value { serde_json::from_str(&bench.post(body)).unwrap() };
+    let answer = refused(&batch);
+    assert_eq!(answer["error"]["message"], "The batch request was too large", "{answer}");
+    assert_eq!(
+        (&answer["error"]["data"], &answer["id"]),
+        (&json!("Exceeded max limit of 1000"), &Value::Null)
+    );
+    // The server need not read what it refuses by its length.
+    let answer: Value = serde_json::from_str(&bench.post_as(one, 5 * 1024 * 1024 + 1)).unwrap();
+    assert_eq!(answer["error"]["message"], "Request is too big", "{answer}");
+    assert_eq!(answer["error"]["data"], "Exceeded max limit of 5242880");
+    assert_eq!(refused("[]")["error"]["code"], -32600);
+    assert_eq!(refused("{")["error"]["code"], -32700);
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"eth_call","params":{}{}}}"#,
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    assert_eq!(refused(&deep)["error"]["code"], -32602);
+    // One of a batch that no method answers spoils no other.
+    let unknown = r#"{"jsonrpc":"2.0","id":2,"method":"eth_foo","params":[]}"#;
+    let answers = refused(&format!("[{one},{unknown}]"));
+    assert_eq!(answers[0]["result"], "0x4f24");
+    assert_eq!(answers[1]["error"]["message"], "the method eth_foo does not exist/is not available");
+    // Addresses, topics and blocks of a query.
+    let many = json!([{ "address": vec![TO; 1001] }]);
+    assert_eq!(bench.error("eth_getLogs", many).1, "exceed max addresses: 1001 is over the limit of 1000");
+    assert!(
+        bench
+            .error("eth_getLogs", json!([{ "topics": [null, null, null, null, null] }]))
+            .1
+            .starts_with("exceed max topics: 5")
+    );
 }
 
 #[test]
@@ -172,8 +300,21 @@ fn a_client_finds_out_what_it_talks_to() {
     let bench = Bench::new();
     assert_eq!(bench.call("eth_chainId", json!([])), "0x4f24");
     assert_eq!(bench.call("net_version", json!([])), "20260");
+    assert_eq!(bench.call("net_peerCount", json!([])), "0x0");
+    let hash = "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad";
+    assert_eq!(bench.call("web3_sha3", json!(["0x68656c6c6f20776f726c64"])), hash);
     assert_eq!(bench.call("net_listening", json!([])), true);
     assert_eq!(bench.call("eth_syncing", json!([])), false);
     assert_eq!(bench.call("eth_accounts", json!([])), json!([]));
     assert!(bench.call("web3_clientVersion", json!([])).as_str().unwrap().starts_with("OpenLedger/"));
+}
+
+#[test]
+fn a_revert_tells_the_reason_of_a_panic() {
+    let bench = Bench::new();
+    // PUSH4 Panic, then 0x11 in the word after the selector: arithmetic overflow.
+    let data = format!("4e487b71{:0>64}", "11");
+    let contract = bench.send(0, TxKind::Create, 0, reverting(&code(&data)))["contractAddress"].clone();
+    let (code, message, _) = bench.error("eth_call", json!([{ "to": contract }]));
+    assert_eq!((code, message.as_str()), (3, "execution reverted: arithmetic underflow or overflow"));
 }

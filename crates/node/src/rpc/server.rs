@@ -1,0 +1,135 @@
+//! The server: what it listens to, its limits, and what it answers before a method is asked.
+
+use super::{
+    error::{self, INTERNAL},
+    methods::{self, Rpc},
+};
+use jsonrpsee::{
+    core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceBuilder, RpcServiceT},
+    server::{BatchRequestConfig, MethodResponse, Server, ServerConfig, ServerHandle},
+    types::{ErrorObjectOwned, Id, Request},
+};
+use openledger_chain::ChainHandle;
+use std::{collections::BTreeSet, io, net::TcpListener, sync::Arc, time::Duration};
+use tower::ServiceBuilder;
+use tower_http::cors::{Any, CorsLayer};
+
+/// geth's limit on a request, and what a batch or a thousand receipts may take.
+const MAX_REQUEST_BYTES: u32 = 5 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: u32 = 25 * 1024 * 1024;
+/// geth's limit on a batch.
+const MAX_BATCH: u32 = 1000;
+/// geth's time for a request or a whole batch.
+const MAX_TIME: Duration = Duration::from_secs(30);
+const MAX_CONNECTIONS: u32 = 500;
+const MAX_SUBSCRIPTIONS: u32 = 64;
+/// Messages that wait for a slow subscriber before it loses its subscription.
+const SUBSCRIBER_BUFFER: u32 = 1024;
+
+/// Starts answering on `listener`. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<ServerHandle> {
+    listener.set_nonblocking(true)?;
+    let config = ServerConfig::builder()
+        .max_request_body_size(MAX_REQUEST_BYTES)
+        .max_response_body_size(MAX_RESPONSE_BYTES)
+        .max_connections(MAX_CONNECTIONS)
+        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
+        .set_message_buffer_capacity(SUBSCRIBER_BUFFER)
+        .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
+        .set_id_provider(super::subscribe::HexIds::default())
+        .set_tcp_no_delay(true)
+        .build();
+    // The node holds no keys and what it tells is public, so any page may read it; a page in a wallet's browser must.
+    let cors = CorsLayer::new().allow_methods(Any).allow_origin(Any).allow_headers(Any);
+    let module = methods::module(Rpc::new(chain)).map_err(io::Error::other)?;
+    let known: Arc<BTreeSet<&'static str>> = Arc::new(module.method_names().collect());
+    let middleware = RpcServiceBuilder::new().layer_fn(move |inner| Guard { inner, known: known.clone() });
+    let server = Server::builder()
+        .set_config(config)
+        .set_http_middleware(ServiceBuilder::new().layer(cors))
+        .set_rpc_middleware(middleware)
+        .build_from_tcp(listener)?;
+    Ok(server.start(module))
+}
+
+/// Refuses in geth's words what no method answers, and bounds the time of what one does.
+#[derive(Clone)]
+struct Guard<S> {
+    inner: S,
+    known: Arc<BTreeSet<&'static str>>,
+}
+
+impl<S> Guard<S> {
+    fn check(&self, method: &str) -> Result<(), ErrorObjectOwned> {
+        if self.known.contains(method) {
+            return Ok(());
+        }
+        let name: String = method.chars().take(128).collect();
+        Err(error::no_method(format!("the method {name} does not exist/is not available")))
+    }
+}
+
+fn timed_out(what: &str) -> ErrorObjectOwned {
+    error::timeout(format!("request timed out: a {what} may take {} s", MAX_TIME.as_secs()))
+}
+
+impl<S> RpcServiceT for Guard<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let (inner, checked) = (self.inner.clone(), self.check(&request.method));
+        async move {
+            let id = request.id.clone();
+            if let Err(refusal) = checked {
+                return MethodResponse::error(id, refusal);
+            }
+            let subscribes = matches!(request.method.as_ref(), "eth_subscribe" | "eth_unsubscribe");
+            match tokio::time::timeout(MAX_TIME, inner.call(request)).await {
+                // What the server says where there is no connection to notify on.
+                Ok(answer) if subscribes && answer.as_error_code() == Some(INTERNAL) => {
+                    MethodResponse::error(id, error::no_method("notifications not supported"))
+                }
+                Ok(answer) => answer,
+                Err(_elapsed) => MethodResponse::error(id, timed_out("request")),
+            }
+        }
+    }
+
+    fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        for entry in batch.iter_mut() {
+            if let Ok(BatchEntry::Call(request)) = entry
+                && let Err(refusal) = self.check(&request.method)
+            {
+                *entry = Err(BatchEntryErr::new(request.id.clone(), refusal));
+            }
+        }
+        let inner = self.inner.clone();
+        async move {
+            tokio::time::timeout(MAX_TIME, inner.batch(batch))
+                .await
+                .unwrap_or_else(|_elapsed| MethodResponse::error(Id::Null, timed_out("batch")))
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.inner.notification(notification)
+    }
+}
