@@ -107,6 +107,9 @@ pub struct Genesis {
     /// Governed numbers that differ from their defaults, by name.
     #[serde(default)]
     pub params: BTreeMap<String, U256>,
+    /// Who may schedule changes of governed numbers; nobody if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governor: Option<Address>,
 }
 
 /// Why a genesis is none.
@@ -204,6 +207,9 @@ impl Genesis {
             randomness: B256::ZERO,
         });
         params::init(&mut storage, self.params.iter().map(|(name, value)| (name.as_str(), *value)))?;
+        if let Some(governor) = self.governor {
+            params::init_governor(&mut storage, governor).map_err(ParamError::from)?;
+        }
         for GenesisStake { account, role, amount } in &self.stakes {
             staking::stake(&mut storage, *account, (*role).into(), *amount)
                 .map_err(|error| GenesisError::Stake { account: *account, reason: stake_reason(&error) })?;

@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 
 use alloy_evm::EvmInternals;
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput};
-use alloy_primitives::{Address, Log, LogData, U256};
+use alloy_primitives::{Address, B256, Log, LogData, U256};
 use openledger_protocol::{Block, Call, ModuleError, Result, Storage, dispatch, revert_text};
 use openledger_types::addresses::MODULES;
+use revm::Database as _;
 use revm::context_interface::cfg::GasParams;
 use revm::precompile::{PrecompileError, PrecompileHalt, PrecompileId, PrecompileOutput, PrecompileResult};
 
@@ -26,6 +27,9 @@ const INPUT_WORD_GAS: u64 = 6;
 
 /// Gas of a log before its topics and data.
 const LOG_GAS: u64 = 375;
+
+/// Gas of the hash of an earlier block: that of `BLOCKHASH`.
+const BLOCK_HASH_GAS: u64 = 20;
 
 /// Least gas that must be left before a slot is written (EIP-2200).
 const WRITE_STIPEND: u64 = 2_300;
@@ -157,6 +161,11 @@ impl Storage for EvmStorage<'_> {
                 Err(ModuleError::OutOfGas)
             }
         }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256> {
+        self.charge(BLOCK_HASH_GAS)?;
+        self.internals.db_mut().block_hash(number).map_err(system)
     }
 
     fn block(&self) -> Block {

@@ -49,6 +49,7 @@ pub(crate) fn genesis() -> Genesis {
         stakes,
         vesting: Vec::new(),
         params: BTreeMap::new(),
+        governor: None,
     }
 }
 

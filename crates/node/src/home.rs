@@ -48,6 +48,8 @@ pub struct GenesisOptions {
     pub vesting: Vec<GenesisVesting>,
     /// Governed numbers that differ from their defaults.
     pub params: BTreeMap<String, U256>,
+    /// Who may schedule changes of them; nobody if none.
+    pub governor: Option<Address>,
     /// The account that is paid for this validator's blocks.
     pub validator: Address,
     /// The account that holds what `alloc`, `stakes` and `vesting` leave of the supply.
@@ -67,6 +69,7 @@ impl GenesisOptions {
             stakes: Vec::new(),
             vesting: Vec::new(),
             params: BTreeMap::new(),
+            governor: None,
             validator: owner,
             remainder: owner,
         }
@@ -271,6 +274,7 @@ fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Res
         stakes: options.stakes.clone(),
         vesting: options.vesting.clone(),
         params: options.params.clone(),
+        governor: options.governor,
     };
     // What is written has to start.
     genesis.state_writes().map_err(|error| NodeError::Genesis { reason: error.to_string() })?;

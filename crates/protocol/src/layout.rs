@@ -115,6 +115,7 @@ enums!(
     openledger_types::abi::Modality,
     openledger_types::abi::ContributionStatus,
     openledger_types::abi::BatchStatus,
+    openledger_types::abi::ChallengeStatus,
     openledger_types::abi::StakeRole
 );
 

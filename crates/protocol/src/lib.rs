@@ -11,6 +11,7 @@
     )
 )]
 
+mod checkpoints;
 mod dispatch;
 mod error;
 mod layout;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, Bytes, LogData, U256};
+use alloy_primitives::{Address, B256, Bytes, LogData, U256, keccak256};
 
 use crate::dispatch::dispatch;
 use crate::error::{ModuleError, Result, revert_text};
@@ -19,12 +19,20 @@ pub struct MapStorage {
     pub balances: BTreeMap<Address, U256>,
     /// Logs with the module that left them.
     pub logs: Vec<(Address, LogData)>,
+    /// Hashes of earlier blocks; any other is the hash of its number.
+    pub hashes: BTreeMap<u64, B256>,
 }
 
 impl MapStorage {
     /// Nothing, in this block.
     pub const fn new(block: Block) -> Self {
-        Self { block, slots: BTreeMap::new(), balances: BTreeMap::new(), logs: Vec::new() }
+        Self {
+            block,
+            slots: BTreeMap::new(),
+            balances: BTreeMap::new(),
+            logs: Vec::new(),
+            hashes: BTreeMap::new(),
+        }
     }
 
     /// Calls a module as a transaction would: value first, and everything undone if it fails.
@@ -95,6 +103,10 @@ impl Storage for MapStorage {
 
     fn charge(&mut self, _gas: u64) -> Result<()> {
         Ok(())
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256> {
+        Ok(self.hashes.get(&number).copied().unwrap_or_else(|| keccak256(number.to_be_bytes())))
     }
 
     fn block(&self) -> Block {

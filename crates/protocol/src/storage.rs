@@ -98,6 +98,12 @@ pub trait Storage {
     /// [`OutOfGas`](crate::ModuleError::OutOfGas).
     fn charge(&mut self, gas: u64) -> Result<()>;
 
+    /// Hash of an earlier block, of the last 256.
+    ///
+    /// # Errors
+    /// [`OutOfGas`](crate::ModuleError::OutOfGas), or the state failed.
+    fn block_hash(&mut self, number: u64) -> Result<B256>;
+
     /// The block.
     fn block(&self) -> Block;
 }

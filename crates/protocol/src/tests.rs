@@ -55,6 +55,8 @@ impl World {
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
             ("unbonding_seconds", 60),
+            ("challenge_window", 0),
+            ("move_window", 4),
         ];
         params::init(&mut storage, windows.map(|(name, value)| (name, U256::from(value)))).unwrap();
         for n in 1..=9 {
@@ -365,8 +367,10 @@ fn only_payable_functions_take_value_and_none_writes_statically() {
     let mut world = World::new();
     let payable = [
         (STAKING, IStaking::stakeCall::SELECTOR),
+        (STAKING, IStaking::delegateStakeCall::SELECTOR),
         (ESCROW, IEscrow::depositCall::SELECTOR),
         (ESCROW, IEscrow::depositForCall::SELECTOR),
+        (SETTLEMENT, ISettlement::challengeCall::SELECTOR),
     ];
     let mut check = |module: Address, selectors: Vec<[u8; 4]>| {
         for selector in selectors {

@@ -281,6 +281,8 @@ sol! {
         event Revoked(bytes32 indexed key, uint64 at);
         event Charged(bytes32 indexed key, address indexed payer, uint256 amount, uint256 indexed batch);
         event Refunded(bytes32 indexed key, address indexed payer, uint256 amount, uint256 indexed batch);
+        /// The key ended too long ago; the operator pays.
+        event Uncollected(bytes32 indexed key, address indexed payer, uint256 amount, uint256 indexed batch);
 
         error ZeroAmount();
         error InsufficientDeposit(address payer, uint256 balance, uint256 needed);
@@ -291,7 +293,6 @@ sol! {
         error NotPayer(address caller, address payer);
         error WrongOperator(bytes32 key, address operator, address caller);
         error CapExceeded(bytes32 key, uint256 cap, uint256 spent, uint256 needed);
-        error KeyExpired(bytes32 key, uint64 expiresAt);
         error KeyRevoked(bytes32 key, uint64 revokedAt);
         error InvalidExpiry(uint64 expiresAt);
 
@@ -363,12 +364,37 @@ sol! {
         uint32 agree;      // verdicts revealed that agree
         uint32 disagree;
         uint256 claimed;   // wei
+        uint256 agreeStake;    // wei at stake behind the verdicts that agree
+        uint256 disagreeStake;
+        uint256 forfeited; // wei of the fees that the operator paid, for keys that ended too long ago
+    }
+
+    /// Who moves: the operator while bisecting, the challenger while choosing, verifiers while judging.
+    #[derive(Debug, PartialEq, Eq)]
+    enum ChallengeStatus { None, Bisecting, Choosing, Judging, OperatorWon, ChallengerWon, Undecided }
+
+    /// A dispute over a batch as a computation of `receipts + 1` steps. Both sides agree on `lowState` after `low` steps; the
+    /// operator claims `highState` after `high` steps, which the challenger denies.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Challenge {
+        uint256 batch;
+        address challenger;
+        uint256 bond; // wei
+        ChallengeStatus status;
+        uint32 low;
+        uint32 high;
+        bytes32 lowState;
+        bytes32 highState;
+        bytes32 middleState;   // what the operator claims halfway; zero while it has not said
+        uint64 deadline;       // last block for the move that is due, or for commitments while judging
+        uint256 upheldStake;   // wei at stake behind the verdicts for the operator
+        uint256 refutedStake;
     }
 
     #[derive(Debug, PartialEq, Eq)]
     enum PayoutRole { Contributor, Base, Operator, Developer }
 
-    /// Batches of receipts: post, sampled verification, finalise, claim.
+    /// Batches of receipts: post, sampled verification, challenge, finalise, claim.
     #[derive(Debug, PartialEq, Eq)]
     interface ISettlement {
         event Posted(uint256 indexed batch, address indexed operator, uint256 indexed adapter, uint64 epoch, bytes32 receiptsRoot, bytes32 payoutsRoot, bytes32 fileHash, uint256 fees);
@@ -377,6 +403,14 @@ sol! {
         event Finalised(uint256 indexed batch, uint256 fees, uint256 burnt);
         event Refused(uint256 indexed batch, uint32 agree, uint32 disagree);
         event Claimed(uint256 indexed batch, uint256 indexed index, address indexed account, PayoutRole role, uint256 amount);
+        event Drawn(uint256 indexed batch, bytes32 seed);
+        event Challenged(uint256 indexed challenge, uint256 indexed batch, address indexed challenger, uint256 bond);
+        event Bisected(uint256 indexed challenge, uint32 middle, bytes32 state);
+        event Chosen(uint256 indexed challenge, bool agrees, uint32 low, uint32 high);
+        event StepCommitted(uint256 indexed challenge, address indexed verifier, bytes32 commitment);
+        event StepRevealed(uint256 indexed challenge, address indexed verifier, bool upheld);
+        event Resolved(uint256 indexed challenge, uint256 indexed batch, ChallengeStatus status, uint256 paid);
+        event Punished(uint256 indexed batch, address indexed verifier, uint256 amount);
 
         error UnknownBatch(uint256 batch);
         error NotOperator(address caller);
@@ -396,7 +430,14 @@ sol! {
         error VerdictExists(address verifier);
         error NoVerdict(address verifier);
         error WrongReveal(bytes32 commitment, bytes32 got);
-        error NotVerified(uint32 agree, uint32 needed);
+        /// The draw did not assign the batch to this verifier.
+        error NotAssigned(address verifier, uint256 batch);
+        error UnknownChallenge(uint256 challenge);
+        error WrongChallengeStatus(uint256 challenge, ChallengeStatus status);
+        error ChallengeOpen(uint256 challenge);
+        error NotYourMove(address caller, address mover);
+        error WrongBond(uint256 bond, uint256 needed);
+        error NothingToPunish(uint256 batch, address verifier);
         error AlreadyClaimed(uint256 index);
         error InvalidProof(bytes32 root);
 
@@ -405,16 +446,43 @@ sol! {
         function commitVerdict(uint256 batch, bytes32 commitment) external;
         /// `digest` = keccak256(abi.encode(receiptsRoot, payoutsRoot, fileHash)) as the verifier computed them.
         function revealVerdict(uint256 batch, bytes32 digest, bytes32 salt) external;
-        /// After the window: pays out (more verdicts agree than not) or refuses and refunds the payers.
+        /// Fixes the seed that assigns verifiers and samples receipts, from the hash of the block that holds the post. From the
+        /// next block on; a commitment does it, too.
+        function draw(uint256 batch) external returns (bytes32 seed);
+        /// After the windows: pays out (more stake agrees than not) or refuses, refunds the payers and slashes the operator if
+        /// verdicts said so.
         function finalise(uint256 batch) external;
         /// Pays `account`, whoever calls. The leaf is keccak256(keccak256(abi.encode(index, account, role, amount))).
         function claim(uint256 batch, uint256 index, address account, PayoutRole role, uint256 amount, bytes32[] calldata proof) external;
+        /// Claims the caller's own payout and delegates it to a validator.
+        function claimAndStake(uint256 batch, uint256 index, PayoutRole role, uint256 amount, bytes32[] calldata proof, address validator) external;
+
+        /// Disputes a posted batch. The value is the bond: it goes to the operator if the challenger loses.
+        function challenge(uint256 batch) external payable returns (uint256 id);
+        /// The operator's move: the state halfway, after (low + high) / 2 steps.
+        function bisect(uint256 challenge, bytes32 state) external;
+        /// The challenger's move: whether that state is right, so that the dispute is about the other half.
+        function choose(uint256 challenge, bool agrees) external;
+        /// `commitment` = keccak256(abi.encode(verifier, registeredAt, challenge, upheld, salt)) over the one step that is left.
+        function commitStep(uint256 challenge, bytes32 commitment) external;
+        function revealStep(uint256 challenge, bool upheld, bytes32 salt) external;
+        /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
+        function resolve(uint256 challenge) external;
+        /// Slashes a verifier who committed and did not reveal, or agreed with a batch that a challenge refuted.
+        function punish(uint256 batch, address verifier) external;
 
         function batchCount() external view returns (uint256);
         function batch(uint256 id) external view returns (Batch memory);
         function batchOf(address operator, uint64 epoch, uint256 adapter) external view returns (uint256);
         function claimed(uint256 batch, uint256 index) external view returns (bool);
         function verdict(uint256 batch, address verifier) external view returns (bytes32 commitment, bytes32 digest);
+        /// The seed of the draw; zero before it.
+        function seed(uint256 batch) external view returns (bytes32);
+        /// True if an active verifier or validator who was bonded at the post may give a verdict. Before the draw nobody knows
+        /// unless all are assigned.
+        function isAssigned(uint256 batch, address verifier) external view returns (bool);
+        function challengeCount() external view returns (uint256);
+        function challengeOf(uint256 id) external view returns (Challenge memory);
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -426,9 +494,23 @@ sol! {
         uint256 stake;
         uint64 registeredAt; // block number
         uint64 unbondingAt;  // unix seconds when the stake can be taken out, 0 while bonded
+        uint64 jailedUntil;  // unix seconds from which it can return, 0 if not jailed
+        uint32 locks;        // posted batches that are not decided: the stake cannot be taken out
+        uint32 commissionPpm; // part of its delegators' rewards that a validator keeps
+        uint256 delegated;   // what others delegate to it, wei
     }
 
-    /// Validators, operators and verifiers with their stake; the validators' part of fees by stake.
+    /// What somebody delegates to a validator.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Delegation {
+        uint256 stake;      // wei, after slashes
+        uint256 reward;     // wei that can be claimed
+        uint256 leaving;    // wei that unbonds, after slashes
+        uint64 availableAt; // unix seconds when what unbonds can be taken out
+    }
+
+    /// Validators, operators and verifiers with their stake; delegation to validators; the validators' part of fees by stake;
+    /// votes over staked OPEN (ERC-5805, clock of ERC-6372). Errors of votes are OpenZeppelin's.
     #[derive(Debug, PartialEq, Eq)]
     interface IStaking {
         event Staked(address indexed account, StakeRole role, uint256 amount, uint256 stake);
@@ -436,6 +518,20 @@ sol! {
         event Unstaked(address indexed account, uint256 amount);
         event Rewarded(uint256 amount, uint256 totalStake);
         event RewardClaimed(address indexed account, uint256 amount);
+        event CommissionSet(address indexed validator, uint32 ppm);
+        event StakeDelegated(address indexed delegator, address indexed validator, uint256 amount);
+        event UndelegationStarted(address indexed delegator, address indexed validator, uint256 amount, uint64 availableAt);
+        event DelegationWithdrawn(address indexed delegator, address indexed validator, uint256 amount);
+        event DelegationRewardClaimed(address indexed delegator, address indexed validator, uint256 amount);
+        /// What was taken from the account's own stake, from what is delegated to it and from what unbonds from it, wei.
+        event Slashed(address indexed account, uint256 own, uint256 delegated, uint256 leaving);
+        /// An operator pays for answers that were settled too late to be charged, out of its stake; a refused batch gives it back.
+        event Forfeited(address indexed account, uint256 amount);
+        event Returned(address indexed account, uint256 amount);
+        event Jailed(address indexed account, uint64 until);
+        event Unjailed(address indexed account);
+        event DelegateChanged(address indexed delegator, address indexed fromDelegate, address indexed toDelegate);
+        event DelegateVotesChanged(address indexed delegate, uint256 previousVotes, uint256 newVotes);
 
         error InvalidRole(StakeRole role);
         error RoleTaken(address account, StakeRole role);
@@ -443,15 +539,55 @@ sol! {
         error NotStaked(address account);
         error AlreadyUnbonding(address account);
         error StillBonded(uint64 availableAt);
+        error StakeLocked(uint32 batches);
+        error NotValidator(address account);
+        error ZeroAmount();
+        error InvalidCommission(uint32 ppm, uint32 most);
+        error TooSoon(uint64 availableAt);
+        error InsufficientDelegation(uint256 stake, uint256 needed);
+        error NothingLeaving(address delegator, address validator);
+        error InJail(address account, uint64 until);
+        error NotJailed(address account);
+        error ERC5805FutureLookup(uint256 timepoint, uint48 clock);
+        error VotesExpiredSignature(uint256 expiry);
+        error InvalidAccountNonce(address account, uint256 currentNonce);
+        error InvalidSignature();
 
         function stake(StakeRole role) external payable;
         function startUnbonding() external;
         function unstake() external;
         function claimReward() external returns (uint256);
+        /// Back from jail, once its time is over and the stake is enough again.
+        function unjail() external;
+
+        /// At most 500000. Once somebody delegates, it rises by at most 10000 a day.
+        function setCommission(uint32 ppm) external;
+        /// Bonds the value with a validator: it earns and is slashed with the validator's own stake.
+        function delegateStake(address validator) external payable;
+        /// Starts to unbond; a second call adds to the first and starts the time anew. Slashed until it is taken out.
+        function undelegateStake(address validator, uint256 amount) external;
+        function withdrawDelegation(address validator) external returns (uint256);
+        function claimDelegationReward(address validator) external returns (uint256);
+        function delegation(address delegator, address validator) external view returns (Delegation memory);
+
+        /// Whose votes follow what `account` holds at stake: its own until it names somebody else.
+        function delegates(address account) external view returns (address);
+        function delegate(address delegatee) external;
+        function delegateBySig(address delegatee, uint256 nonce, uint256 expiry, uint8 v, bytes32 r, bytes32 s) external;
+        function nonces(address owner) external view returns (uint256);
+        function eip712Domain() external view returns (bytes1 fields, string memory name, string memory version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] memory extensions);
+        function getVotes(address account) external view returns (uint256);
+        function getPastVotes(address account, uint256 timepoint) external view returns (uint256);
+        function getPastTotalSupply(uint256 timepoint) external view returns (uint256);
+        function clock() external view returns (uint48);
+        function CLOCK_MODE() external view returns (string memory);
+        /// After a slash, takes the votes of a delegation down to what it is worth.
+        function refreshVotes(address delegator, address validator) external;
 
         function staker(address account) external view returns (Staker memory);
         /// True if the account is bonded in this role with at least the least stake.
         function isActive(address account, StakeRole role) external view returns (bool);
+        /// Bonded stake of validators with what is delegated to them, wei.
         function totalStake() external view returns (uint256);
         function reward(address account) external view returns (uint256);
     }
@@ -459,10 +595,28 @@ sol! {
     /// Every governed number. Names are ASCII in a bytes32, left-aligned.
     #[derive(Debug, PartialEq, Eq)]
     interface IParams {
+        event Scheduled(bytes32 indexed name, uint256 value, uint64 from);
+
         error UnknownParam(bytes32 name);
+        error NotGovernor(address caller, address governor);
+        error OutOfRange(bytes32 name, uint256 value, uint256 least, uint256 most);
+        error StepTooLarge(bytes32 name, uint256 value, uint256 current, uint256 step);
+        /// The parts of a fee must make a whole.
+        error SplitNotWhole(uint256 sum);
+        /// `name` may not be below `other`.
+        error BelowOther(bytes32 name, uint256 value, bytes32 other, uint256 least);
+        error InvalidCount(uint256 names, uint256 values, uint256 limit);
 
         function get(bytes32 name) external view returns (uint256);
         /// Names, values and the hard range of each, in one stated order.
         function all() external view returns (bytes32[] memory names, uint256[] memory values, uint256[] memory least, uint256[] memory most);
+        /// The most that each may change from one epoch to the next, in the order of `all`.
+        function steps() external view returns (uint256[] memory);
+        /// Who may schedule changes; zero if nobody may.
+        function governor() external view returns (address);
+        /// What is scheduled, and from which time; zeros if nothing is.
+        function scheduled(bytes32 name) external view returns (uint256 value, uint64 from);
+        /// Changes all of these at the start of the next epoch (a day of UTC), or none.
+        function schedule(bytes32[] calldata names, uint256[] calldata values) external;
     }
 }

@@ -1,9 +1,10 @@
-//! What a holder of OPEN signs so that somebody else can move it: the EIP-712 typed data of ERC-2612 and ERC-3009.
+//! What a holder of OPEN signs so that somebody else can move it, or vote with it: the EIP-712 typed data of ERC-2612,
+//! ERC-3009 and ERC-5805.
 
 use alloy_primitives::U256;
 use alloy_sol_types::{Eip712Domain, sol};
 
-use crate::addresses::OPEN;
+use crate::addresses::{OPEN, STAKING};
 
 /// Name of OPEN's signing domain.
 pub const DOMAIN_NAME: &str = "OpenLedger";
@@ -49,6 +50,30 @@ sol! {
         address authorizer;
         bytes32 nonce;
     }
+}
+
+/// Name of the signing domain of votes over staked OPEN.
+pub const VOTES_DOMAIN_NAME: &str = "OpenLedger Staking";
+
+sol! {
+    /// Whose votes follow the signer's stake, as OpenZeppelin's `Votes`.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Delegation {
+        address delegatee;
+        uint256 nonce;
+        uint256 expiry;
+    }
+}
+
+/// The EIP-712 domain of votes on a chain.
+pub fn votes_domain(chain_id: u64) -> Eip712Domain {
+    Eip712Domain::new(
+        Some(VOTES_DOMAIN_NAME.into()),
+        Some(DOMAIN_VERSION.into()),
+        Some(U256::from(chain_id)),
+        Some(STAKING),
+        None,
+    )
 }
 
 /// The EIP-712 domain of OPEN on a chain, as `eip712Domain()` states it.

@@ -1,6 +1,6 @@
 //! What an operator posts at the end of an epoch, and the file behind it.
 
-use alloy_primitives::{Address, B256, I256, U256, keccak256};
+use alloy_primitives::{Address, B256, I256, U256, b256, keccak256};
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,37 @@ pub fn receipts_root(chain_id: u64, answers: &[Answer]) -> (B256, U256) {
 /// What a verifier says about a batch: `keccak256(abi.encode(receiptsRoot, payoutsRoot, fileHash))`.
 pub fn verdict_digest(receipts_root: B256, payouts_root: B256, file_hash: B256) -> B256 {
     keccak256((receipts_root, payouts_root, file_hash).abi_encode())
+}
+
+/// The digest of a verifier who could not fetch the batch file: `keccak256("withheld")`. It agrees with nothing, so a file
+/// that most stake cannot fetch is the operator's failure.
+pub const WITHHELD: B256 = b256!("c58997d93295e3223a3b182d24e0a4bd8fd49fb7f3913569e418959a6d9efd2a");
+
+/// The state of a batch as a computation before its first step: `keccak256(abi.encode(fileHash))`. Step `i` re-executes
+/// answer `i`, and its state is [`challenge_step`]; the last step settles all answers, and its state is the
+/// [`verdict_digest`].
+pub fn challenge_start(file_hash: B256) -> B256 {
+    keccak256(file_hash)
+}
+
+/// The state after the re-execution of an answer: `keccak256(abi.encode(state before, answer))`, with the
+/// [`document_hash`](crate::receipt::document_hash) of the answer as the re-execution gives it.
+pub fn challenge_step(before: B256, answer: B256) -> B256 {
+    keccak256((before, answer).abi_encode())
+}
+
+/// The receipts of a batch that its seed samples, `count` draws with repetition: draw `i` is
+/// `keccak256(abi.encode(seed, i)) mod receipts`.
+///
+/// # Panics
+/// If there are no receipts.
+pub fn sampled_receipts(seed: B256, receipts: u32, count: u32) -> Vec<u32> {
+    (0..count)
+        .map(|draw| {
+            let word = U256::from_be_bytes(keccak256((seed, draw).abi_encode()).0);
+            (word % U256::from(receipts)).to()
+        })
+        .collect()
 }
 
 /// How one answer enters the settlement of its epoch.

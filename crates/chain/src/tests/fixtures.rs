@@ -40,6 +40,7 @@ pub(crate) fn genesis(validators: u8) -> Genesis {
         stakes: Vec::new(),
         vesting: Vec::new(),
         params: BTreeMap::new(),
+        governor: None,
     }
 }
 

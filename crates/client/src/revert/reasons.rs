@@ -1,6 +1,6 @@
 //! One sentence for each error of the modules: what is wrong, and what can be done where that is not plain.
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolInterface;
 use openledger_types::abi::IDatanets::IDatanetsErrors;
 use openledger_types::abi::IEscrow::IEscrowErrors;
@@ -9,7 +9,7 @@ use openledger_types::abi::IOpen::IOpenErrors;
 use openledger_types::abi::IParams::IParamsErrors;
 use openledger_types::abi::ISettlement::ISettlementErrors;
 use openledger_types::abi::IStaking::IStakingErrors;
-use openledger_types::abi::{BatchStatus, ContributionStatus, StakeRole};
+use openledger_types::abi::{BatchStatus, ChallengeStatus, ContributionStatus, StakeRole};
 use openledger_types::amount::format_open;
 
 /// The errors of one module.
@@ -168,7 +168,6 @@ impl Reason for IEscrowErrors {
                 open(e.spent),
                 open(e.needed)
             ),
-            Self::KeyExpired(e) => format!("the API key {} expired at {}", e.key, utc(e.expiresAt)),
             Self::KeyRevoked(e) => format!("the API key {} was revoked at {}", e.key, utc(e.revokedAt)),
             Self::InvalidExpiry(e) => {
                 format!("{} cannot be when a key expires: it is past", utc(e.expiresAt))
@@ -224,7 +223,23 @@ impl Reason for ISettlementErrors {
                 "what is revealed hashes to {}, but {} was committed; reveal the same digest and salt",
                 e.got, e.commitment
             ),
-            Self::NotVerified(e) => format!("{} verdicts agree and {} are needed", e.agree, e.needed),
+            Self::NotAssigned(e) => {
+                format!("the draw did not assign batch {} to {}; others verify it", e.batch, e.verifier)
+            }
+            Self::UnknownChallenge(e) => format!("there is no challenge {}", e.challenge),
+            Self::WrongChallengeStatus(e) => {
+                format!("challenge {} is {}", e.challenge, challenge(e.status))
+            }
+            Self::ChallengeOpen(e) => {
+                format!("challenge {} of this batch is not decided; resolve it first", e.challenge)
+            }
+            Self::NotYourMove(e) => format!("the next move is that of {}, not of {}", e.mover, e.caller),
+            Self::WrongBond(e) => {
+                format!("a challenge takes a bond of exactly {}; {} were sent", open(e.needed), open(e.bond))
+            }
+            Self::NothingToPunish(e) => {
+                format!("{} did nothing about batch {} that is slashed", e.verifier, e.batch)
+            }
             Self::AlreadyClaimed(e) => format!("payout {} of this batch is claimed already", e.index),
             Self::InvalidProof(e) => {
                 format!("the proof does not lead to the batch's payouts root {}", e.root)
@@ -252,6 +267,38 @@ impl Reason for IStakingErrors {
                 0 => "the stake is bonded; start unbonding first".to_owned(),
                 at => format!("the stake can be taken out from {}", utc(at)),
             },
+            Self::StakeLocked(e) => {
+                format!(
+                    "{} batches that this operator posted are not decided yet; finalise them first",
+                    e.batches
+                )
+            }
+            Self::NotValidator(e) => {
+                format!("{} is no active validator; delegate to one that is bonded and not jailed", e.account)
+            }
+            Self::ZeroAmount(_) => "the amount is zero".to_owned(),
+            Self::InvalidCommission(e) => {
+                format!("a commission of {} ppm is more than the {} ppm that are allowed now", e.ppm, e.most)
+            }
+            Self::TooSoon(e) => format!("this can be done again from {}", utc(e.availableAt)),
+            Self::InsufficientDelegation(e) => {
+                format!("the delegation is worth {}, less than {}", open(e.stake), open(e.needed))
+            }
+            Self::NothingLeaving(e) => {
+                format!("{} takes nothing back from {}; undelegate first", e.delegator, e.validator)
+            }
+            Self::InJail(e) => format!("{} is jailed until {}", e.account, at(U256::from(e.until))),
+            Self::NotJailed(e) => format!("{} is not jailed", e.account),
+            Self::ERC5805FutureLookup(e) => {
+                format!("block {} is not past: the clock stands at {}", e.timepoint, e.clock)
+            }
+            Self::VotesExpiredSignature(e) => {
+                format!("the signature was good until {}; have a new one signed", at(e.expiry))
+            }
+            Self::InvalidAccountNonce(e) => {
+                format!("the next nonce of {} is {}; have that one signed", e.account, e.currentNonce)
+            }
+            Self::InvalidSignature(_) => "the signature is nobody's over exactly these values".to_owned(),
         }
     }
 }
@@ -262,9 +309,35 @@ impl Reason for IParamsErrors {
     }
     fn reason(&self) -> String {
         match self {
-            Self::UnknownParam(e) => {
-                let name: Vec<u8> = e.name.iter().copied().take_while(|b| *b != 0).collect();
-                format!("there is no parameter '{}'", name.escape_ascii())
+            Self::UnknownParam(e) => format!("there is no parameter '{}'", ascii(&e.name)),
+            Self::NotGovernor(e) => {
+                format!("only the governor {} changes parameters, not {}", e.governor, e.caller)
+            }
+            Self::OutOfRange(e) => {
+                format!("'{}' may be from {} to {}, not {}", ascii(&e.name), e.least, e.most, e.value)
+            }
+            Self::StepTooLarge(e) => format!(
+                "'{}' is {} and changes by at most {} an epoch, not to {}",
+                ascii(&e.name),
+                e.current,
+                e.step,
+                e.value
+            ),
+            Self::SplitNotWhole(e) => {
+                format!("the parts of a fee would add up to {} ppm, not 1000000", e.sum)
+            }
+            Self::BelowOther(e) => format!(
+                "'{}' would be {}, below '{}' of {}",
+                ascii(&e.name),
+                e.value,
+                ascii(&e.other),
+                e.least
+            ),
+            Self::InvalidCount(e) => {
+                format!(
+                    "{} names and {} values; as many of both, 1 to {}, are needed",
+                    e.names, e.values, e.limit
+                )
             }
         }
     }
@@ -272,6 +345,12 @@ impl Reason for IParamsErrors {
 
 fn open(wei: U256) -> String {
     format!("{} OPEN", format_open(wei))
+}
+
+/// A name as text.
+fn ascii(name: &B256) -> String {
+    let name: Vec<u8> = name.iter().copied().take_while(|b| *b != 0).collect();
+    name.escape_ascii().to_string()
 }
 
 /// A time that may be any number: as a date, or far away.
@@ -308,6 +387,19 @@ fn batch(status: BatchStatus) -> &'static str {
         BatchStatus::Finalised => "finalised",
         BatchStatus::Refused => "refused",
         BatchStatus::__Invalid => "in no known status",
+    }
+}
+
+fn challenge(status: ChallengeStatus) -> &'static str {
+    match status {
+        ChallengeStatus::None => "unknown",
+        ChallengeStatus::Bisecting => "waiting for the operator's state halfway",
+        ChallengeStatus::Choosing => "waiting for the challenger's choice",
+        ChallengeStatus::Judging => "being judged by verifiers",
+        ChallengeStatus::OperatorWon => "decided for the operator",
+        ChallengeStatus::ChallengerWon => "decided for the challenger",
+        ChallengeStatus::Undecided => "over without a verdict",
+        ChallengeStatus::__Invalid => "in no known status",
     }
 }
 

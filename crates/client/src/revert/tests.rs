@@ -48,8 +48,8 @@ fn a_refusal_says_what_is_wrong_and_what_to_do() {
         message,
         "0x0101010101010101010101010101010101010101 has 0.000000000000000005 OPEN in escrow and 0.000000000000000007 OPEN are needed; deposit at least 0.000000000000000002 OPEN"
     );
-    let expired = IEscrow::KeyExpired { key: B256::ZERO, expiresAt: 1_700_000_000 };
-    assert!(explained(ESCROW, expired.abi_encode()).2.ends_with("expired at 2023-11-14 22:13:20 UTC"));
+    let revoked = IEscrow::KeyRevoked { key: B256::ZERO, revokedAt: 1_700_000_000 };
+    assert!(explained(ESCROW, revoked.abi_encode()).2.ends_with("revoked at 2023-11-14 22:13:20 UTC"));
     let unknown = IParams::UnknownParam { name: B256::right_padding_from(b"verify_windw") };
     assert_eq!(explained(PARAMS, unknown.abi_encode()).2, "there is no parameter 'verify_windw'");
 }

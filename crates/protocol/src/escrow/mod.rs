@@ -2,7 +2,8 @@
 //!
 //! A key names who may charge it, how much in all, and until when requests may be made with it. Only
 //! [settlement](crate::settlement) charges, out of a posted batch, by the operator that the key names. A request made
-//! before the key ended may be charged until `settle_grace` seconds after the end.
+//! before the key ended may be charged until `settle_grace` seconds after the end; what an operator settles later than that
+//! it pays itself.
 //!
 //! A withdrawal is set aside first and paid after `withdrawal_delay` seconds. What is set aside no longer counts as
 //! balance, so nobody serves against it; but until it is paid out a charge takes from it whatever the balance lacks, so
@@ -177,36 +178,40 @@ pub fn authorisation(storage: &mut dyn Storage, key: B256) -> Result<Authorisati
     })
 }
 
-/// Takes `amount` from the payer of a key for a batch of `operator`. The wei stay here until settlement moves the sum of
-/// the batch.
+/// Takes `amount` from the payer of a key for a batch of `operator`; returns what it took. The wei stay here until
+/// settlement moves the sum of the batch. Nothing is taken, without an error, for a key that ended longer than the grace
+/// ago: one late key does not keep the others' answers from being settled. Nothing is owed for an answer that is free.
 ///
 /// # Errors
-/// `ZeroAmount`, `UnknownKey`, `WrongOperator`, `KeyRevoked` and `KeyExpired` after the grace, `CapExceeded`,
-/// `InsufficientDeposit`.
+/// `UnknownKey`, `WrongOperator`, `CapExceeded`, `InsufficientDeposit`.
 pub(crate) fn charge(
     storage: &mut dyn Storage,
     operator: Address,
     key: B256,
     amount: U256,
     batch: U256,
-) -> Result<()> {
-    if amount.is_zero() {
-        return Err(revert(IEscrow::ZeroAmount {}));
-    }
+) -> Result<U256> {
     let authorisation = known(storage, key)?;
     if authorisation.operator != operator {
         let operator_of_key = authorisation.operator;
         return Err(revert(IEscrow::WrongOperator { key, operator: operator_of_key, caller: operator }));
     }
-    check_settleable(storage, key, &authorisation)?;
+    if amount.is_zero() {
+        return Ok(amount);
+    }
     let Authorisation { payer, cap, spent, .. } = authorisation;
+    if is_too_late(storage, &authorisation)? {
+        emit(storage, ESCROW, &IEscrow::Uncollected { key, payer, amount, batch })?;
+        return Ok(U256::ZERO);
+    }
     let new_spent = add(spent, amount)?;
     if new_spent > cap {
         return Err(revert(IEscrow::CapExceeded { key, cap, spent, needed: amount }));
     }
     KEYS.at(key).cap.set(storage, (half(cap)?, half(new_spent)?))?;
     take(storage, payer, amount)?;
-    emit(storage, ESCROW, &IEscrow::Charged { key, payer, amount, batch })
+    emit(storage, ESCROW, &IEscrow::Charged { key, payer, amount, batch })?;
+    Ok(amount)
 }
 
 /// Gives back what a refused batch took. Settlement returns the wei.
@@ -236,20 +241,12 @@ fn take(storage: &mut dyn Storage, payer: Address, amount: U256) -> Result<()> {
     emit(storage, ESCROW, &IEscrow::WithdrawalRequested { payer, amount: left, availableAt: available_at })
 }
 
-fn check_settleable(storage: &mut dyn Storage, key: B256, authorisation: &Authorisation) -> Result<()> {
-    let now = storage.block().timestamp;
+/// True if a key ended, by expiry or revocation, longer than the grace ago.
+fn is_too_late(storage: &mut dyn Storage, authorisation: &Authorisation) -> Result<bool> {
     let Authorisation { expiresAt: expires_at, revokedAt: revoked_at, .. } = *authorisation;
-    if now <= expires_at && revoked_at == 0 {
-        return Ok(());
-    }
+    let ended_at = if revoked_at == 0 { expires_at } else { expires_at.min(revoked_at) };
     let grace = params::get_u64(storage, "settle_grace")?;
-    if revoked_at != 0 && now > revoked_at.saturating_add(grace) {
-        return Err(revert(IEscrow::KeyRevoked { key, revokedAt: revoked_at }));
-    }
-    if now > expires_at.saturating_add(grace) {
-        return Err(revert(IEscrow::KeyExpired { key, expiresAt: expires_at }));
-    }
-    Ok(())
+    Ok(storage.block().timestamp > ended_at.saturating_add(grace))
 }
 
 fn known(storage: &mut dyn Storage, key: B256) -> Result<Authorisation> {

@@ -1,4 +1,5 @@
 use alloy_primitives::U256;
+use alloy_sol_types::SolEvent;
 use openledger_types::abi::IEscrow;
 use openledger_types::addresses::ESCROW;
 
@@ -12,7 +13,7 @@ fn world() -> World {
     world
 }
 
-fn take(world: &mut World, amount: U256) -> crate::Result<()> {
+fn take(world: &mut World, amount: U256) -> crate::Result<U256> {
     charge(&mut world.storage, account(OPERATOR), hash(7), amount, U256::ONE)
 }
 
@@ -92,25 +93,37 @@ fn work_served_before_a_withdrawal_was_asked_for_is_still_paid() {
 }
 
 #[test]
-fn an_ended_key_settles_within_the_grace_and_not_after() {
+fn an_ended_key_pays_within_the_grace_and_nothing_after() {
     let mut world = world();
     let _: IEscrow::NotPayer = world.refused(1, ESCROW, IEscrow::revokeCall { key: hash(7) });
     world.send(PAYER, ESCROW, IEscrow::revokeCall { key: hash(7) });
     let _: IEscrow::KeyRevoked = world.refused(PAYER, ESCROW, IEscrow::revokeCall { key: hash(7) });
     world.later(60);
-    take(&mut world, open(1)).unwrap();
+    assert_eq!(take(&mut world, open(1)), Ok(open(1)));
     world.later(1);
-    let error: IEscrow::KeyRevoked = typed(&take(&mut world, open(1)).unwrap_err());
-    assert_eq!(error.revokedAt, 1_000_000);
+    assert_eq!(take(&mut world, open(1)), Ok(U256::ZERO));
+    let log = &world.storage.logs.last().unwrap().1;
+    let uncollected = IEscrow::Uncollected::decode_log_data(log).unwrap();
+    assert_eq!((uncollected.key, uncollected.amount), (hash(7), open(1)));
+    assert_eq!(balance(&mut world), open(99));
 
     world.authorise(PAYER, hash(8), OPERATOR, open(60));
-    let expires = world.view(ESCROW, IEscrow::authorisationCall { key: hash(8) }).expiresAt;
+    let late = |world: &mut World| {
+        charge(&mut world.storage, account(OPERATOR), hash(8), open(1), U256::ONE).unwrap()
+    };
     world.later(1_000 + 60);
-    charge(&mut world.storage, account(OPERATOR), hash(8), open(1), U256::ONE).unwrap();
+    assert_eq!(late(&mut world), open(1));
     world.later(1);
-    let late = charge(&mut world.storage, account(OPERATOR), hash(8), open(1), U256::ONE);
-    let error: IEscrow::KeyExpired = typed(&late.unwrap_err());
-    assert_eq!(error.expiresAt, expires);
+    assert_eq!(late(&mut world), U256::ZERO);
+}
+
+#[test]
+fn a_free_answer_is_charged_nothing_and_still_needs_its_key() {
+    let mut world = world();
+    assert_eq!(take(&mut world, U256::ZERO), Ok(U256::ZERO));
+    assert_eq!(balance(&mut world), open(100));
+    let unknown = charge(&mut world.storage, account(OPERATOR), hash(8), U256::ZERO, U256::ONE);
+    let _: IEscrow::UnknownKey = typed(&unknown.unwrap_err());
 }
 
 #[test]

@@ -1,79 +1,42 @@
-//! Params: every governed number with its hard range. Set at genesis; there is no operation that changes one.
+//! Params: every governed number, within its hard range.
+//!
+//! The [table](PARAMS) says what each is counted in, its range and the most that it may change from one epoch to the next. The
+//! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC, all of them or none. A second
+//! schedule for the same epoch replaces the first. Steps are counted from the value that holds when a change is scheduled, so
+//! a number moves by at most its step an epoch.
 
 mod dispatch;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::IParams;
 use openledger_types::addresses::PARAMS as MODULE;
 use openledger_types::amount::PPM;
 use openledger_types::split::FeeSplit;
 
 pub(crate) use dispatch::dispatch;
+pub use table::{EPOCH_SECONDS, PARAMS, ParamSpec, markdown};
 
 use crate::error::{ModuleError, Result, revert};
-use crate::layout::{Mapping, Slot};
-use crate::storage::Storage;
+use crate::layout::{Mapping, Slot, place};
+use crate::storage::{Storage, emit};
+use table::AT_LEAST;
+
+place! {
+    struct ScheduledSlots {
+        0: value: Slot<U256>,
+        /// Unix seconds from which it holds; 0 if nothing is scheduled.
+        1: from: Slot<u64>,
+    }
+}
 
 /// Values by name.
 const VALUES: Mapping<B256, Slot<U256>> = Mapping::new(MODULE, 0);
-
-/// A governed number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParamSpec {
-    /// ASCII, at most 32 bytes.
-    pub name: &'static str,
-    /// At genesis, unless the genesis says otherwise.
-    pub default: u128,
-    /// The least it may ever be.
-    pub least: u128,
-    /// The most it may ever be.
-    pub most: u128,
-    /// What it is, and in which unit.
-    pub meaning: &'static str,
-}
-
-/// Wei in one OPEN.
-const OPEN: u128 = 1_000_000_000_000_000_000;
-
-/// A day, in seconds.
-const DAY: u128 = 86_400;
-
-const fn param(
-    name: &'static str,
-    default: u128,
-    least: u128,
-    most: u128,
-    meaning: &'static str,
-) -> ParamSpec {
-    ParamSpec { name, default, least, most, meaning }
-}
-
-/// Every governed number, in the order in which `all` lists them.
-pub const PARAMS: &[ParamSpec] = &[
-    param("contributors_ppm", 400_000, 300_000, 800_000, "part of a fee to contributors and the base pool"),
-    param("operator_ppm", 300_000, 50_000, 500_000, "part of a fee to who served the answer"),
-    param("developer_ppm", 150_000, 0, 300_000, "part of a fee to who trained the adapter"),
-    param("validators_ppm", 60_000, 0, 200_000, "part of a fee to validators, by stake"),
-    param("treasury_ppm", 40_000, 0, 100_000, "part of a fee to the treasury, beside what rounding leaves"),
-    param("burn_ppm", 50_000, 0, 200_000, "part of a fee that is burnt"),
-    param("verify_window", 50, 1, 100_000, "blocks after a batch in which verdicts are committed"),
-    param("reveal_window", 50, 1, 100_000, "blocks after the verify window in which verdicts are revealed"),
-    param("withdrawal_delay", 3_600, 60, 30 * DAY, "seconds from asking for a deposit back to getting it"),
-    param("settle_grace", 3_600, 60, 30 * DAY, "seconds after a key ended in which earlier answers settle"),
-    param("validator_stake", 10_000 * OPEN, OPEN, 10_000_000 * OPEN, "least stake of a validator, wei"),
-    param("operator_stake", 1_000 * OPEN, OPEN, 10_000_000 * OPEN, "least stake of an operator, wei"),
-    param("verifier_stake", 1_000 * OPEN, OPEN, 10_000_000 * OPEN, "least stake of a verifier, wei"),
-    param("unbonding_seconds", 7 * DAY, 60, 60 * DAY, "seconds from leaving to getting the stake back"),
-    param(
-        "influence_floor_micronats",
-        100_000,
-        1_000,
-        10_000_000,
-        "least nats, in millionths, by which the contributors' part of an answer is divided",
-    ),
-];
+/// What is scheduled, by name.
+const SCHEDULED: Mapping<B256, ScheduledSlots> = Mapping::new(MODULE, 1);
+const GOVERNOR: Slot<Address> = Slot::new(MODULE, 2);
 
 /// A name as the ABI has it: ASCII at the left of a word.
 pub fn param_name(name: &str) -> B256 {
@@ -103,6 +66,14 @@ pub enum ParamError {
     Split {
         /// What they add up to.
         got: U256,
+    },
+    /// A number is below one that it may not be below.
+    #[error("param '{name}' may not be below '{other}'")]
+    Below {
+        /// Name of the number.
+        name: &'static str,
+        /// Name of the other.
+        other: &'static str,
     },
     /// The storage failed.
     #[error(transparent)]
@@ -135,7 +106,107 @@ pub fn init<'a>(
     if whole != U256::from(PPM) {
         return Err(ParamError::Split { got: whole });
     }
+    for (name, other) in AT_LEAST {
+        let value = VALUES.at(param_name(name)).get(storage)?;
+        if value < VALUES.at(param_name(other)).get(storage)? {
+            return Err(ParamError::Below { name, other });
+        }
+    }
     Ok(())
+}
+
+/// Names the governor, at genesis.
+///
+/// # Errors
+/// Those of the storage.
+pub fn init_governor(storage: &mut dyn Storage, governor: Address) -> Result<()> {
+    GOVERNOR.set(storage, governor)
+}
+
+/// Who may schedule changes; zero if nobody may.
+///
+/// # Errors
+/// Those of the storage.
+pub fn governor(storage: &mut dyn Storage) -> Result<Address> {
+    GOVERNOR.get(storage)
+}
+
+/// Changes numbers at the start of the next epoch.
+///
+/// # Errors
+/// `NotGovernor`, `InvalidCount`, `UnknownParam`, `OutOfRange`, `StepTooLarge`; `SplitNotWhole` and `BelowOther` for what
+/// the next epoch would have.
+pub fn schedule(storage: &mut dyn Storage, caller: Address, names: &[B256], values: &[U256]) -> Result<()> {
+    let governor = governor(storage)?;
+    if governor.is_zero() || caller != governor {
+        return Err(revert(IParams::NotGovernor { caller, governor }));
+    }
+    if names.is_empty() || names.len() != values.len() || names.len() > PARAMS.len() {
+        let [names, values, limit] = [names.len(), values.len(), PARAMS.len()].map(U256::from);
+        return Err(revert(IParams::InvalidCount { names, values, limit }));
+    }
+    let now = storage.block().timestamp;
+    let rest = now.checked_rem(EPOCH_SECONDS).unwrap_or_default();
+    let from = now.saturating_sub(rest).saturating_add(EPOCH_SECONDS);
+    for (name, value) in names.iter().zip(values) {
+        let (name, value) = (*name, *value);
+        let spec = spec(name)?;
+        let (least, most) = (U256::from(spec.least), U256::from(spec.most));
+        if value < least || value > most {
+            return Err(revert(IParams::OutOfRange { name, value, least, most }));
+        }
+        let (current, step) = (get(storage, name)?, U256::from(spec.step));
+        if value.abs_diff(current) > step {
+            return Err(revert(IParams::StepTooLarge { name, value, current, step }));
+        }
+        VALUES.at(name).set(storage, current)?;
+        let slots = SCHEDULED.at(name);
+        slots.value.set(storage, value)?;
+        slots.from.set(storage, from)?;
+        emit(storage, MODULE, &IParams::Scheduled { name, value, from })?;
+    }
+    check_next(storage)
+}
+
+/// Checks that the numbers fit together once everything that is scheduled holds.
+fn check_next(storage: &mut dyn Storage) -> Result<()> {
+    let mut sum = U256::ZERO;
+    for spec in PARAMS.iter().filter(|spec| spec.name.ends_with("_ppm")) {
+        sum = sum.saturating_add(next(storage, param_name(spec.name))?);
+    }
+    if sum != U256::from(PPM) {
+        return Err(revert(IParams::SplitNotWhole { sum }));
+    }
+    for (name, other) in AT_LEAST {
+        let (name, other) = (param_name(name), param_name(other));
+        let (value, least) = (next(storage, name)?, next(storage, other)?);
+        if value < least {
+            return Err(revert(IParams::BelowOther { name, value, other, least }));
+        }
+    }
+    Ok(())
+}
+
+fn next(storage: &mut dyn Storage, name: B256) -> Result<U256> {
+    match scheduled(storage, name)? {
+        (_, 0) => VALUES.at(name).get(storage),
+        (value, _) => Ok(value),
+    }
+}
+
+/// What is scheduled for a number and from which time, or holds since then; zeros if nothing ever was.
+///
+/// # Errors
+/// `UnknownParam`.
+pub fn scheduled(storage: &mut dyn Storage, name: B256) -> Result<(U256, u64)> {
+    spec(name)?;
+    let slots = SCHEDULED.at(name);
+    Ok((slots.value.get(storage)?, slots.from.get(storage)?))
+}
+
+fn spec(name: B256) -> Result<&'static ParamSpec> {
+    let found = PARAMS.iter().find(|spec| param_name(spec.name) == name);
+    found.ok_or_else(|| revert(IParams::UnknownParam { name }))
 }
 
 /// The value of a number.
@@ -143,10 +214,13 @@ pub fn init<'a>(
 /// # Errors
 /// `UnknownParam` if no number has this name.
 pub fn get(storage: &mut dyn Storage, name: B256) -> Result<U256> {
-    if !PARAMS.iter().any(|spec| param_name(spec.name) == name) {
-        return Err(revert(IParams::UnknownParam { name }));
+    spec(name)?;
+    let slots = SCHEDULED.at(name);
+    match slots.from.get(storage)? {
+        0 => VALUES.at(name).get(storage),
+        from if storage.block().timestamp < from => VALUES.at(name).get(storage),
+        _ => slots.value.get(storage),
     }
-    VALUES.at(name).get(storage)
 }
 
 /// The value of a number that fits 64 bits by its range, for example a count of blocks or seconds.

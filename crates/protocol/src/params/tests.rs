@@ -4,7 +4,7 @@ use openledger_types::addresses::PARAMS as MODULE;
 use openledger_types::split::FeeSplit;
 
 use super::{PARAMS, ParamError, fee_split, init, param_name};
-use crate::tests::World;
+use crate::tests::{World, account, typed};
 use crate::{Block, MapStorage};
 
 fn empty() -> MapStorage {
@@ -16,6 +16,7 @@ fn the_defaults_are_within_their_ranges_and_split_fees_as_the_types_say() {
     for spec in PARAMS {
         assert!(spec.name.is_ascii() && spec.name.len() <= 32, "{}", spec.name);
         assert!(spec.least <= spec.default && spec.default <= spec.most, "{}", spec.name);
+        assert!(spec.step > 0 && spec.step <= spec.most - spec.least, "{}", spec.name);
         assert_eq!(PARAMS.iter().filter(|other| other.name == spec.name).count(), 1);
     }
     let mut storage = empty();
@@ -32,6 +33,8 @@ fn overrides_are_held_to_names_ranges_and_a_whole_split() {
     assert_eq!(check(&[("burn_ppm", 40_000), ("treasury_ppm", 50_000)]), None);
     assert_eq!(check(&[("tax_ppm", 7)]), Some(ParamError::Unknown("tax_ppm".into())));
     assert_eq!(check(&[("burn_ppm", 40_000)]), Some(ParamError::Split { got: U256::from(990_000) }));
+    let below = ParamError::Below { name: "withdrawal_delay", other: "settle_grace" };
+    assert_eq!(check(&[("withdrawal_delay", 60)]), Some(below));
     assert!(matches!(check(&[("verify_window", 0)]), Some(ParamError::OutOfRange { least: 1, .. })));
 }
 
@@ -50,4 +53,78 @@ fn every_number_is_read_by_name_and_in_the_stated_order() {
     }
     let error: IParams::UnknownParam = world.refused(1, MODULE, IParams::getCall { name: B256::ZERO });
     assert_eq!(error.name, B256::ZERO);
+}
+
+#[test]
+fn the_document_is_the_table() {
+    let text = super::markdown();
+    assert_eq!(include_str!("../../PARAMS.md"), text, "write this into PARAMS.md:\n{text}");
+}
+
+const GOVERNOR: u8 = 8;
+
+fn governed() -> World {
+    let mut world = World::new();
+    super::init_governor(&mut world.storage, account(GOVERNOR)).unwrap();
+    world
+}
+
+fn schedule(changes: &[(&str, u64)]) -> IParams::scheduleCall {
+    IParams::scheduleCall {
+        names: changes.iter().map(|(name, _)| param_name(name)).collect(),
+        values: changes.iter().map(|(_, value)| U256::from(*value)).collect(),
+    }
+}
+
+fn value(world: &mut World, name: &str) -> U256 {
+    world.view(MODULE, IParams::getCall { name: param_name(name) })
+}
+
+#[test]
+fn a_change_holds_from_the_next_epoch_on() {
+    let mut world = governed();
+    world.send(GOVERNOR, MODULE, schedule(&[("burn_ppm", 40_000), ("treasury_ppm", 50_000)]));
+    assert_eq!(value(&mut world, "burn_ppm"), U256::from(50_000));
+    // Second 1,000,000 lies in the epoch that ends with 1,036,800.
+    let scheduled = world.view(MODULE, IParams::scheduledCall { name: param_name("burn_ppm") });
+    assert_eq!((scheduled.value, scheduled.from), (U256::from(40_000), 1_036_800));
+    world.later(36_799);
+    assert_eq!(value(&mut world, "burn_ppm"), U256::from(50_000));
+    world.later(1);
+    assert_eq!(value(&mut world, "burn_ppm"), U256::from(40_000));
+    assert_eq!(fee_split(&mut world.storage).unwrap().check(), Ok(()));
+    // What held stays until the change after the change.
+    world.send(GOVERNOR, MODULE, schedule(&[("burn_ppm", 20_000), ("treasury_ppm", 70_000)]));
+    assert_eq!(value(&mut world, "burn_ppm"), U256::from(40_000));
+    // A second schedule for the same epoch replaces the first, and its step counts from what holds.
+    world.send(GOVERNOR, MODULE, schedule(&[("burn_ppm", 60_000), ("treasury_ppm", 30_000)]));
+    world.later(86_400);
+    assert_eq!(value(&mut world, "burn_ppm"), U256::from(60_000));
+    assert_eq!(world.view(MODULE, IParams::stepsCall {})[5], U256::from(20_000));
+}
+
+#[test]
+fn a_change_is_the_governors_within_range_and_step_and_keeps_the_whole() {
+    let mut world = governed();
+    let error: IParams::NotGovernor = world.refused(1, MODULE, schedule(&[("move_window", 5)]));
+    assert_eq!(error.governor, account(GOVERNOR));
+    let refused = |world: &mut World, changes: &[(&str, u64)]| {
+        world.try_pay(GOVERNOR, MODULE, U256::ZERO, schedule(changes)).unwrap_err()
+    };
+    let error: IParams::OutOfRange = typed(&refused(&mut world, &[("move_window", 1)]));
+    assert_eq!((error.least, error.most), (U256::from(2), U256::from(100_000)));
+    let error: IParams::StepTooLarge = typed(&refused(&mut world, &[("move_window", 605)]));
+    assert_eq!((error.current, error.step), (U256::from(4), U256::from(600)));
+    let _: IParams::UnknownParam = typed(&refused(&mut world, &[("tax_ppm", 1)]));
+    let error: IParams::SplitNotWhole = typed(&refused(&mut world, &[("burn_ppm", 40_000)]));
+    assert_eq!(error.sum, U256::from(990_000));
+    let error: IParams::BelowOther = typed(&refused(&mut world, &[("settle_grace", 61)]));
+    assert_eq!((error.value, error.least), (U256::from(60), U256::from(61)));
+    let _: IParams::InvalidCount = typed(&refused(&mut world, &[]));
+    let call = IParams::scheduleCall { names: vec![param_name("move_window")], values: Vec::new() };
+    let error: IParams::InvalidCount = world.refused(GOVERNOR, MODULE, call);
+    assert_eq!((error.names, error.values), (U256::from(1), U256::ZERO));
+    world.send(GOVERNOR, MODULE, schedule(&[("settle_grace", 61), ("withdrawal_delay", 61)]));
+    // Without a governor nobody changes anything.
+    let _: IParams::NotGovernor = World::new().refused(0, MODULE, schedule(&[("move_window", 5)]));
 }

@@ -4,8 +4,9 @@ use alloy_primitives::Bytes;
 use openledger_types::abi::ISettlement::{self, ISettlementCalls as Calls};
 
 use super::{
-    PayoutClaim, batch, batch_count, batch_of, claim, claimed, commit_verdict, finalise, post,
-    reveal_verdict, verdict,
+    PayoutClaim, batch, batch_count, batch_of, bisect, challenge, challenge_count, challenge_of, choose,
+    claim, claim_and_stake, claimed, commit_step, commit_verdict, draw, finalise, is_assigned, post, punish,
+    resolve, reveal_step, reveal_verdict, seed, verdict,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -33,6 +34,60 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
             call.write()?;
             let line = PayoutClaim { index: c.index, account: c.account, role: c.role, amount: c.amount };
             nothing(claim(storage, c.batch, &line, &c.proof)?)
+        }
+        Calls::claimAndStake(c) => {
+            call.write()?;
+            let (account, validator) = (call.caller, c.validator);
+            let line = PayoutClaim { index: c.index, account, role: c.role, amount: c.amount };
+            nothing(claim_and_stake(storage, c.batch, &line, &c.proof, validator)?)
+        }
+        Calls::draw(c) => {
+            call.write()?;
+            returns::<ISettlement::drawCall>(&draw(storage, c.batch)?)
+        }
+        Calls::challenge(c) => {
+            call.pay()?;
+            returns::<ISettlement::challengeCall>(&challenge(storage, call.caller, c.batch, call.value)?)
+        }
+        Calls::bisect(c) => {
+            call.write()?;
+            nothing(bisect(storage, call.caller, c.challenge, c.state)?)
+        }
+        Calls::choose(c) => {
+            call.write()?;
+            nothing(choose(storage, call.caller, c.challenge, c.agrees)?)
+        }
+        Calls::commitStep(c) => {
+            call.write()?;
+            nothing(commit_step(storage, call.caller, c.challenge, c.commitment)?)
+        }
+        Calls::revealStep(c) => {
+            call.write()?;
+            nothing(reveal_step(storage, call.caller, c.challenge, c.upheld, c.salt)?)
+        }
+        Calls::resolve(c) => {
+            call.write()?;
+            nothing(resolve(storage, c.challenge)?)
+        }
+        Calls::punish(c) => {
+            call.write()?;
+            nothing(punish(storage, c.batch, c.verifier)?)
+        }
+        Calls::seed(c) => {
+            call.view()?;
+            returns::<ISettlement::seedCall>(&seed(storage, c.batch)?)
+        }
+        Calls::isAssigned(c) => {
+            call.view()?;
+            returns::<ISettlement::isAssignedCall>(&is_assigned(storage, c.batch, c.verifier)?)
+        }
+        Calls::challengeCount(_) => {
+            call.view()?;
+            returns::<ISettlement::challengeCountCall>(&challenge_count(storage)?)
+        }
+        Calls::challengeOf(c) => {
+            call.view()?;
+            returns::<ISettlement::challengeOfCall>(&challenge_of(storage, c.id)?)
         }
         Calls::batchCount(_) => {
             call.view()?;

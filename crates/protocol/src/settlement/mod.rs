@@ -1,29 +1,38 @@
 //! Settlement: from a batch of receipts to money that its earners can claim.
 //!
 //! ```text
-//! post ──> Posted ──(verdicts: commit, then reveal)──> finalise ──> Finalised ──> claim …
-//!                                                           └─────> Refused: the payers have their money back
+//! post ──> Posted ──(verdicts: commit, then reveal; challenges)──> finalise ──> Finalised ──> claim …
+//!                                                                     └──────> Refused: the payers have their money back
 //! ```
 //!
 //! - **Post.** An active operator posts an epoch of one adapter: roots, the sum of the fees, what each role gets and what
 //!   each key is charged. Charges and totals both add up to the fees; every role's total is what the governed split gives
 //!   it, less at most one wei per receipt for rounding down, and the treasury has what that leaves. The charges are taken
-//!   from escrow now.
-//! - **Verify.** Verifiers and validators who were bonded when the batch was posted commit to the digest of the roots that
-//!   they computed themselves. The commit window ends after `verify_window` blocks, or with the commitment of the last
-//!   verifier who was bonded at the post. Then everybody who committed reveals, until `reveal_window` blocks after the
-//!   verify window. No digest is public while anybody can still commit, so a copier has nothing to copy. A commitment is
-//!   bound to (verifier, block of its registration, batch), and its reveal is in a later block.
+//!   from escrow now; what a key that ended too long ago should have paid comes out of the operator's stake. That stake
+//!   stays until the batch is decided.
+//! - **Verify.** The [draw](sampling) assigns verifiers and validators who were bonded when the batch was posted. They commit
+//!   to the digest of the roots that they computed themselves. The commit window ends after `verify_window` blocks, or,
+//!   where all are assigned, with the commitment of the last verifier who was bonded at the post. Then everybody who
+//!   committed reveals, until `reveal_window` blocks after the verify window. No digest is public while anybody can still
+//!   commit, so a copier has nothing to copy. A commitment is bound to (verifier, block of its registration, batch), and its
+//!   reveal is in a later block. Whoever cannot fetch the file says so with the digest `WITHHELD`, which agrees with nothing.
+//! - **Challenge.** While the batch is posted anyone with a bond can [dispute](challenge) it down to one step.
 //! - **Finalise.** After both windows, or once every verifier bonded at the post has committed and every commitment is
-//!   revealed. With more agreement than disagreement the batch is *Finalised*: validators, treasury and burn are paid, the
-//!   rest is claimable. Otherwise, also if nobody verified it, it is *Refused* and the payers are refunded.
-//! - **Claim.** A Merkle proof pays an account, whoever sends it, once per index.
+//!   revealed. A verdict weighs its own stake, at the commitment: the decision is the stake-weighted median of the verdicts,
+//!   which splitting a stake does not move. With more stake agreeing than disagreeing, and `challenge_window` blocks after
+//!   the verdicts or the last challenge, the batch is *Finalised*: validators, treasury and burn are paid, the rest is
+//!   claimable. Otherwise, also if nobody verified it, it is *Refused* and the payers are refunded; an operator whom
+//!   verdicts or a challenge refuted is slashed.
+//! - **Claim.** A Merkle proof pays an account, whoever sends it, once per index; the account itself can have it staked.
 //!
 //! # Invariants
-//! The module's balance is the fees of posted batches and what finalised ones still owe. A batch never pays out more than
-//! it charged, whatever its payout root says.
+//! The module's balance is the fees of posted batches, what finalised ones still owe, and the bonds of open challenges. A
+//! batch never pays out more than it charged, whatever its payout root says.
 
+mod challenge;
+mod decide;
 mod dispatch;
+mod sampling;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -36,10 +45,18 @@ use alloy_sol_types::SolValue;
 use openledger_types::abi::{
     Batch, BatchPost, BatchStatus, Charge, ISettlement, PayoutRole, RoleTotals, StakeRole,
 };
-use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING, TREASURY};
+use openledger_types::addresses::{ESCROW, SETTLEMENT, STAKING};
 use openledger_types::merkle;
 
+#[cfg(test)]
+pub(crate) use challenge::bond_held;
+pub use challenge::{
+    bisect, challenge, challenge_count, challenge_of, choose, commit_step, resolve, reveal_step,
+    step_commitment,
+};
+pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
+pub use sampling::{draw, is_assigned, seed};
 pub use verdict::{commit_verdict, reveal_verdict, verdict, verdict_commitment};
 
 use crate::dispatch::next_id;
@@ -48,6 +65,7 @@ use crate::layout::{List, Mapping, Slot, place};
 use crate::math::{add, half, sub, sum};
 use crate::storage::{Storage, emit};
 use crate::{escrow, models, params, staking};
+use decide::Dispute;
 use verdict::{Progress, VerdictSlots};
 
 /// Most receipts of a batch.
@@ -79,6 +97,13 @@ place! {
         10: burn: Slot<(u128, u32)>,
         11: keys: List<B256>,
         12: amounts: List<u128>,
+        /// Stake behind verdicts that agree and that do not, wei.
+        13: stakes: Slot<(u128, u128)>,
+        /// Seed of the draw; zero before it.
+        14: seed: Slot<B256>,
+        /// Wei that the operator paid of the fees, verifiers and validators who were bonded at the post.
+        15: forfeited: Slot<(u128, u32)>,
+        16: dispute: Slot<Dispute>,
     }
 }
 
@@ -113,10 +138,8 @@ pub fn post(storage: &mut dyn Storage, operator: Address, post: &BatchPost) -> R
     BATCH_COUNT.set(storage, id)?;
     by_epoch.set(storage, id)?;
     store(storage, id, operator, post)?;
-    for Charge { key, amount } in &post.charges {
-        escrow::charge(storage, operator, *key, *amount, id)?;
-    }
-    storage.transfer(ESCROW, SETTLEMENT, post.fees)?;
+    collect(storage, id, operator, post)?;
+    staking::lock(storage, operator)?;
     emit(
         storage,
         SETTLEMENT,
@@ -134,8 +157,32 @@ pub fn post(storage: &mut dyn Storage, operator: Address, post: &BatchPost) -> R
     Ok(id)
 }
 
+/// Takes the fees from the keys, and what cannot be collected any more from the operator's stake.
+fn collect(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPost) -> Result<()> {
+    let mut amounts = Vec::with_capacity(post.charges.len());
+    for Charge { key, amount } in &post.charges {
+        amounts.push(half(escrow::charge(storage, operator, *key, *amount, id)?)?);
+    }
+    let collected = sum(amounts.iter().copied().map(U256::from))?;
+    let forfeited = sub(post.fees, collected)?;
+    let slots = BATCHES.at(id);
+    slots.keys.init(storage, post.charges.iter().map(|charge| charge.key))?;
+    slots.amounts.init(storage, amounts)?;
+    let all = staking::bonded(storage, StakeRole::Verifier)?
+        .saturating_add(staking::bonded(storage, StakeRole::Validator)?);
+    slots.forfeited.set(storage, (half(forfeited)?, all))?;
+    storage.transfer(ESCROW, SETTLEMENT, collected)?;
+    if !forfeited.is_zero() {
+        staking::forfeit(storage, operator, forfeited)?;
+        storage.transfer(STAKING, SETTLEMENT, forfeited)?;
+    }
+    Ok(())
+}
+
 fn check_shape(post: &BatchPost) -> Result<()> {
-    if post.receipts == 0 || post.payouts == 0 || post.charges.is_empty() {
+    // Who is owed nothing need not be paid.
+    let pays_nobody = post.payouts == 0 && !post.fees.is_zero();
+    if post.receipts == 0 || pays_nobody || post.charges.is_empty() {
         return Err(revert(ISettlement::EmptyBatch {}));
     }
     for (what, count, limit) in [
@@ -189,47 +236,7 @@ fn store(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPos
     slots.contributors_base.set(storage, (half(totals.contributors)?, half(totals.base)?))?;
     slots.operator_developer.set(storage, (half(totals.operator)?, half(totals.developer)?))?;
     slots.validators_treasury.set(storage, (half(totals.validators)?, half(totals.treasury)?))?;
-    slots.burn.set(storage, (half(totals.burn)?, post.payouts))?;
-    slots.keys.init(storage, post.charges.iter().map(|charge| charge.key))?;
-    let amounts = post.charges.iter().map(|charge| half(charge.amount)).collect::<Result<Vec<_>>>()?;
-    slots.amounts.init(storage, amounts)
-}
-
-/// Decides a batch.
-///
-/// # Errors
-/// `UnknownBatch`, `WrongStatus` unless posted, `WindowOpen` while verdicts can still come.
-pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
-    let slots = BATCHES.at(id);
-    let mut progress = known(storage, id)?;
-    need_status(id, &progress, BatchStatus::Posted)?;
-    let until = verdict::reveal_until(storage, &progress)?;
-    if storage.block().number <= until && !progress.is_complete() {
-        return Err(revert(ISettlement::WindowOpen { until }));
-    }
-    let Progress { agree, disagree, .. } = progress;
-    let (fees, _) = slots.fees.get(storage)?;
-    if agree > disagree {
-        progress.status = BatchStatus::Finalised;
-        slots.progress.set(storage, progress)?;
-        let (validators, treasury) = slots.validators_treasury.get(storage)?;
-        let burnt = U256::from(slots.burn.get(storage)?.0);
-        storage.transfer(SETTLEMENT, STAKING, U256::from(validators))?;
-        staking::add_reward(storage, U256::from(validators))?;
-        storage.transfer(SETTLEMENT, TREASURY, U256::from(treasury))?;
-        storage.transfer(SETTLEMENT, BURN, burnt)?;
-        emit(storage, SETTLEMENT, &ISettlement::Finalised { batch: id, fees: U256::from(fees), burnt })
-    } else {
-        progress.status = BatchStatus::Refused;
-        slots.progress.set(storage, progress)?;
-        let keys = slots.keys.get(storage)?;
-        let amounts = slots.amounts.get(storage)?;
-        for (key, amount) in keys.into_iter().zip(amounts) {
-            escrow::refund(storage, key, U256::from(amount), id)?;
-        }
-        storage.transfer(SETTLEMENT, ESCROW, U256::from(fees))?;
-        emit(storage, SETTLEMENT, &ISettlement::Refused { batch: id, agree, disagree })
-    }
+    slots.burn.set(storage, (half(totals.burn)?, post.payouts))
 }
 
 /// One line of the payout tree.
@@ -258,6 +265,28 @@ impl PayoutClaim {
 /// `UnknownBatch`, `WrongStatus` unless finalised, `TooMany` hashes in the proof, `AlreadyClaimed`, `InvalidProof`,
 /// `TotalsMismatch` if the tree pays more than the batch owes.
 pub fn claim(storage: &mut dyn Storage, id: U256, line: &PayoutClaim, proof: &[B256]) -> Result<()> {
+    take_line(storage, id, line, proof)?;
+    storage.transfer(SETTLEMENT, line.account, line.amount)
+}
+
+/// Delegates the caller's own line of the payout tree to a validator.
+///
+/// # Errors
+/// Those of [`claim`] and of [`delegate_stake`](staking::delegate_stake).
+pub fn claim_and_stake(
+    storage: &mut dyn Storage,
+    id: U256,
+    line: &PayoutClaim,
+    proof: &[B256],
+    validator: Address,
+) -> Result<()> {
+    take_line(storage, id, line, proof)?;
+    storage.transfer(SETTLEMENT, STAKING, line.amount)?;
+    staking::delegate_stake(storage, line.account, validator, line.amount)
+}
+
+/// Marks a line as paid; the caller moves the amount.
+fn take_line(storage: &mut dyn Storage, id: U256, line: &PayoutClaim, proof: &[B256]) -> Result<()> {
     let slots = BATCHES.at(id);
     let progress = known(storage, id)?;
     need_status(id, &progress, BatchStatus::Finalised)?;
@@ -286,7 +315,6 @@ pub fn claim(storage: &mut dyn Storage, id: U256, line: &PayoutClaim, proof: &[B
     let (word, bit) = bitmap_place(index);
     let bits = CLAIMED.at(id).at(word).get(storage)?;
     CLAIMED.at(id).at(word).set(storage, bits | bit)?;
-    storage.transfer(SETTLEMENT, account, amount)?;
     emit(storage, SETTLEMENT, &ISettlement::Claimed { batch: id, index, account, role, amount })
 }
 
@@ -307,6 +335,7 @@ pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
     let progress = known(storage, id)?;
     let (operator, epoch, receipts) = slots.operator.get(storage)?;
     let (fees, claimed) = slots.fees.get(storage)?;
+    let (agree_stake, disagree_stake) = slots.stakes.get(storage)?;
     Ok(Batch {
         operator,
         epoch,
@@ -323,6 +352,9 @@ pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
         agree: progress.agree,
         disagree: progress.disagree,
         claimed: U256::from(claimed),
+        agreeStake: U256::from(agree_stake),
+        disagreeStake: U256::from(disagree_stake),
+        forfeited: U256::from(slots.forfeited.get(storage)?.0),
     })
 }
 

@@ -1,14 +1,30 @@
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{
-    BatchStatus, Charge, IEscrow, IModels, ISettlement, IStaking, PayoutRole, RoleTotals, StakeRole,
+    BatchStatus, ChallengeStatus, Charge, IEscrow, IModels, ISettlement, IStaking, PayoutRole, RoleTotals,
+    StakeRole, Staker,
 };
-use openledger_types::addresses::{BURN, ESCROW, MODELS, SETTLEMENT, STAKING, TREASURY};
-use openledger_types::batch::{Payout, PayoutKind};
+use openledger_types::addresses::{BURN, ESCROW, MODELS, PARAMS, SETTLEMENT, STAKING, TREASURY};
+use openledger_types::batch::{
+    Payout, PayoutKind, WITHHELD, challenge_start, sampled_receipts, verdict_digest,
+};
 
-use super::{MAX_CHARGES, held};
+use super::{MAX_CHARGES, bond_held, held, step_commitment};
+use crate::layout::{Mapping, Slot};
+use crate::params::param_name;
 use crate::tests::{
     DEVELOPER, OPERATOR, PAYER, VALIDATOR, VERIFIER, World, account, batch, claim_call, hash, open, post_of,
+    typed,
 };
+
+/// Sets a governed number as if at genesis.
+fn set(world: &mut World, name: &str, value: u64) {
+    let values: Mapping<B256, Slot<U256>> = Mapping::new(PARAMS, 0);
+    values.at(param_name(name)).set(&mut world.storage, U256::from(value)).unwrap();
+}
+
+fn staker(world: &mut World, n: u8) -> Staker {
+    world.view(STAKING, IStaking::stakerCall { account: account(n) })
+}
 
 /// A fee that no part of the split divides evenly.
 fn fee() -> U256 {
@@ -145,6 +161,7 @@ fn a_retired_adapter_settles_within_the_grace_and_not_after() {
 fn more_disagreement_than_agreement_refunds_the_payers() {
     let mut world = World::with_market();
     let (id, payouts) = world.post(1, fee());
+    world.pay(VERIFIER, STAKING, U256::ONE, IStaking::stakeCall { role: StakeRole::Verifier });
     world.commit_verdict(VALIDATOR, id, true);
     world.commit_verdict(VERIFIER, id, false);
     world.advance(1);
@@ -161,6 +178,48 @@ fn more_disagreement_than_agreement_refunds_the_payers() {
     let error: ISettlement::WrongStatus = world.refused(9, SETTLEMENT, claim_call(id, &payouts, 0));
     assert_eq!(error.status, BatchStatus::Refused);
     let _: ISettlement::WrongStatus = world.refused(9, SETTLEMENT, finalise);
+    let read = world.view(SETTLEMENT, ISettlement::batchCall { id });
+    assert_eq!((read.agreeStake, read.disagreeStake), (open(10_000), open(10_000) + U256::ONE));
+    // The stake that was refuted loses a tenth, which is burnt.
+    let operator = staker(&mut world, OPERATOR);
+    assert_eq!((operator.stake, operator.locks, operator.jailedUntil), (open(9_000), 0, 0));
+    assert_eq!(world.balance(BURN), open(1_000));
+}
+
+#[test]
+fn a_verdict_weighs_its_stake_and_splitting_a_stake_gains_nothing() {
+    let mut world = World::with_market();
+    // One verifier with 10,000 OPEN against three who have as much together.
+    for n in [7, 8, 9] {
+        world.pay(n, STAKING, open(3_333), IStaking::stakeCall { role: StakeRole::Verifier });
+    }
+    let (id, _) = world.post(1, fee());
+    for n in [VERIFIER, 7, 8, 9] {
+        world.commit_verdict(n, id, n == VERIFIER);
+    }
+    world.advance(1);
+    for n in [VERIFIER, 7, 8, 9] {
+        world.reveal_verdict(n, id, n == VERIFIER);
+    }
+    let read = world.view(SETTLEMENT, ISettlement::batchCall { id });
+    assert_eq!((read.agree, read.disagree), (1, 3));
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Finalised);
+}
+
+#[test]
+fn a_file_that_verifiers_cannot_fetch_is_the_operators_failure() {
+    let mut world = World::with_market();
+    let (id, _) = world.post(1, fee());
+    let registered = staker(&mut world, VERIFIER).registeredAt;
+    let commitment = super::verdict_commitment(account(VERIFIER), registered, id, WITHHELD, hash(1));
+    world.send(VERIFIER, SETTLEMENT, ISettlement::commitVerdictCall { batch: id, commitment });
+    world.advance(1);
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest: WITHHELD, salt: hash(1) };
+    world.send(VERIFIER, SETTLEMENT, reveal);
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Refused);
+    assert_eq!((staker(&mut world, OPERATOR).stake, deposit(&mut world)), (open(9_000), open(1_000)));
 }
 
 #[test]
@@ -175,6 +234,68 @@ fn a_batch_that_nobody_verified_is_refused_after_its_windows() {
     world.send(9, SETTLEMENT, finalise);
     assert_eq!(status(&mut world, id), BatchStatus::Refused);
     assert_eq!(deposit(&mut world), open(1_000));
+    assert_eq!(staker(&mut world, OPERATOR).stake, open(10_000), "nobody has refuted it");
+}
+
+#[test]
+fn a_batch_of_free_answers_is_posted_and_finalised() {
+    let mut world = World::with_market();
+    let (mut post, payouts) = batch(1, U256::ZERO);
+    post.payouts = 0;
+    let id = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+    world.give_verdict(VERIFIER, id, true);
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Finalised);
+    let _: ISettlement::InvalidProof = world.refused(9, SETTLEMENT, claim_call(id, &payouts, 0));
+    assert_eq!(deposit(&mut world), open(1_000));
+}
+
+/// A batch of two keys, of which one ended too long ago.
+fn late() -> (World, U256) {
+    let mut world = World::with_market();
+    world.authorise(PAYER, hash(8), OPERATOR, open(100));
+    world.send(PAYER, ESCROW, IEscrow::revokeCall { key: hash(8) });
+    world.later(61);
+    let (mut post, _) = batch(1, open(30));
+    post.charges =
+        [7, 8].map(|n| Charge { key: hash(n), amount: open(if n == 7 { 10 } else { 20 }) }).to_vec();
+    let id = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+    (world, id)
+}
+
+#[test]
+fn an_operator_pays_for_a_key_that_ended_too_long_ago_and_the_others_settle() {
+    let (mut world, id) = late();
+    assert_eq!(deposit(&mut world), open(990));
+    assert_eq!(world.balance(SETTLEMENT), open(30));
+    assert_eq!(staker(&mut world, OPERATOR).stake, open(9_980));
+    assert_eq!(world.view(SETTLEMENT, ISettlement::batchCall { id }).forfeited, open(20));
+    let key = world.view(ESCROW, IEscrow::authorisationCall { key: hash(8) });
+    assert_eq!(key.spent, U256::ZERO);
+    world.give_verdict(VERIFIER, id, true);
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(staker(&mut world, OPERATOR).stake, open(9_980));
+
+    // A batch that nobody verified gives everybody back what they paid.
+    let (mut world, id) = late();
+    world.advance(9);
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!((deposit(&mut world), staker(&mut world, OPERATOR).stake), (open(1_000), open(10_000)));
+    assert_eq!(world.balance(SETTLEMENT), U256::ZERO);
+}
+
+#[test]
+fn an_operator_cannot_leave_while_a_batch_is_undecided() {
+    let mut world = World::with_market();
+    let (id, _) = world.post(1, fee());
+    world.send(OPERATOR, STAKING, IStaking::startUnbondingCall {});
+    world.storage.block.timestamp += 60;
+    let error: IStaking::StakeLocked = world.refused(OPERATOR, STAKING, IStaking::unstakeCall {});
+    assert_eq!(error.batches, 1);
+    world.give_verdict(VERIFIER, id, false);
+    world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    world.send(OPERATOR, STAKING, IStaking::unstakeCall {});
+    assert_eq!(world.balance(account(OPERATOR)), open(999_000), "slashed while it unbonds");
 }
 
 #[test]
@@ -310,4 +431,336 @@ fn a_batch_charges_many_payers_and_refunds_each() {
     world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
     assert_eq!(spent(&mut world, 4), U256::ZERO);
     assert_eq!(deposit(&mut world), open(1_000));
+}
+
+#[test]
+fn the_draw_assigns_some_verifiers_by_the_hash_of_the_block_of_the_post() {
+    let mut world = World::with_market();
+    for n in [7, 8, 9] {
+        world.pay(n, STAKING, open(1_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    }
+    set(&mut world, "verifiers_per_batch", 2);
+    let (id, _) = world.post(1, fee());
+    let call = world.verdict_call(VERIFIER, id, true);
+    let error: ISettlement::WindowOpen = world.refused(VERIFIER, SETTLEMENT, call);
+    assert_eq!(error.until, 102);
+    assert_eq!(world.view(SETTLEMENT, ISettlement::seedCall { batch: id }), B256::ZERO);
+    let everybody = [VERIFIER, VALIDATOR, 7, 8, 9];
+    let assigned = |world: &mut World, n: u8| {
+        world.view(SETTLEMENT, ISettlement::isAssignedCall { batch: id, verifier: account(n) })
+    };
+    assert!(!everybody.iter().any(|n| assigned(&mut world, *n)));
+    world.advance(1);
+    let mut sizes = Vec::new();
+    for hash_of_block in 0..=40_u8 {
+        let mut world = World { storage: world.storage.clone() };
+        world.storage.hashes.insert(102, hash(hash_of_block));
+        let seed = world.send(9, SETTLEMENT, ISettlement::drawCall { batch: id });
+        assert_eq!(world.view(SETTLEMENT, ISettlement::seedCall { batch: id }), seed);
+        // A second draw is the first.
+        world.advance(2);
+        world.storage.hashes.insert(102, hash(0xff));
+        assert_eq!(world.send(9, SETTLEMENT, ISettlement::drawCall { batch: id }), seed);
+        let chosen: Vec<u8> = everybody.into_iter().filter(|n| assigned(&mut world, *n)).collect();
+        for n in everybody {
+            let call = world.verdict_call(n, id, true);
+            match world.try_pay(n, SETTLEMENT, U256::ZERO, call) {
+                Ok(_) => assert!(chosen.contains(&n)),
+                Err(error) => {
+                    assert_eq!(typed::<ISettlement::NotAssigned>(&error).verifier, account(n));
+                    assert!(!chosen.contains(&n));
+                }
+            }
+        }
+        sizes.push(chosen.len());
+        // Not everybody is assigned, so the window is not over early.
+        let error: ISettlement::WindowOpen =
+            world.refused(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+        assert_eq!(error.until, 110);
+    }
+    let mean = sizes.iter().sum::<usize>() as f64 / sizes.len() as f64;
+    assert!((1.5..2.5).contains(&mean), "{mean} of 5 on average");
+    // 256 blocks later the hash of the post is out of reach; the anchor is the same for some 256 blocks.
+    world.advance(300);
+    let seeds = [0, 100].map(|later| {
+        let mut world = World { storage: world.storage.clone() };
+        world.advance(later);
+        world.send(9, SETTLEMENT, ISettlement::drawCall { batch: id })
+    });
+    assert_eq!(seeds[0], seeds[1]);
+    let sample = sampled_receipts(seeds[0], 10, 64);
+    assert!(sample.len() == 64 && sample.iter().all(|index| *index < 10));
+    assert_eq!((0..10).filter(|n| sample.contains(n)).count(), 10);
+}
+
+/// The bond of a challenge.
+fn bond() -> U256 {
+    open(100)
+}
+
+/// A posted batch of 6 receipts, so 7 steps, which account 9 challenges.
+fn challenged() -> (World, U256) {
+    let mut world = World::with_market();
+    let (mut post, _) = batch(1, fee());
+    post.receipts = 6;
+    let id = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+    world.advance(1);
+    let challenge = world.pay(9, SETTLEMENT, bond(), ISettlement::challengeCall { batch: id });
+    assert_eq!((challenge, bond_held(&mut world.storage, id)), (U256::ONE, Ok(bond())));
+    (world, id)
+}
+
+fn read(world: &mut World) -> openledger_types::abi::Challenge {
+    world.view(SETTLEMENT, ISettlement::challengeOfCall { id: U256::ONE })
+}
+
+fn bisect(state: u8) -> ISettlement::bisectCall {
+    ISettlement::bisectCall { challenge: U256::ONE, state: hash(state) }
+}
+
+fn choose(agrees: bool) -> ISettlement::chooseCall {
+    ISettlement::chooseCall { challenge: U256::ONE, agrees }
+}
+
+fn resolve() -> ISettlement::resolveCall {
+    ISettlement::resolveCall { challenge: U256::ONE }
+}
+
+/// Down to step 4: after 3 steps both agree, after 4 they do not.
+fn judging() -> (World, U256) {
+    let (mut world, id) = challenged();
+    for (state, agrees) in [(1, true), (2, false), (3, false)] {
+        world.send(OPERATOR, SETTLEMENT, bisect(state));
+        world.send(9, SETTLEMENT, choose(agrees));
+        world.advance(1);
+    }
+    (world, id)
+}
+
+fn judge(world: &mut World, verifier: u8, upheld: bool) {
+    let registered = staker(world, verifier).registeredAt;
+    let commitment = step_commitment(account(verifier), registered, U256::ONE, upheld, hash(verifier));
+    world.send(verifier, SETTLEMENT, ISettlement::commitStepCall { challenge: U256::ONE, commitment });
+}
+
+fn reveal_step(verifier: u8, upheld: bool) -> ISettlement::revealStepCall {
+    ISettlement::revealStepCall { challenge: U256::ONE, upheld, salt: hash(verifier) }
+}
+
+#[test]
+fn a_dispute_is_bisected_to_one_step() {
+    let (mut world, id) = challenged();
+    let posted = world.view(SETTLEMENT, ISettlement::batchCall { id });
+    let start = read(&mut world);
+    assert_eq!((start.status, start.low, start.high), (ChallengeStatus::Bisecting, 0, 7));
+    assert_eq!(start.lowState, challenge_start(posted.fileHash));
+    let claimed = verdict_digest(posted.receiptsRoot, posted.payoutsRoot, posted.fileHash);
+    assert_eq!((start.highState, start.deadline), (claimed, 107));
+    let error: ISettlement::NotYourMove = world.refused(9, SETTLEMENT, bisect(1));
+    assert_eq!(error.mover, account(OPERATOR));
+    let error: ISettlement::WrongChallengeStatus = world.refused(9, SETTLEMENT, choose(true));
+    assert_eq!(error.status, ChallengeStatus::Bisecting);
+    world.send(OPERATOR, SETTLEMENT, bisect(1));
+    let error: ISettlement::NotYourMove = world.refused(OPERATOR, SETTLEMENT, choose(true));
+    assert_eq!(error.mover, account(9));
+    world.advance(3);
+    world.send(9, SETTLEMENT, choose(true));
+    let now = read(&mut world);
+    assert_eq!(
+        (now.low, now.high, now.lowState, now.deadline),
+        (3, 7, hash(1), 110),
+        "a move starts the clock"
+    );
+    world.send(OPERATOR, SETTLEMENT, bisect(2));
+    world.send(9, SETTLEMENT, choose(false));
+    world.send(OPERATOR, SETTLEMENT, bisect(3));
+    world.send(9, SETTLEMENT, choose(false));
+    let end = read(&mut world);
+    assert_eq!((end.status, end.low, end.high), (ChallengeStatus::Judging, 3, 4));
+    assert_eq!((end.lowState, end.highState), (hash(1), hash(3)));
+    let error: ISettlement::UnknownChallenge =
+        world.refused(9, SETTLEMENT, ISettlement::resolveCall { challenge: U256::from(2) });
+    assert_eq!(error.challenge, U256::from(2));
+}
+
+#[test]
+fn a_challenge_takes_the_bond_and_a_posted_batch_without_another() {
+    let (mut world, id) = challenged();
+    let call = ISettlement::challengeCall { batch: id };
+    let error = world.try_pay(8, SETTLEMENT, bond(), call.clone()).unwrap_err();
+    assert_eq!(typed::<ISettlement::ChallengeOpen>(&error).challenge, U256::ONE);
+    world.give_verdict(VERIFIER, id, true);
+    let finalise = ISettlement::finaliseCall { batch: id };
+    let _: ISettlement::ChallengeOpen = world.refused(9, SETTLEMENT, finalise.clone());
+    world.advance(5);
+    let _: ISettlement::WindowClosed = world.refused(OPERATOR, SETTLEMENT, bisect(1));
+    world.send(8, SETTLEMENT, resolve());
+    assert_eq!(status(&mut world, id), BatchStatus::Refused);
+    let error = world.try_pay(8, SETTLEMENT, bond(), call).unwrap_err();
+    assert_eq!(typed::<ISettlement::WrongStatus>(&error).status, BatchStatus::Refused);
+    let (next, _) = world.post(2, fee());
+    let low = world.try_pay(8, SETTLEMENT, bond() - U256::ONE, ISettlement::challengeCall { batch: next });
+    assert_eq!(typed::<ISettlement::WrongBond>(&low.unwrap_err()).needed, bond());
+}
+
+#[test]
+fn whoever_misses_a_move_loses_and_pays_the_other() {
+    // The operator is silent: refunds, a slash, the bond back and as much again.
+    let (mut world, id) = challenged();
+    world.advance(4);
+    let error: ISettlement::WindowOpen = world.refused(8, SETTLEMENT, resolve());
+    assert_eq!(error.until, 107);
+    world.advance(1);
+    world.send(8, SETTLEMENT, resolve());
+    assert_eq!(read(&mut world).status, ChallengeStatus::ChallengerWon);
+    assert_eq!((status(&mut world, id), deposit(&mut world)), (BatchStatus::Refused, open(1_000)));
+    assert_eq!(world.balance(account(9)), open(1_000_100));
+    assert_eq!((staker(&mut world, OPERATOR).stake, world.balance(BURN)), (open(9_000), open(900)));
+    assert_eq!(world.balance(SETTLEMENT), U256::ZERO);
+    let _: ISettlement::WrongChallengeStatus = world.refused(8, SETTLEMENT, resolve());
+
+    // The challenger is silent: the bond is the operator's, and the batch stands.
+    let (mut world, id) = challenged();
+    world.send(OPERATOR, SETTLEMENT, bisect(1));
+    world.advance(5);
+    world.send(8, SETTLEMENT, resolve());
+    assert_eq!(world.balance(account(OPERATOR)), open(990_100));
+    assert_eq!(
+        (status(&mut world, id), bond_held(&mut world.storage, id)),
+        (BatchStatus::Posted, Ok(U256::ZERO))
+    );
+    assert_eq!(world.view(SETTLEMENT, ISettlement::challengeCountCall {}), U256::ONE);
+    world.pay(8, SETTLEMENT, bond(), ISettlement::challengeCall { batch: id });
+}
+
+#[test]
+fn one_step_is_judged_by_the_stake_behind_sealed_verdicts() {
+    for (upheld, end) in [(true, ChallengeStatus::OperatorWon), (false, ChallengeStatus::ChallengerWon)] {
+        let (mut world, id) = judging();
+        for party in [OPERATOR, 9, PAYER] {
+            let call = ISettlement::commitStepCall { challenge: U256::ONE, commitment: hash(1) };
+            let error: ISettlement::NotVerifier = world.refused(party, SETTLEMENT, call);
+            assert_eq!(error.caller, account(party));
+        }
+        // The verifier has more at stake than the validator.
+        world.pay(VERIFIER, STAKING, U256::ONE, IStaking::stakeCall { role: StakeRole::Verifier });
+        judge(&mut world, VERIFIER, upheld);
+        judge(&mut world, VALIDATOR, !upheld);
+        let again = ISettlement::commitStepCall { challenge: U256::ONE, commitment: hash(1) };
+        let _: ISettlement::VerdictExists = world.refused(VERIFIER, SETTLEMENT, again);
+        let _: ISettlement::WindowOpen = world.refused(VERIFIER, SETTLEMENT, reveal_step(VERIFIER, upheld));
+        world.advance(4);
+        let late = ISettlement::commitStepCall { challenge: U256::ONE, commitment: hash(1) };
+        world.pay(8, STAKING, open(1_000), IStaking::stakeCall { role: StakeRole::Verifier });
+        let _: ISettlement::NotVerifier = world.refused(8, SETTLEMENT, late);
+        let _: ISettlement::NoVerdict = world.refused(8, SETTLEMENT, reveal_step(8, upheld));
+        let lie = reveal_step(VERIFIER, !upheld);
+        let _: ISettlement::WrongReveal = world.refused(VERIFIER, SETTLEMENT, lie);
+        world.send(VERIFIER, SETTLEMENT, reveal_step(VERIFIER, upheld));
+        world.send(VALIDATOR, SETTLEMENT, reveal_step(VALIDATOR, !upheld));
+        let _: ISettlement::VerdictExists =
+            world.refused(VERIFIER, SETTLEMENT, reveal_step(VERIFIER, upheld));
+        let error: ISettlement::WindowOpen = world.refused(9, SETTLEMENT, resolve());
+        world.storage.block.number = error.until + 1;
+        world.send(9, SETTLEMENT, resolve());
+        let read = read(&mut world);
+        assert_eq!(read.status, end);
+        assert_eq!(read.upheldStake + read.refutedStake, open(20_000) + U256::ONE);
+        let challenger = if upheld { open(999_900) } else { open(1_000_100) };
+        assert_eq!(world.balance(account(9)), challenger);
+        let expected = if upheld { BatchStatus::Posted } else { BatchStatus::Refused };
+        assert_eq!(status(&mut world, id), expected);
+    }
+}
+
+#[test]
+fn without_a_verdict_the_bond_goes_back_and_the_window_starts_anew() {
+    let (mut world, id) = judging();
+    set(&mut world, "challenge_window", 10);
+    world.advance(20);
+    world.send(9, SETTLEMENT, resolve());
+    assert_eq!(read(&mut world).status, ChallengeStatus::Undecided);
+    assert_eq!(world.balance(account(9)), open(1_000_000));
+    assert_eq!(staker(&mut world, OPERATOR).stake, open(10_000));
+    // Nobody verified the batch in time.
+    world.send(8, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Refused);
+}
+
+#[test]
+fn a_batch_is_paid_only_when_nobody_can_challenge_it_any_more() {
+    let mut world = World::with_market();
+    set(&mut world, "challenge_window", 10);
+    let (id, _) = world.post(1, fee());
+    world.commit_verdict(VERIFIER, id, true);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    let finalise = ISettlement::finaliseCall { batch: id };
+    let error: ISettlement::WindowOpen = world.refused(8, SETTLEMENT, finalise.clone());
+    assert_eq!(error.until, 112);
+    world.advance(9);
+    world.pay(9, SETTLEMENT, bond(), ISettlement::challengeCall { batch: id });
+    world.send(OPERATOR, SETTLEMENT, bisect(1));
+    world.advance(5);
+    world.send(8, SETTLEMENT, resolve());
+    let error: ISettlement::WindowOpen = world.refused(8, SETTLEMENT, finalise.clone());
+    assert_eq!(error.until, world.storage.block.number + 9);
+    world.advance(10);
+    world.send(8, SETTLEMENT, finalise);
+    assert_eq!(status(&mut world, id), BatchStatus::Finalised);
+}
+
+#[test]
+fn silence_and_a_refuted_verdict_are_punished_once() {
+    let mut world = World::with_market();
+    let (id, _) = world.post(1, fee());
+    world.commit_verdict(VALIDATOR, id, true);
+    world.commit_verdict(VERIFIER, id, true);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    let punish = |n| ISettlement::punishCall { batch: id, verifier: account(n) };
+    let _: ISettlement::NothingToPunish = world.refused(8, SETTLEMENT, punish(VALIDATOR));
+    world.advance(8);
+    world.send(8, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    world.send(8, SETTLEMENT, punish(VALIDATOR));
+    let validator = staker(&mut world, VALIDATOR);
+    assert_eq!(validator.stake, open(9_900));
+    assert_ne!(validator.jailedUntil, 0, "too little is left");
+    for n in [VALIDATOR, VERIFIER, OPERATOR] {
+        let error: ISettlement::NothingToPunish = world.refused(8, SETTLEMENT, punish(n));
+        assert_eq!(error.verifier, account(n));
+    }
+
+    let (mut world, id) = challenged();
+    world.give_verdict(VERIFIER, id, true);
+    world.advance(4);
+    world.send(8, SETTLEMENT, resolve());
+    let punish = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
+    world.send(8, SETTLEMENT, punish.clone());
+    assert_eq!(staker(&mut world, VERIFIER).stake, open(9_900));
+    let _: ISettlement::NothingToPunish = world.refused(8, SETTLEMENT, punish);
+}
+
+#[test]
+fn a_payout_can_go_straight_into_stake_by_its_owner() {
+    let (mut world, id, _) = finalised();
+    let payouts = batch(1, fee()).1;
+    let claim = claim_call(id, &payouts, 3);
+    let stake = ISettlement::claimAndStakeCall {
+        batch: id,
+        index: claim.index,
+        role: claim.role,
+        amount: claim.amount,
+        proof: claim.proof.clone(),
+        validator: account(VALIDATOR),
+    };
+    let _: ISettlement::InvalidProof = world.refused(9, SETTLEMENT, stake.clone());
+    let nobody = ISettlement::claimAndStakeCall { validator: account(9), ..stake.clone() };
+    let _: IStaking::NotValidator = world.refused(OPERATOR, SETTLEMENT, nobody);
+    let before = world.balance(account(OPERATOR));
+    world.send(OPERATOR, SETTLEMENT, stake);
+    assert_eq!(world.balance(account(OPERATOR)), before);
+    let delegation = IStaking::delegationCall { delegator: account(OPERATOR), validator: account(VALIDATOR) };
+    assert_eq!(world.view(STAKING, delegation).stake, claim.amount);
+    let _: ISettlement::AlreadyClaimed = world.refused(9, SETTLEMENT, claim);
 }

@@ -6,9 +6,11 @@ use openledger_types::abi::{BatchStatus, ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
 use openledger_types::batch::verdict_digest;
 
-use super::{BATCHES, VERDICTS, known, need_status};
+use super::decide::Dispute;
+use super::{BATCHES, VERDICTS, known, need_status, sampling};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Slot, Word, place};
+use crate::math::{add, half};
 use crate::params;
 use crate::staking;
 use crate::storage::{Storage, emit};
@@ -62,25 +64,53 @@ impl Word for Progress {
     }
 }
 
-impl Progress {
-    /// True if every verifier bonded at the post has committed, so that nobody else needs to be waited for.
-    pub(super) const fn commits_closed_early(&self) -> bool {
-        self.verifiers > 0 && self.verifiers_committed >= self.verifiers
-    }
-
-    /// True if moreover every commitment is revealed.
-    pub(super) const fn is_complete(&self) -> bool {
-        self.commits_closed_early() && self.agree.saturating_add(self.disagree) >= self.committed
-    }
-}
-
 place! {
     pub(super) struct VerdictSlots {
         0: commitment: Slot<B256>,
         1: digest: Slot<B256>,
-        /// Block of the commitment, block of the verifier's registration, whether it is revealed.
-        2: state: Slot<(u64, u64, bool)>,
+        2: state: Slot<State>,
+        /// What the verifier had at stake when it committed, wei.
+        3: stake: Slot<U256>,
     }
+}
+
+/// How far a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
+    /// Block of the commitment, 0 if there is none.
+    pub(super) committed_at: u64,
+    /// Block of the verifier's registration.
+    pub(super) registered_at: u64,
+    pub(super) revealed: bool,
+    /// True if it was slashed for it.
+    pub(super) punished: bool,
+}
+
+type PackedState = (u64, u64, bool, bool);
+
+impl Word for State {
+    const BITS: usize = PackedState::BITS;
+
+    fn pack(self) -> U256 {
+        (self.committed_at, self.registered_at, self.revealed, self.punished).pack()
+    }
+
+    fn unpack(word: U256) -> Self {
+        let (committed_at, registered_at, revealed, punished) = PackedState::unpack(word);
+        Self { committed_at, registered_at, revealed, punished }
+    }
+}
+
+/// True if every verifier bonded at the post has committed, so that nobody else needs to be waited for.
+fn commits_closed_early(storage: &mut dyn Storage, batch: U256, progress: &Progress) -> Result<bool> {
+    let everybody = progress.verifiers > 0 && progress.verifiers_committed >= progress.verifiers;
+    Ok(everybody && sampling::all_assigned(storage, batch)?)
+}
+
+/// True if moreover every commitment is revealed.
+pub(super) fn is_complete(storage: &mut dyn Storage, batch: U256, progress: &Progress) -> Result<bool> {
+    let revealed = progress.agree.saturating_add(progress.disagree) >= progress.committed;
+    Ok(revealed && commits_closed_early(storage, batch, progress)?)
 }
 
 /// The last block in which verdicts can be committed.
@@ -109,7 +139,8 @@ pub fn verdict_commitment(
 ///
 /// # Errors
 /// `UnknownBatch`, `WrongStatus` unless posted, `NotVerifier` unless an active verifier or validator since before the
-/// post, `VerdictExists`, `WindowClosed`.
+/// post, `NotAssigned` by the draw, `VerdictExists`, `WindowClosed`; `WindowOpen` in the block of the post if there is a
+/// draw.
 pub fn commit_verdict(
     storage: &mut dyn Storage,
     verifier: Address,
@@ -119,24 +150,33 @@ pub fn commit_verdict(
     let mut progress = known(storage, batch)?;
     need_status(batch, &progress, BatchStatus::Posted)?;
     let is_verifier = staking::is_active(storage, verifier, StakeRole::Verifier)?;
-    let registered_at = staking::staker(storage, verifier)?.registeredAt;
+    let registered_at = staking::registered_at(storage, verifier)?;
     let eligible = is_verifier || staking::is_active(storage, verifier, StakeRole::Validator)?;
     // An operator is no verifier at the same time, but may have become one since the post.
     let operator = BATCHES.at(batch).operator.get(storage)?.0;
     if !eligible || registered_at > progress.posted_at || verifier == operator {
         return Err(revert(ISettlement::NotVerifier { caller: verifier }));
     }
+    if !sampling::all_assigned(storage, batch)? {
+        sampling::drawn(storage, batch, &progress)?;
+    }
+    if !sampling::is_assigned(storage, batch, verifier)? {
+        return Err(revert(ISettlement::NotAssigned { verifier, batch }));
+    }
     let slots = VERDICTS.at(batch).at(verifier);
-    if slots.state.get(storage)?.0 != 0 {
+    if slots.state.get(storage)?.committed_at != 0 {
         return Err(revert(ISettlement::VerdictExists { verifier }));
     }
     let now = storage.block().number;
     let until = commit_until(storage, &progress)?;
-    if now > until || progress.commits_closed_early() {
+    if now > until || commits_closed_early(storage, batch, &progress)? {
         return Err(revert(ISettlement::WindowClosed { since: until.min(now) }));
     }
     slots.commitment.set(storage, commitment)?;
-    slots.state.set(storage, (now, registered_at, false))?;
+    let state = State { committed_at: now, registered_at, revealed: false, punished: false };
+    slots.state.set(storage, state)?;
+    let stake = staking::stake_of(storage, verifier)?;
+    slots.stake.set(storage, stake)?;
     progress.committed = progress.committed.checked_add(1).ok_or_else(overflow)?;
     if is_verifier {
         progress.verifiers_committed = progress.verifiers_committed.checked_add(1).ok_or_else(overflow)?;
@@ -160,16 +200,17 @@ pub fn reveal_verdict(
     let mut progress = known(storage, batch)?;
     need_status(batch, &progress, BatchStatus::Posted)?;
     let slots = VERDICTS.at(batch).at(verifier);
-    let (committed_at, registered_at, revealed) = slots.state.get(storage)?;
+    let state = slots.state.get(storage)?;
+    let State { committed_at, registered_at, .. } = state;
     if committed_at == 0 {
         return Err(revert(ISettlement::NoVerdict { verifier }));
     }
-    if revealed {
+    if state.revealed {
         return Err(revert(ISettlement::VerdictExists { verifier }));
     }
     let now = storage.block().number;
     let commit_until = commit_until(storage, &progress)?;
-    if now <= commit_until && !progress.commits_closed_early() {
+    if now <= commit_until && !commits_closed_early(storage, batch, &progress)? {
         return Err(revert(ISettlement::WindowOpen { until: commit_until }));
     }
     if now <= committed_at {
@@ -185,7 +226,7 @@ pub fn reveal_verdict(
         return Err(revert(ISettlement::WrongReveal { commitment, got }));
     }
     slots.digest.set(storage, digest)?;
-    slots.state.set(storage, (committed_at, registered_at, true))?;
+    slots.state.set(storage, State { revealed: true, ..state })?;
     let posted = BATCHES.at(batch);
     let agrees = digest
         == verdict_digest(
@@ -196,6 +237,15 @@ pub fn reveal_verdict(
     let count = if agrees { &mut progress.agree } else { &mut progress.disagree };
     *count = count.checked_add(1).ok_or_else(overflow)?;
     posted.progress.set(storage, progress)?;
+    let stake = slots.stake.get(storage)?;
+    let (mut agree, mut disagree) = posted.stakes.get(storage)?;
+    let side = if agrees { &mut agree } else { &mut disagree };
+    *side = half(add(U256::from(*side), stake)?)?;
+    posted.stakes.set(storage, (agree, disagree))?;
+    if is_complete(storage, batch, &progress)? {
+        let dispute = posted.dispute.get(storage)?;
+        posted.dispute.set(storage, Dispute { quiet_since: dispute.quiet_since.max(now), ..dispute })?;
+    }
     emit(storage, SETTLEMENT, &ISettlement::VerdictRevealed { batch, verifier, digest, agrees })
 }
 

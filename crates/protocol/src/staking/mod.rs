@@ -1,31 +1,48 @@
-//! Staking: validators, operators and verifiers with their stake, and the validators' part of fees by stake.
+//! Staking: validators, operators and verifiers with their stake, delegation to validators, their part of fees, votes.
 //!
-//! An account has one role at a time. It is *bonded* from its first stake until it starts to unbond, and *active* while
-//! it is bonded with at least the least stake of its role. What validators are paid is divided over the bonded stake
-//! of validators by an accumulator `A` of reward per wei of stake, scaled by 10¹⁸: a reward `r` over a stake `S` adds
-//! `floor((r·10¹⁸ + carry) / S)`, and the remainder of that division is the new `carry`, which the next reward
-//! divides. With no validator bonded, a reward waits in `carry` whole. An account is owed
-//! `stake · (A − A at its last settlement)`, kept scaled, so that nothing is lost: owed and carried amounts, scaled,
-//! add up to what was paid in.
+//! An account has one role at a time. It is *bonded* from its first stake until it starts to unbond or is jailed, and
+//! *active* while it is bonded with at least the least stake of its role. Stake is at risk until it is taken out: a slash
+//! takes the same part of what is bonded and of what unbonds. An operator's stake stays while a batch of it is undecided.
+//!
+//! - [`rewards`]: the validators' part of fees, by stake and to the wei.
+//! - [`delegation`]: what others bond with a validator.
+//! - [`slashing`]: slashes, jail and what an operator owes for late settlement.
+//! - [`votes`]: ERC-5805 votes over what is bonded.
 
+mod delegation;
 mod dispatch;
+mod rewards;
+mod slashing;
 #[cfg(test)]
 mod tests;
+mod votes;
 
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{IStaking, StakeRole, Staker};
 use openledger_types::addresses::STAKING;
 
+pub use delegation::{
+    claim_delegation_reward, delegate_stake, delegation, set_commission, undelegate_stake,
+    withdraw_delegation,
+};
 pub(crate) use dispatch::dispatch;
+pub(crate) use rewards::add_reward;
+#[cfg(test)]
+pub(crate) use rewards::scaled_debts;
+pub use rewards::{claim_reward, reward};
+pub use slashing::unjail;
+pub(crate) use slashing::{forfeit, give_back, lock, slash, unlock};
+pub use votes::{
+    delegate, delegates, nonces, past_total_supply, past_votes, refresh_votes, votes as votes_of,
+};
 
-use crate::error::{Result, revert};
+use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, place};
-use crate::math::{add, div_rem, mul, sub};
+use crate::math::{add, sub};
 use crate::params;
 use crate::storage::{Storage, emit};
-
-/// Scale of rewards per wei of stake.
-const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+use delegation::POOLS;
+use rewards::settle;
 
 place! {
     struct StakerSlots {
@@ -36,31 +53,64 @@ place! {
         2: settled_at: Slot<U256>,
         /// Reward not yet claimed, scaled.
         3: owed: Slot<U256>,
+        /// Unix seconds from which it can leave jail (0 if it is not there), undecided batches.
+        4: status: Slot<(u64, u32)>,
     }
 }
 
 const STAKERS: Mapping<Address, StakerSlots> = Mapping::new(STAKING, 0);
-/// Bonded stake of validators, wei.
+/// Bonded stake of validators with what is delegated to them, wei.
 const TOTAL_STAKE: Slot<U256> = Slot::new(STAKING, 1);
-/// Reward per wei of validators' stake since genesis, scaled.
-const ACCUMULATOR: Slot<U256> = Slot::new(STAKING, 2);
-/// What the last division left, scaled.
-const CARRY: Slot<U256> = Slot::new(STAKING, 3);
 /// How many accounts are bonded, by role.
 const BONDED: Mapping<StakeRole, Slot<u32>> = Mapping::new(STAKING, 4);
+
+/// What the rules are decided by.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    role: StakeRole,
+    registered_at: u64,
+    unbonding_at: u64,
+    jailed_until: u64,
+    stake: U256,
+}
+
+impl Standing {
+    /// True while it counts in its role: neither unbonding nor in jail.
+    fn is_bonded(&self) -> bool {
+        self.role != StakeRole::None && self.unbonding_at == 0 && self.jailed_until == 0
+    }
+
+    /// True while it earns the validators' part.
+    fn earns(&self) -> bool {
+        self.role == StakeRole::Validator && self.is_bonded()
+    }
+}
+
+fn standing(storage: &mut dyn Storage, account: Address) -> Result<Standing> {
+    let slots = STAKERS.at(account);
+    let (role, registered_at, unbonding_at) = slots.state.get(storage)?;
+    let stake = slots.stake.get(storage)?;
+    let (jailed_until, _) = slots.status.get(storage)?;
+    Ok(Standing { role, registered_at, unbonding_at, jailed_until, stake })
+}
 
 /// A staker; all zeros if the account never staked or took its stake out.
 ///
 /// # Errors
 /// Those of the storage.
 pub fn staker(storage: &mut dyn Storage, account: Address) -> Result<Staker> {
-    let slots = STAKERS.at(account);
-    let (role, registered_at, unbonding_at) = slots.state.get(storage)?;
+    let Standing { role, registered_at, unbonding_at, jailed_until, stake } = standing(storage, account)?;
+    let (_, locks) = STAKERS.at(account).status.get(storage)?;
+    let pool = POOLS.at(account);
     Ok(Staker {
         role,
-        stake: slots.stake.get(storage)?,
+        stake,
         registeredAt: registered_at,
         unbondingAt: unbonding_at,
+        jailedUntil: jailed_until,
+        locks,
+        commissionPpm: pool.commission.get(storage)?.0,
+        delegated: U256::from(pool.bonded.get(storage)?.0),
     })
 }
 
@@ -69,11 +119,21 @@ pub fn staker(storage: &mut dyn Storage, account: Address) -> Result<Staker> {
 /// # Errors
 /// Those of the storage.
 pub fn is_active(storage: &mut dyn Storage, account: Address, role: StakeRole) -> Result<bool> {
-    let staker = staker(storage, account)?;
-    if role == StakeRole::None || staker.role != role || staker.unbondingAt != 0 {
+    let standing = standing(storage, account)?;
+    if role == StakeRole::None || standing.role != role || !standing.is_bonded() {
         return Ok(false);
     }
-    Ok(staker.stake >= least_stake(storage, role)?)
+    Ok(standing.stake >= least_stake(storage, role)?)
+}
+
+/// Block in which the account took its role; 0 if it has none.
+pub(crate) fn registered_at(storage: &mut dyn Storage, account: Address) -> Result<u64> {
+    Ok(STAKERS.at(account).state.get(storage)?.1)
+}
+
+/// What an account has at stake itself, wei.
+pub(crate) fn stake_of(storage: &mut dyn Storage, account: Address) -> Result<U256> {
+    STAKERS.at(account).stake.get(storage)
 }
 
 /// How many accounts are bonded in this role.
@@ -84,7 +144,7 @@ pub fn bonded(storage: &mut dyn Storage, role: StakeRole) -> Result<u32> {
     BONDED.at(role).get(storage)
 }
 
-/// Bonded stake of validators: what their part of fees is divided over.
+/// Bonded stake of validators with what is delegated to them: what their part of fees is divided over.
 ///
 /// # Errors
 /// Those of the storage.
@@ -92,7 +152,7 @@ pub fn total_stake(storage: &mut dyn Storage) -> Result<U256> {
     TOTAL_STAKE.get(storage)
 }
 
-/// Bonds `amount`, which the module has received, in a role.
+/// Bonds `amount`, which the module has received, in a role. A jailed account can add to its stake, too.
 ///
 /// # Errors
 /// `InvalidRole` for no role, `RoleTaken` in another one, `AlreadyUnbonding`, `StakeTooSmall`.
@@ -100,11 +160,11 @@ pub fn stake(storage: &mut dyn Storage, account: Address, role: StakeRole, amoun
     if role == StakeRole::None {
         return Err(revert(IStaking::InvalidRole { role }));
     }
-    let before = staker(storage, account)?;
+    let before = standing(storage, account)?;
     if before.role != StakeRole::None && before.role != role {
         return Err(revert(IStaking::RoleTaken { account, role: before.role }));
     }
-    if before.unbondingAt != 0 {
+    if before.unbonding_at != 0 {
         return Err(revert(IStaking::AlreadyUnbonding { account }));
     }
     let stake = add(before.stake, amount)?;
@@ -114,122 +174,100 @@ pub fn stake(storage: &mut dyn Storage, account: Address, role: StakeRole, amoun
     }
     settle(storage, account, &before)?;
     let slots = STAKERS.at(account);
+    slots.stake.set(storage, stake)?;
+    votes::add_units(storage, account, amount)?;
     if before.role == StakeRole::None {
         let now = storage.block().number;
         slots.state.set(storage, (role, now, 0))?;
-        let count = BONDED.at(role).get(storage)?;
-        BONDED.at(role).set(storage, count.checked_add(1).ok_or_else(crate::error::overflow)?)?;
-    }
-    slots.stake.set(storage, stake)?;
-    if role == StakeRole::Validator {
+        if before.jailed_until == 0 {
+            enter(storage, account)?;
+        }
+    } else if before.earns() {
         let total = add(TOTAL_STAKE.get(storage)?, amount)?;
         TOTAL_STAKE.set(storage, total)?;
     }
     emit(storage, STAKING, &IStaking::Staked { account, role, amount, stake })
 }
 
-/// Gives up the role; the stake is free after the unbonding time.
+/// Counts an account as bonded that was not.
+fn enter(storage: &mut dyn Storage, account: Address) -> Result<()> {
+    let Standing { role, stake, .. } = standing(storage, account)?;
+    let count = BONDED.at(role).get(storage)?;
+    BONDED.at(role).set(storage, count.checked_add(1).ok_or_else(overflow)?)?;
+    if role == StakeRole::Validator {
+        let weight = add(stake, delegation::bonded_with(storage, account)?)?;
+        let total = add(TOTAL_STAKE.get(storage)?, weight)?;
+        TOTAL_STAKE.set(storage, total)?;
+    }
+    Ok(())
+}
+
+/// Counts an account no longer as bonded that was.
+fn leave(storage: &mut dyn Storage, account: Address) -> Result<()> {
+    let Standing { role, stake, .. } = standing(storage, account)?;
+    let count = BONDED.at(role).get(storage)?;
+    BONDED.at(role).set(storage, count.checked_sub(1).ok_or_else(overflow)?)?;
+    if role == StakeRole::Validator {
+        let weight = add(stake, delegation::bonded_with(storage, account)?)?;
+        let total = sub(TOTAL_STAKE.get(storage)?, weight)?;
+        TOTAL_STAKE.set(storage, total)?;
+    }
+    Ok(())
+}
+
+/// Gives up the role; the stake is free after the unbonding time. What is delegated to a validator stays, without
+/// earning, until its owners take it back.
 ///
 /// # Errors
 /// `NotStaked`, `AlreadyUnbonding`.
 pub fn start_unbonding(storage: &mut dyn Storage, account: Address) -> Result<()> {
-    let before = staker(storage, account)?;
+    let before = standing(storage, account)?;
     if before.role == StakeRole::None {
         return Err(revert(IStaking::NotStaked { account }));
     }
-    if before.unbondingAt != 0 {
+    if before.unbonding_at != 0 {
         return Err(revert(IStaking::AlreadyUnbonding { account }));
     }
     settle(storage, account, &before)?;
-    let available_at =
-        storage.block().timestamp.saturating_add(params::get_u64(storage, "unbonding_seconds")?);
-    STAKERS.at(account).state.set(storage, (before.role, before.registeredAt, available_at))?;
-    let count = BONDED.at(before.role).get(storage)?;
-    BONDED.at(before.role).set(storage, count.checked_sub(1).ok_or_else(crate::error::overflow)?)?;
-    if before.role == StakeRole::Validator {
-        let total = sub(TOTAL_STAKE.get(storage)?, before.stake)?;
-        TOTAL_STAKE.set(storage, total)?;
+    if before.is_bonded() {
+        leave(storage, account)?;
     }
+    votes::remove_units(storage, account, before.stake)?;
+    let available_at = free_at(storage)?;
+    STAKERS.at(account).state.set(storage, (before.role, before.registered_at, available_at))?;
     emit(storage, STAKING, &IStaking::UnbondingStarted { account, availableAt: available_at })
+}
+
+/// When what starts to unbond now is free, unix seconds.
+fn free_at(storage: &mut dyn Storage) -> Result<u64> {
+    Ok(storage.block().timestamp.saturating_add(params::get_u64(storage, "unbonding_seconds")?))
 }
 
 /// Pays the stake out. Rewards stay claimable.
 ///
 /// # Errors
-/// `NotStaked`; `StillBonded` before its time, with 0 if unbonding was never started.
+/// `NotStaked`; `StillBonded` before its time, with 0 if unbonding was never started; `StakeLocked` while a batch of the
+/// operator is undecided.
 pub fn unstake(storage: &mut dyn Storage, account: Address) -> Result<()> {
-    let before = staker(storage, account)?;
+    let before = standing(storage, account)?;
     if before.role == StakeRole::None {
         return Err(revert(IStaking::NotStaked { account }));
     }
-    if before.unbondingAt == 0 || before.unbondingAt > storage.block().timestamp {
-        return Err(revert(IStaking::StillBonded { availableAt: before.unbondingAt }));
+    if before.unbonding_at == 0 || before.unbonding_at > storage.block().timestamp {
+        return Err(revert(IStaking::StillBonded { availableAt: before.unbonding_at }));
     }
     let slots = STAKERS.at(account);
+    let (jailed_until, batches) = slots.status.get(storage)?;
+    if batches != 0 {
+        return Err(revert(IStaking::StakeLocked { batches }));
+    }
     slots.state.set(storage, (StakeRole::None, 0, 0))?;
     slots.stake.set(storage, U256::ZERO)?;
+    // Whoever is jailed for ever does not come back by leaving.
+    let jailed_until = if jailed_until == u64::MAX { jailed_until } else { 0 };
+    slots.status.set(storage, (jailed_until, 0))?;
     storage.transfer(STAKING, account, before.stake)?;
     emit(storage, STAKING, &IStaking::Unstaked { account, amount: before.stake })
-}
-
-/// Pays out what an account is owed in whole wei, which may be nothing.
-///
-/// # Errors
-/// Those of the storage.
-pub fn claim_reward(storage: &mut dyn Storage, account: Address) -> Result<U256> {
-    let before = staker(storage, account)?;
-    let owed = settle(storage, account, &before)?;
-    let (amount, rest) = div_rem(owed, SCALE)?;
-    STAKERS.at(account).owed.set(storage, rest)?;
-    storage.transfer(STAKING, account, amount)?;
-    emit(storage, STAKING, &IStaking::RewardClaimed { account, amount })?;
-    Ok(amount)
-}
-
-/// What an account could claim, whole wei.
-///
-/// # Errors
-/// Those of the storage.
-pub fn reward(storage: &mut dyn Storage, account: Address) -> Result<U256> {
-    let staker = staker(storage, account)?;
-    let owed = owed(storage, account, &staker)?;
-    Ok(div_rem(owed, SCALE)?.0)
-}
-
-/// Divides `amount`, which the module has received, over the validators' stake.
-pub(crate) fn add_reward(storage: &mut dyn Storage, amount: U256) -> Result<()> {
-    let total = TOTAL_STAKE.get(storage)?;
-    let scaled = add(mul(amount, SCALE)?, CARRY.get(storage)?)?;
-    if total.is_zero() {
-        CARRY.set(storage, scaled)?;
-    } else {
-        let (per_wei, carry) = div_rem(scaled, total)?;
-        let accumulator = add(ACCUMULATOR.get(storage)?, per_wei)?;
-        ACCUMULATOR.set(storage, accumulator)?;
-        CARRY.set(storage, carry)?;
-    }
-    emit(storage, STAKING, &IStaking::Rewarded { amount, totalStake: total })
-}
-
-/// What the account is owed by now, scaled.
-fn owed(storage: &mut dyn Storage, account: Address, staker: &Staker) -> Result<U256> {
-    let slots = STAKERS.at(account);
-    let owed = slots.owed.get(storage)?;
-    if staker.role != StakeRole::Validator || staker.unbondingAt != 0 {
-        return Ok(owed);
-    }
-    let grown = sub(ACCUMULATOR.get(storage)?, slots.settled_at.get(storage)?)?;
-    add(owed, mul(staker.stake, grown)?)
-}
-
-/// Writes down what the account is owed by now, before its stake changes; returns it.
-fn settle(storage: &mut dyn Storage, account: Address, staker: &Staker) -> Result<U256> {
-    let owed = owed(storage, account, staker)?;
-    let slots = STAKERS.at(account);
-    slots.owed.set(storage, owed)?;
-    let accumulator = ACCUMULATOR.get(storage)?;
-    slots.settled_at.set(storage, accumulator)?;
-    Ok(owed)
 }
 
 fn least_stake(storage: &mut dyn Storage, role: StakeRole) -> Result<U256> {
@@ -240,17 +278,4 @@ fn least_stake(storage: &mut dyn Storage, role: StakeRole) -> Result<U256> {
         StakeRole::None | StakeRole::__Invalid => return Err(revert(IStaking::InvalidRole { role })),
     };
     params::get(storage, params::param_name(name))
-}
-
-/// Everything that the module owes to these accounts and carries, scaled: its books, which tests hold its balance
-/// against.
-#[cfg(test)]
-pub(crate) fn scaled_debts(storage: &mut dyn Storage, accounts: &[Address]) -> Result<U256> {
-    let mut debts = CARRY.get(storage)?;
-    for account in accounts {
-        let staker = staker(storage, *account)?;
-        let owed = owed(storage, *account, &staker)?;
-        debts = add(debts, add(owed, mul(staker.stake, SCALE)?)?)?;
-    }
-    Ok(debts)
 }

@@ -7,15 +7,18 @@ use alloy_primitives::{Address, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolStruct;
-use openledger_types::abi::{Charge, IEscrow, IOpen, ISettlement, IStaking, StakeRole, Vesting};
-use openledger_types::addresses::{ESCROW, OPEN, SETTLEMENT, STAKING};
+use openledger_types::abi::{
+    ChallengeStatus, Charge, IEscrow, IOpen, IParams, ISettlement, IStaking, StakeRole, Vesting,
+};
+use openledger_types::addresses::{BURN, ESCROW, OPEN, PARAMS as MODULE, SETTLEMENT, STAKING};
 use openledger_types::amount::SUPPLY;
 use openledger_types::authorization::{CancelAuthorization, TransferWithAuthorization, open_domain};
 use openledger_types::batch::Payout;
 use proptest::prelude::*;
 
 use super::{World, account, batch, claim_call, hash, open};
-use crate::{Storage, open as token, settlement, staking};
+use crate::params::{PARAMS, ParamSpec};
+use crate::{Storage, open as token, params, settlement, staking};
 
 /// One call, or time passing. Accounts are 1 to 8; keys 1 to 6; amounts in thousandths of an OPEN with a few odd wei;
 /// `back` says how many batches before the last.
@@ -73,6 +76,43 @@ enum Step {
     Unstake {
         from: u8,
     },
+    Delegate {
+        from: u8,
+        validator: u8,
+        amount: U256,
+    },
+    Undelegate {
+        from: u8,
+        validator: u8,
+        amount: U256,
+    },
+    WithdrawDelegation {
+        from: u8,
+        validator: u8,
+    },
+    ClaimDelegation {
+        from: u8,
+        validator: u8,
+    },
+    Commission {
+        from: u8,
+        ppm: u32,
+    },
+    Slash {
+        account: u8,
+        ppm: u32,
+    },
+    Unjail {
+        from: u8,
+    },
+    NameDelegate {
+        from: u8,
+        to: u8,
+    },
+    RefreshVotes {
+        from: u8,
+        validator: u8,
+    },
     ClaimReward {
         from: u8,
     },
@@ -100,6 +140,31 @@ enum Step {
     Finalise {
         back: usize,
     },
+    Challenge {
+        from: u8,
+        back: usize,
+    },
+    /// The move that is due in the challenge this many before the last.
+    Move {
+        back: u64,
+        agrees: bool,
+    },
+    Resolve {
+        back: u64,
+    },
+    Punish {
+        back: usize,
+        verifier: u8,
+    },
+    ClaimAndStake {
+        back: usize,
+        line: usize,
+    },
+    /// Two governed numbers at once, by their places in the table.
+    Schedule {
+        names: [usize; 2],
+        values: [U256; 2],
+    },
     Claim {
         back: usize,
         line: usize,
@@ -112,6 +177,19 @@ fn amount() -> impl Strategy<Value = U256> {
 
 fn who() -> impl Strategy<Value = u8> {
     1_u8..=8
+}
+
+/// A governed number, and a value about its range.
+fn param() -> impl Strategy<Value = (usize, U256)> {
+    (0..PARAMS.len(), 0_u32..=110).prop_map(|(index, percent)| {
+        let ParamSpec { least, most, .. } = PARAMS[index];
+        (index, U256::from(least) + U256::from(most - least) * U256::from(percent) / U256::from(100))
+    })
+}
+
+/// An account that is mostly a validator.
+fn validator() -> impl Strategy<Value = u8> {
+    prop_oneof![5 => Just(5_u8), 1 => who()]
 }
 
 /// A batch, mostly a recent one: how many before the last.
@@ -142,6 +220,17 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(from, role, amount)| Step::Stake { from, role, amount: open(amount) }),
         1 => (1_u8..=50).prop_map(|from| Step::StartUnbonding { from }),
         1 => who().prop_map(|from| Step::Unstake { from }),
+        4 => (who(), validator(), amount())
+            .prop_map(|(from, validator, amount)| Step::Delegate { from, validator, amount }),
+        2 => (who(), validator(), amount())
+            .prop_map(|(from, validator, amount)| Step::Undelegate { from, validator, amount }),
+        1 => (who(), validator()).prop_map(|(from, validator)| Step::WithdrawDelegation { from, validator }),
+        1 => (who(), validator()).prop_map(|(from, validator)| Step::ClaimDelegation { from, validator }),
+        1 => (validator(), 0_u32..600_000).prop_map(|(from, ppm)| Step::Commission { from, ppm }),
+        1 => (who(), 0_u32..=500_000).prop_map(|(account, ppm)| Step::Slash { account, ppm }),
+        1 => who().prop_map(|from| Step::Unjail { from }),
+        1 => (who(), who()).prop_map(|(from, to)| Step::NameDelegate { from, to }),
+        1 => (who(), validator()).prop_map(|(from, validator)| Step::RefreshVotes { from, validator }),
         1 => prop_oneof![Just(5), who()].prop_map(|from| Step::ClaimReward { from }),
         4 => (3_u8..=3, 0_u64..1_000, charges, prop_oneof![3 => Just(U256::ZERO), 1 => amount()])
             .prop_map(|(operator, epoch, charges, greed)| Step::Post { operator, epoch, charges, greed }),
@@ -152,6 +241,13 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (back(), prop::bool::weighted(0.7)).prop_map(|(back, agrees)| Step::Verify { back, agrees }),
         8 => back().prop_map(|back| Step::Finalise { back }),
         14 => (back(), 0_usize..5).prop_map(|(back, line)| Step::Claim { back, line }),
+        3 => (who(), back()).prop_map(|(from, back)| Step::Challenge { from, back }),
+        8 => (0_u64..2, any::<bool>()).prop_map(|(back, agrees)| Step::Move { back, agrees }),
+        3 => (0_u64..3).prop_map(|back| Step::Resolve { back }),
+        2 => (back(), who()).prop_map(|(back, verifier)| Step::Punish { back, verifier }),
+        2 => (back(), 3_usize..5).prop_map(|(back, line)| Step::ClaimAndStake { back, line }),
+        2 => (param(), param()).prop_map(|(a, b)| Step::Schedule { names: [a.0, b.0], values: [a.1, b.1] }),
+        1 => Just(Step::Later(86_400)),
     ]
 }
 
@@ -180,6 +276,7 @@ impl History {
             world.pay(payer, ESCROW, open(200), IEscrow::depositCall {});
             world.authorise(payer, hash(payer - 5), 3, open(100));
         }
+        params::init_governor(&mut world.storage, account(9)).unwrap();
         world.storage.transfer(account(99), signer().address(), open(100)).unwrap();
         world.vest(&Vesting {
             beneficiary: account(8),
@@ -247,6 +344,40 @@ impl History {
                 world.try_pay(from, STAKING, zero, IStaking::startUnbondingCall {}).is_ok()
             }
             Step::Unstake { from } => world.try_pay(from, STAKING, zero, IStaking::unstakeCall {}).is_ok(),
+            Step::Delegate { from, validator, amount } => {
+                let call = IStaking::delegateStakeCall { validator: account(validator) };
+                world.try_pay(from, STAKING, amount, call).is_ok()
+            }
+            Step::Undelegate { from, validator, amount } => {
+                let call = IStaking::undelegateStakeCall { validator: account(validator), amount };
+                world.try_pay(from, STAKING, zero, call).is_ok()
+            }
+            Step::WithdrawDelegation { from, validator } => {
+                let call = IStaking::withdrawDelegationCall { validator: account(validator) };
+                world.try_pay(from, STAKING, zero, call).is_ok()
+            }
+            Step::ClaimDelegation { from, validator } => {
+                let call = IStaking::claimDelegationRewardCall { validator: account(validator) };
+                world.try_pay(from, STAKING, zero, call).is_ok()
+            }
+            Step::Commission { from, ppm } => {
+                world.try_pay(from, STAKING, zero, IStaking::setCommissionCall { ppm }).is_ok()
+            }
+            Step::Slash { account: n, ppm } => {
+                let amount = staking::slash(&mut world.storage, account(n), ppm).unwrap();
+                world.storage.transfer(STAKING, BURN, amount).unwrap();
+                true
+            }
+            Step::Unjail { from } => world.try_pay(from, STAKING, zero, IStaking::unjailCall {}).is_ok(),
+            Step::NameDelegate { from, to } => {
+                let call = IStaking::delegateCall { delegatee: account(to) };
+                world.try_pay(from, STAKING, zero, call).is_ok()
+            }
+            Step::RefreshVotes { from, validator } => {
+                let (delegator, validator) = (account(from), account(validator));
+                let call = IStaking::refreshVotesCall { delegator, validator };
+                world.try_pay(9, STAKING, zero, call).is_ok()
+            }
             Step::ClaimReward { from } => {
                 world.try_pay(from, STAKING, zero, IStaking::claimRewardCall {}).is_ok()
             }
@@ -281,6 +412,39 @@ impl History {
                 self.world.try_pay(9, SETTLEMENT, zero, call).is_ok()
             }
             Step::Claim { back, line } => self.batch(back).is_some_and(|id| self.claim(id, line)),
+            Step::Challenge { from, back } => {
+                let Some(batch) = self.batch(back) else { return false };
+                let call = ISettlement::challengeCall { batch };
+                self.world.try_pay(from, SETTLEMENT, open(100), call).is_ok()
+            }
+            Step::Move { back, agrees } => self.challenge(back).is_some_and(|id| self.make_move(id, agrees)),
+            Step::Resolve { back } => {
+                let Some(challenge) = self.challenge(back) else { return false };
+                self.world.try_pay(9, SETTLEMENT, zero, ISettlement::resolveCall { challenge }).is_ok()
+            }
+            Step::Punish { back, verifier } => {
+                let Some(batch) = self.batch(back) else { return false };
+                let call = ISettlement::punishCall { batch, verifier: account(verifier) };
+                self.world.try_pay(9, SETTLEMENT, zero, call).is_ok()
+            }
+            Step::Schedule { names, values } => {
+                let names = names.map(|index| params::param_name(PARAMS[index].name)).to_vec();
+                let call = IParams::scheduleCall { names, values: values.to_vec() };
+                let done = world.try_pay(9, MODULE, zero, call).is_ok();
+                self.check_params();
+                done
+            }
+            Step::ClaimAndStake { back, line } => {
+                let Some(id) = self.batch(back) else { return false };
+                let claim = claim_call(id, &self.payouts[&id], line);
+                let owner = (1..=8).find(|n| account(*n) == claim.account).unwrap();
+                let ISettlement::claimCall { batch, index, role, amount, proof, .. } = claim;
+                let validator = account(5);
+                let call = ISettlement::claimAndStakeCall { batch, index, role, amount, proof, validator };
+                let done = self.world.try_pay(owner, SETTLEMENT, zero, call).is_ok();
+                assert!(!done || self.claimed.insert((id, line)), "line {line} of {id} is paid twice");
+                done
+            }
         }
     }
 
@@ -308,6 +472,51 @@ impl History {
             signature,
         };
         self.world.try_pay(9, OPEN, zero, call).is_ok()
+    }
+
+    /// Every number is within its range and the parts of a fee make a whole.
+    fn check_params(&mut self) {
+        let all = self.world.view(MODULE, IParams::allCall {});
+        for (index, value) in all.values.iter().enumerate() {
+            assert!(*value >= all.least[index] && *value <= all.most[index], "{}", PARAMS[index].name);
+        }
+        assert_eq!(params::fee_split(&mut self.world.storage).unwrap().check(), Ok(()));
+    }
+
+    /// The challenge this many before the last.
+    fn challenge(&mut self, back: u64) -> Option<U256> {
+        let count = self.world.view(SETTLEMENT, ISettlement::challengeCountCall {});
+        count.checked_sub(U256::from(back)).filter(|id| !id.is_zero())
+    }
+
+    fn make_move(&mut self, challenge: U256, agrees: bool) -> bool {
+        let read = self.world.view(SETTLEMENT, ISettlement::challengeOfCall { id: challenge });
+        let zero = U256::ZERO;
+        match read.status {
+            ChallengeStatus::Bisecting => {
+                let call = ISettlement::bisectCall { challenge, state: hash(1) };
+                self.world.try_pay(3, SETTLEMENT, zero, call).is_ok()
+            }
+            ChallengeStatus::Choosing => {
+                let from = (1..=8).find(|n| account(*n) == read.challenger).unwrap();
+                let call = ISettlement::chooseCall { challenge, agrees };
+                self.world.try_pay(from, SETTLEMENT, zero, call).is_ok()
+            }
+            ChallengeStatus::Judging => {
+                let now = self.world.storage.block.number;
+                let registered = self.world.view(STAKING, IStaking::stakerCall { account: account(4) });
+                let registered = registered.registeredAt;
+                let salt = hash(4);
+                if now > read.deadline {
+                    let call = ISettlement::revealStepCall { challenge, upheld: agrees, salt };
+                    return self.world.try_pay(4, SETTLEMENT, zero, call).is_ok();
+                }
+                let commitment = settlement::step_commitment(account(4), registered, challenge, agrees, salt);
+                let call = ISettlement::commitStepCall { challenge, commitment };
+                self.world.try_pay(4, SETTLEMENT, zero, call).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// The batch this many before the last.
@@ -362,12 +571,23 @@ impl History {
         let mut owed = U256::ZERO;
         for id in self.payouts.keys() {
             owed += settlement::held(&mut world.storage, *id).unwrap();
+            owed += settlement::bond_held(&mut world.storage, *id).unwrap();
         }
-        assert_eq!(world.balance(SETTLEMENT), owed, "settlement holds what batches still owe");
+        assert_eq!(world.balance(SETTLEMENT), owed, "settlement holds what batches still owe and bonds");
 
         let accounts: Vec<Address> = (1..=8).map(account).collect();
-        let scaled = staking::scaled_debts(&mut world.storage, &accounts).unwrap();
+        let scaled = staking::scaled_debts(&mut world.storage.clone(), &accounts).unwrap();
         assert_eq!(world.balance(STAKING) * open(1), scaled, "staking holds stakes and rewards");
+        let mut votes = U256::ZERO;
+        for account in accounts {
+            votes += world.view(STAKING, IStaking::getVotesCall { account });
+        }
+        world.advance(1);
+        let now = U256::from(world.storage.block.number - 1);
+        let total = world.view(STAKING, IStaking::getPastTotalSupplyCall { timepoint: now });
+        world.storage.block.number -= 1;
+        world.storage.block.timestamp -= 1;
+        assert_eq!(votes, total, "the votes of all delegates are all votes");
 
         for n in 1..=7 {
             let key = world.view(ESCROW, IEscrow::authorisationCall { key: hash(n) });

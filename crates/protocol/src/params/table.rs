@@ -1,0 +1,204 @@
+//! The table of all governed numbers.
+
+/// A governed number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParamSpec {
+    /// ASCII, at most 32 bytes.
+    pub name: &'static str,
+    /// What it is counted in.
+    pub unit: &'static str,
+    /// At genesis, unless the genesis says otherwise.
+    pub default: u128,
+    /// The least it may ever be.
+    pub least: u128,
+    /// The most it may ever be.
+    pub most: u128,
+    /// The most it may change from one epoch to the next.
+    pub step: u128,
+    /// What it is.
+    pub meaning: &'static str,
+}
+
+/// Wei in one OPEN.
+const OPEN: u128 = 1_000_000_000_000_000_000;
+
+/// A day, in seconds.
+const DAY: u128 = 86_400;
+
+const fn param(
+    name: &'static str,
+    unit: &'static str,
+    default: u128,
+    (least, most): (u128, u128),
+    step: u128,
+    meaning: &'static str,
+) -> ParamSpec {
+    ParamSpec { name, unit, default, least, most, step, meaning }
+}
+
+/// Every governed number, in the order in which `all` lists them.
+pub const PARAMS: &[ParamSpec] = &[
+    param(
+        "contributors_ppm",
+        "ppm",
+        400_000,
+        (300_000, 800_000),
+        50_000,
+        "part of a fee to contributors and the base pool",
+    ),
+    param(
+        "operator_ppm",
+        "ppm",
+        300_000,
+        (50_000, 500_000),
+        50_000,
+        "part of a fee to who served the answer",
+    ),
+    param("developer_ppm", "ppm", 150_000, (0, 300_000), 50_000, "part of a fee to who trained the adapter"),
+    param("validators_ppm", "ppm", 60_000, (0, 200_000), 20_000, "part of a fee to validators, by stake"),
+    param(
+        "treasury_ppm",
+        "ppm",
+        40_000,
+        (0, 100_000),
+        20_000,
+        "part of a fee to the treasury, beside what rounding leaves",
+    ),
+    param("burn_ppm", "ppm", 50_000, (0, 200_000), 20_000, "part of a fee that is burnt"),
+    param(
+        "verify_window",
+        "blocks",
+        3_600,
+        (1, 100_000),
+        1_800,
+        "after a batch, in which verdicts are committed",
+    ),
+    param(
+        "reveal_window",
+        "blocks",
+        600,
+        (1, 100_000),
+        600,
+        "after the verify window, in which verdicts are revealed",
+    ),
+    param(
+        "challenge_window",
+        "blocks",
+        600,
+        (0, 100_000),
+        600,
+        "after the verdicts or the last challenge, in which a batch that would be paid can be challenged",
+    ),
+    param("move_window", "blocks", 600, (2, 100_000), 600, "for one move of a challenge"),
+    param(
+        "challenge_bond",
+        "wei",
+        100 * OPEN,
+        (OPEN, 1_000_000 * OPEN),
+        100 * OPEN,
+        "of a challenge, which the loser pays",
+    ),
+    param(
+        "verifiers_per_batch",
+        "accounts",
+        16,
+        (1, 1_000),
+        16,
+        "verifiers and validators that the draw assigns, on average",
+    ),
+    param("sampled_receipts", "receipts", 32, (1, 10_000), 32, "of a batch, which the draw samples"),
+    param(
+        "operator_slash",
+        "ppm",
+        100_000,
+        (10_000, 500_000),
+        50_000,
+        "part of an operator's stake lost for a refuted batch",
+    ),
+    param(
+        "verifier_slash",
+        "ppm",
+        10_000,
+        (0, 100_000),
+        10_000,
+        "part of a stake lost by silence or a refuted verdict",
+    ),
+    param(
+        "withdrawal_delay",
+        "seconds",
+        2 * DAY,
+        (60, 30 * DAY),
+        DAY,
+        "from asking for a deposit back to getting it; not below settle_grace",
+    ),
+    param(
+        "settle_grace",
+        "seconds",
+        DAY,
+        (60, 30 * DAY),
+        DAY,
+        "after a key ended, in which earlier answers are charged",
+    ),
+    param(
+        "validator_stake",
+        "wei",
+        10_000 * OPEN,
+        (OPEN, 10_000_000 * OPEN),
+        5_000 * OPEN,
+        "least of a validator",
+    ),
+    param(
+        "operator_stake",
+        "wei",
+        1_000 * OPEN,
+        (OPEN, 10_000_000 * OPEN),
+        500 * OPEN,
+        "least of an operator",
+    ),
+    param(
+        "verifier_stake",
+        "wei",
+        1_000 * OPEN,
+        (OPEN, 10_000_000 * OPEN),
+        500 * OPEN,
+        "least of a verifier",
+    ),
+    param(
+        "unbonding_seconds",
+        "seconds",
+        7 * DAY,
+        (60, 60 * DAY),
+        DAY,
+        "from leaving to getting the stake back",
+    ),
+    param(
+        "influence_floor_micronats",
+        "micronats",
+        100_000,
+        (1_000, 10_000_000),
+        50_000,
+        "least explained nats by which the contributors' part of an answer is divided",
+    ),
+];
+
+/// Numbers that may not be below others: work that was served before a payer asks for the deposit back, or ended a key,
+/// can be charged as long as the grace.
+pub(super) const AT_LEAST: &[(&str, &str)] = &[("withdrawal_delay", "settle_grace")];
+
+/// How long an epoch of governed numbers is: a day of UTC, seconds.
+pub const EPOCH_SECONDS: u64 = 86_400;
+
+/// The table as the document `PARAMS.md` has it.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Governed numbers\n\nGenerated from `src/params/table.rs`; a test holds them equal. A change is scheduled by the \
+         governor for the start of\nthe next epoch (a day of UTC), within the range and by at most the step. The parts of a \
+         fee (names ending in `_ppm`) always\nadd up to 1000000.\n\n| name | unit | default | least | most | step | meaning \
+         |\n|---|---|---|---|---|---|---|\n",
+    );
+    for ParamSpec { name, unit, default, least, most, step, meaning } in PARAMS {
+        let row = format!("| `{name}` | {unit} | {default} | {least} | {most} | {step} | {meaning} |\n");
+        text.push_str(&row);
+    }
+    text
+}

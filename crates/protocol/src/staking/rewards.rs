@@ -1,0 +1,135 @@
+//! What validators and their delegators are paid, by stake.
+//!
+//! A reward `r` over the total stake `S` adds `floor((r·10¹⁸ + carry) / S)` to an accumulator `A` of reward per wei of
+//! stake, scaled by 10¹⁸, and the remainder of that division is the new `carry`, which the next reward divides. With no
+//! validator bonded, a reward waits in `carry` whole. A validator with the own stake `s` and `d` delegated to it is owed
+//! `(s + d) · (A − A at its last settlement)`. Of the part of `d` it keeps its commission, rounded down; the rest is
+//! divided over the shares of the pool in the same way, by an accumulator and a carry of the pool's own. Everything is
+//! kept scaled, so that nothing is lost: owed and carried amounts, scaled, add up to what was paid in.
+
+use alloy_primitives::{Address, U256};
+use openledger_types::abi::IStaking;
+use openledger_types::addresses::STAKING;
+use openledger_types::amount::PPM;
+
+use super::delegation::POOLS;
+use super::{STAKERS, Standing, TOTAL_STAKE, standing};
+use crate::error::Result;
+use crate::layout::Slot;
+use crate::math::{add, div_rem, mul, sub};
+use crate::storage::{Storage, emit};
+
+/// Scale of rewards per wei of stake.
+const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+
+/// Reward per wei of validators' stake since genesis, scaled.
+const ACCUMULATOR: Slot<U256> = Slot::new(STAKING, 2);
+/// What the last division left, scaled.
+const CARRY: Slot<U256> = Slot::new(STAKING, 3);
+
+/// Pays out what an account is owed in whole wei, which may be nothing.
+///
+/// # Errors
+/// Those of the storage.
+pub fn claim_reward(storage: &mut dyn Storage, account: Address) -> Result<U256> {
+    let before = standing(storage, account)?;
+    settle(storage, account, &before)?;
+    let (amount, rest) = whole(STAKERS.at(account).owed.get(storage)?)?;
+    STAKERS.at(account).owed.set(storage, rest)?;
+    storage.transfer(STAKING, account, amount)?;
+    emit(storage, STAKING, &IStaking::RewardClaimed { account, amount })?;
+    Ok(amount)
+}
+
+/// What an account could claim, whole wei.
+///
+/// # Errors
+/// Those of the storage.
+pub fn reward(storage: &mut dyn Storage, account: Address) -> Result<U256> {
+    let before = standing(storage, account)?;
+    let growth = growth(storage, account, &before)?;
+    Ok(whole(add(STAKERS.at(account).owed.get(storage)?, growth.own)?)?.0)
+}
+
+/// Divides `amount`, which the module has received, over the validators' stake.
+pub(crate) fn add_reward(storage: &mut dyn Storage, amount: U256) -> Result<()> {
+    let total = TOTAL_STAKE.get(storage)?;
+    let scaled = add(mul(amount, SCALE)?, CARRY.get(storage)?)?;
+    if total.is_zero() {
+        CARRY.set(storage, scaled)?;
+    } else {
+        let (per_wei, carry) = div_rem(scaled, total)?;
+        let accumulator = add(ACCUMULATOR.get(storage)?, per_wei)?;
+        ACCUMULATOR.set(storage, accumulator)?;
+        CARRY.set(storage, carry)?;
+    }
+    emit(storage, STAKING, &IStaking::Rewarded { amount, totalStake: total })
+}
+
+/// A scaled amount in whole wei, and what is left of it, scaled.
+pub(super) fn whole(scaled: U256) -> Result<(U256, U256)> {
+    div_rem(scaled, SCALE)
+}
+
+/// What an account and its pool have earned since its last settlement, scaled.
+pub(super) struct Growth {
+    /// The account's own, commission included.
+    own: U256,
+    /// By which the pool's accumulator per share grows.
+    pub(super) per_share: U256,
+    /// What that division leaves.
+    carry: U256,
+}
+
+pub(super) fn growth(storage: &mut dyn Storage, account: Address, standing: &Standing) -> Result<Growth> {
+    let pool = POOLS.at(account);
+    let carry = pool.carry.get(storage)?;
+    if !standing.earns() {
+        return Ok(Growth { own: U256::ZERO, per_share: U256::ZERO, carry });
+    }
+    let grown = sub(ACCUMULATOR.get(storage)?, STAKERS.at(account).settled_at.get(storage)?)?;
+    let own = mul(standing.stake, grown)?;
+    let (tokens, shares) = pool.bonded.get(storage)?;
+    if shares == 0 {
+        // Nobody is left whose carry it was.
+        return Ok(Growth { own: add(own, carry)?, per_share: U256::ZERO, carry: U256::ZERO });
+    }
+    let earned = mul(U256::from(tokens), grown)?;
+    let (ppm, _) = pool.commission.get(storage)?;
+    let commission = div_rem(mul(earned, U256::from(ppm))?, U256::from(PPM))?.0;
+    let (per_share, carry) = div_rem(add(sub(earned, commission)?, carry)?, U256::from(shares))?;
+    Ok(Growth { own: add(own, commission)?, per_share, carry })
+}
+
+/// Writes down what the account and its pool are owed by now, before anything that it depends on changes.
+pub(super) fn settle(storage: &mut dyn Storage, account: Address, before: &Standing) -> Result<()> {
+    let Growth { own, per_share, carry } = growth(storage, account, before)?;
+    let slots = STAKERS.at(account);
+    let owed = add(slots.owed.get(storage)?, own)?;
+    slots.owed.set(storage, owed)?;
+    let accumulator = ACCUMULATOR.get(storage)?;
+    slots.settled_at.set(storage, accumulator)?;
+    let pool = POOLS.at(account);
+    let pool_accumulator = add(pool.per_share.get(storage)?, per_share)?;
+    pool.per_share.set(storage, pool_accumulator)?;
+    pool.carry.set(storage, carry)
+}
+
+/// Everything that the module owes to these accounts and carries, scaled: its books, which tests hold its balance
+/// against. The storage should be a copy: everybody is settled in it.
+#[cfg(test)]
+pub(crate) fn scaled_debts(storage: &mut dyn Storage, accounts: &[Address]) -> Result<U256> {
+    let mut debts = CARRY.get(storage)?;
+    for account in accounts {
+        let before = standing(storage, *account)?;
+        settle(storage, *account, &before)?;
+        let pool = POOLS.at(*account);
+        let held = U256::from(pool.bonded.get(storage)?.0) + U256::from(pool.leaving.get(storage)?.0);
+        debts += mul(before.stake + held, SCALE)? + STAKERS.at(*account).owed.get(storage)?;
+        debts += pool.carry.get(storage)?;
+        for delegator in accounts {
+            debts += super::delegation::settled(storage, *delegator, *account)?;
+        }
+    }
+    Ok(debts)
+}
