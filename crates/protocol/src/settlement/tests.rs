@@ -591,7 +591,7 @@ fn a_challenge_takes_the_bond_and_a_posted_batch_without_another() {
     assert_eq!(typed::<ISettlement::ChallengeOpen>(&error).challenge, U256::ONE);
     world.give_verdict(VERIFIER, id, true);
     let finalise = ISettlement::finaliseCall { batch: id };
-    let _: ISettlement::ChallengeOpen = world.refused(9, SETTLEMENT, finalise.clone());
+    let _: ISettlement::ChallengeOpen = world.refused(9, SETTLEMENT, finalise);
     world.advance(5);
     let _: ISettlement::WindowClosed = world.refused(OPERATOR, SETTLEMENT, bisect(1));
     world.send(8, SETTLEMENT, resolve());
