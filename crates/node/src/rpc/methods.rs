@@ -9,6 +9,7 @@ use super::{
     logs, pool,
     simulate::{self, Replaced, Simulation},
     subscribe,
+    telemetry::Telemetry,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
@@ -17,6 +18,7 @@ use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingO
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::Params};
 use openledger_chain::ChainHandle;
 use serde::Serialize;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
 /// What the methods work with.
@@ -24,11 +26,13 @@ pub(super) struct Rpc {
     pub(super) chain: ChainHandle,
     pub(super) filters: Filters,
     pub(super) traces: Semaphore,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 impl Rpc {
     pub(super) fn new(chain: ChainHandle) -> Self {
-        Self { chain, filters: Filters::default(), traces: Semaphore::new(debug::MAX_TRACES) }
+        let telemetry = Arc::new(Telemetry::new(chain.clone()));
+        Self { chain, filters: Filters::default(), traces: Semaphore::new(debug::MAX_TRACES), telemetry }
     }
 }
 
@@ -42,9 +46,13 @@ fn add<T: Serialize + Clone + 'static>(
     answer: impl Fn(&Rpc, &mut Args) -> Answer<T> + Clone + Send + Sync + 'static,
 ) -> Registered {
     module.register_blocking_method(name, move |params: Params<'_>, rpc, _| {
-        answer(&rpc, &mut Args::new(&params, most)?).and_then(|answer| {
+        let start = Instant::now();
+        let answer = Args::new(&params, most).and_then(|mut args| answer(&rpc, &mut args));
+        let answer = answer.and_then(|answer| {
             serde_json::to_value(answer).map_err(|reason| error::server(reason.to_string()))
-        })
+        });
+        rpc.telemetry.record(name, answer.is_ok(), start.elapsed());
+        answer
     })?;
     Ok(())
 }

@@ -17,6 +17,7 @@ mod pool;
 mod server;
 mod simulate;
 mod subscribe;
+mod telemetry;
 
 pub(crate) use server::serve;
 

@@ -3,6 +3,7 @@
 use super::{
     error::{self, INTERNAL},
     methods::{self, Rpc},
+    telemetry::Pages,
 };
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceBuilder, RpcServiceT},
@@ -44,12 +45,14 @@ pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<Ser
         .build();
     // The node holds no keys and what it tells is public, so any page may read it; a page in a wallet's browser must.
     let cors = CorsLayer::new().allow_methods(Any).allow_origin(Any).allow_headers(Any);
-    let module = methods::module(Rpc::new(chain)).map_err(io::Error::other)?;
+    let rpc = Rpc::new(chain);
+    let pages = Pages::new(rpc.telemetry.clone());
+    let module = methods::module(rpc).map_err(io::Error::other)?;
     let known: Arc<BTreeSet<&'static str>> = Arc::new(module.method_names().collect());
     let middleware = RpcServiceBuilder::new().layer_fn(move |inner| Guard { inner, known: known.clone() });
     let server = Server::builder()
         .set_config(config)
-        .set_http_middleware(ServiceBuilder::new().layer(cors))
+        .set_http_middleware(ServiceBuilder::new().layer(cors).layer(pages))
         .set_rpc_middleware(middleware)
         .build_from_tcp(listener)?;
     Ok(server.start(module))

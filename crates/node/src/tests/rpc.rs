@@ -318,3 +318,31 @@ fn a_revert_tells_the_reason_of_a_panic() {
     let (code, message, _) = bench.error("eth_call", json!([{ "to": contract }]));
     assert_eq!((code, message.as_str()), (3, "execution reverted: arithmetic underflow or overflow"));
 }
+
+#[test]
+fn operators_see_health_readiness_and_metrics() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/health"), (200, "ok\n".to_owned()));
+    assert_eq!(bench.get("/ready"), (200, "ready\n".to_owned()));
+    assert_eq!(bench.get("/").0, 405);
+    bench.transfer(0, TO, 1);
+    bench.error("eth_getBalance", json!([]));
+    let gap = bench.sign(5, TxKind::Call(TO), 1, Bytes::new(), 21_000);
+    bench.call("eth_sendRawTransaction", json!([gap]));
+    let (status, metrics) = bench.get("/metrics");
+    assert_eq!(status, 200);
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("openledger_head_number") >= 1.0);
+    assert!(value("openledger_head_timestamp_seconds") > 1.7e9);
+    assert_eq!(value(r#"openledger_pool_transactions{list="queued"}"#), 1.0);
+    assert_eq!(value(r#"openledger_rpc_requests_total{method="eth_getBalance",outcome="error"}"#), 1.0);
+    assert_eq!(value(r#"openledger_rpc_requests_total{method="eth_sendRawTransaction",outcome="ok"}"#), 2.0);
+    assert!(value("openledger_rpc_request_duration_seconds_count") >= 3.0);
+    let chain = bench.node.chain().clone();
+    chain.shutdown().unwrap();
+    assert_eq!(bench.get("/ready").0, 503);
+}
