@@ -24,6 +24,7 @@ use crate::stats::SplitMix;
 const FISHER_DAMPING: f64 = 1e-2;
 
 const RANDOM_SEED: u64 = 2;
+const TRAK_SEED: u64 = 5;
 
 /// Predicted rises of `-log p`.
 pub(crate) struct Predictions {
@@ -94,6 +95,10 @@ pub(crate) fn all(
     let start = Instant::now();
     let datainf = baselines::DataInf::new(run.layout(), &gradients)?;
     add("datainf", false, shared, start, each(&|q| Ok(datainf.scores(q)?))?);
+
+    let start = Instant::now();
+    let trak = baselines::Trak::new(&gradients, TRAK_SEED)?;
+    add("trak", false, shared, start, each(&|q| Ok(trak.scores(q)?))?);
 
     let start = Instant::now();
     add("gradcos", false, shared, start, each(&|q| Ok(baselines::gradient_cosine(&gradients, q)?))?);

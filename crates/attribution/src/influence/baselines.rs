@@ -77,6 +77,68 @@ pub fn empirical_fisher(gradients: &[Option<Vec<f32>>], damping: f64) -> Result<
     })
 }
 
+/// TRAK (Park, Georgiev, Ilyas, Leclerc, Madry: *TRAK: Attributing Model Behavior at Scale*, arXiv 2303.14186) with a single model and the loss as the model's output:
+/// `−φ(q)ᵀ (ΦᵀΦ + λI)⁻¹ φ(gᵢ)`, `φ` being a projection to [`TRAK_DIMENSIONS`] random signs each.
+#[derive(Debug)]
+pub struct Trak {
+    index: Index,
+    seed: u64,
+}
+
+/// To how many dimensions gradients are projected.
+pub const TRAK_DIMENSIONS: usize = 512;
+/// The paper inverts without damping, which with fewer records than dimensions is no longer possible.
+const TRAK_DAMPING: f64 = 1e-6;
+
+impl Trak {
+    /// Projects every gradient; `seed` draws the signs.
+    ///
+    /// # Errors
+    /// Those of [`Index::build`].
+    pub fn new(gradients: &[Option<Vec<f32>>], seed: u64) -> Result<Self> {
+        let projected: Vec<_> = gradients.iter().map(|g| g.as_ref().map(|g| project(g, seed))).collect();
+        let index = Index::build(IndexInputs {
+            transcript: alloy_primitives::B256::ZERO,
+            gradients: &projected,
+            displacement: &[],
+            metric: &[],
+            damping: TRAK_DAMPING,
+        })?;
+        Ok(Self { index, seed })
+    }
+
+    /// Scores of every record; 0 for one that training never took.
+    ///
+    /// # Errors
+    /// [`super::Error::Length`].
+    pub fn scores(&self, q: &[f32]) -> Result<Vec<f64>> {
+        self.index.scores(&project(q, self.seed))
+    }
+}
+
+/// The gradient times a matrix of random signs, divided by the root of the dimensions: products keep their size on average.
+fn project(gradient: &[f32], seed: u64) -> Vec<f32> {
+    let mut sums = [0.0_f64; TRAK_DIMENSIONS];
+    for (row, &x) in gradient.iter().enumerate() {
+        for (word, part) in sums.chunks_exact_mut(64).enumerate() {
+            let signs = signs(seed, row as u64, word as u64);
+            for (bit, sum) in part.iter_mut().enumerate() {
+                *sum += if signs >> bit & 1 == 1 { f64::from(x) } else { -f64::from(x) };
+            }
+        }
+    }
+    sums.iter().map(|sum| (sum / (TRAK_DIMENSIONS as f64).sqrt()) as f32).collect()
+}
+
+/// Sixty-four signs of a row of the matrix: the finaliser of SplitMix64 over its place.
+fn signs(seed: u64, row: u64, word: u64) -> u64 {
+    let place = row * (TRAK_DIMENSIONS as u64 / 64) + word;
+    let mut z = seed.wrapping_add((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// DataInf (Kwon, Wu, Wu, Zou: *DataInf: Efficiently Estimating Data Influence in LoRA-tuned LLMs and Diffusion Models*, arXiv 2310.00902).
 ///
 /// The inverse of the mean of `gᵢ gᵢᵀ + λI` is replaced by the mean of the inverses, matrix by matrix; every `A` and `B` of an adapted map is a
@@ -147,5 +209,35 @@ impl<'a> DataInf<'a> {
             }
         }
         Ok(scores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projection_keeps_products_on_average_and_depends_on_its_seed_alone() {
+        let wave = |phase: f32| (0..4000).map(|i| (i as f32 * 0.37 + phase).sin()).collect::<Vec<f32>>();
+        let (a, b) = (wave(0.0), wave(0.5));
+        let (exact, square) = (dot(&a, &b), dot(&a, &a));
+        let estimates: Vec<f64> = (0..8).map(|seed| dot(&project(&a, seed), &project(&b, seed))).collect();
+        // One estimate has a standard deviation of at most |a| |b| √(2 / 512).
+        let spread = square * (2.0 / TRAK_DIMENSIONS as f64).sqrt();
+        assert!(estimates.iter().all(|e| (e - exact).abs() < 4.0 * spread), "{exact} {spread} {estimates:?}");
+        assert!(estimates[0] != estimates[1]);
+        assert_eq!(project(&a, 3), project(&a, 3));
+    }
+
+    #[test]
+    fn trak_of_a_training_gradient_is_largest_for_the_record_itself() {
+        let one = |n: u64| (0..600).map(|i| (signs(9, i, n) % 7) as f32 - 3.0).collect::<Vec<f32>>();
+        let gradients: Vec<_> = (0..6).map(|n| (n != 4).then(|| one(n))).collect();
+        let trak = Trak::new(&gradients, 1).unwrap();
+        let query: Vec<f32> = one(2).iter().map(|x| -x).collect();
+        let scores = trak.scores(&query).unwrap();
+        let best = (0..6).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+        assert_eq!((best, scores[4]), (Some(2), 0.0));
+        assert!((scores[2] - 1.0).abs() < 1e-3, "{scores:?}");
     }
 }
