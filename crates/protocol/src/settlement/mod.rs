@@ -10,7 +10,7 @@
 //!   it, less at most one wei per receipt for rounding down, and the treasury has what that leaves. The charges are taken
 //!   from escrow now; what a key that ended too long ago should have paid comes out of the operator's stake. That stake
 //!   stays until the batch is decided.
-//! - **Verify.** The [draw](sampling) assigns verifiers and validators who were bonded when the batch was posted. They commit
+//! - **Verify.** The draw (`sampling`) assigns verifiers and validators who were bonded when the batch was posted. They commit
 //!   to the digest of the roots that they computed themselves. The commit window ends after `verify_window` blocks, or,
 //!   where all are assigned, with the commitment of the last verifier who was bonded at the post. Then everybody who
 //!   committed reveals, until `reveal_window` blocks after the verify window. No digest is public while anybody can still

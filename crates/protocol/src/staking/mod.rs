@@ -4,10 +4,10 @@
 //! *active* while it is bonded with at least the least stake of its role. Stake is at risk until it is taken out: a slash
 //! takes the same part of what is bonded and of what unbonds. An operator's stake stays while a batch of it is undecided.
 //!
-//! - [`rewards`]: the validators' part of fees, by stake and to the wei.
+//! - `rewards`: the validators' part of fees, by stake and to the wei.
 //! - [`delegation`]: what others bond with a validator.
-//! - [`slashing`]: slashes, jail and what an operator owes for late settlement.
-//! - [`votes`]: ERC-5805 votes over what is bonded.
+//! - `slashing`: slashes, jail and what an operator owes for late settlement.
+//! - `votes`: ERC-5805 votes over what is bonded.
 
 mod delegation;
 mod dispatch;

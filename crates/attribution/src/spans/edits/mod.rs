@@ -2,20 +2,20 @@
 //!
 //! # Score
 //! An alignment of a passage with a part of a record is worth the bits by which "copied, then edited" explains the
-//! passage better than "drawn token by token" does: a matched token `t` counts `-log2(count(t) / n)` less [`MATCH_COST`], a
-//! substituted one [`SUBSTITUTION`], an inserted or left-out one [`GAP`]. All are integers of thousandths of a bit, so the result is the same everywhere. A passage
-//! is reported if that exceeds the bits that number all pairs of a token of the text and one of the answer, and [`MARGIN`] more: among all
+//! passage better than "drawn token by token" does: a matched token `t` counts `-log2(count(t) / n)` less `MATCH_COST`, a
+//! substituted one `SUBSTITUTION`, an inserted or left-out one `GAP`. All are integers of thousandths of a bit, so the result is the same everywhere. A passage
+//! is reported if that exceeds the bits that number all pairs of a token of the text and one of the answer, and `MARGIN` more: among all
 //! pairs chance alone would then give one in a thousand answers.
 //!
 //! # Search
-//! 1. *Seeds.* For each start, the suffixes that share the longest prefixes with the answer there, at most [`SEED_PLACES`] of
-//!    at least [`SEED_TOKENS`] tokens; those on the same diagonal with the same end are one.
-//! 2. *Extension.* From the rarest seed on, a banded alignment to both sides ([`extend`]), which ends when the score has
+//! 1. *Seeds.* For each start, the suffixes that share the longest prefixes with the answer there, at most `SEED_PLACES` of
+//!    at least `SEED_TOKENS` tokens; those on the same diagonal with the same end are one.
+//! 2. *Extension.* From the rarest seed on, a banded alignment to both sides (`extend`), which ends when the score has
 //!    fallen far below its best. Seeds inside an alignment are used up. At most [`MAX_ALIGNMENTS`] alignments and
 //!    [`MAX_CELLS`] cells of them, whatever the answer.
 //! 3. *Choice.* By score; what adds fewer than [`MIN_TOKENS`] tokens of the answer to better ones is dropped.
 //!
-//! Verbatim passages take part, so that an edited one does not take their place, and are left to [`super::Span`]. Ends are
+//! Verbatim passages take part, so that an edited one does not take their place, and are left to `Span`. Ends are
 //! tokens that match; they may lie within a word.
 
 mod extend;
