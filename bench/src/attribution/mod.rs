@@ -47,6 +47,7 @@ const BOOTSTRAP_SEED: u64 = 1;
 const SUBSETS: usize = 40;
 const QUICK_SUBSETS: usize = 12;
 const MIN_SUBSETS: usize = 5;
+const QUICK_LDS_QUERIES: usize = 12;
 
 /// What this area understands beside the common options.
 #[derive(Debug, Default, clap::Args)]
@@ -70,15 +71,15 @@ pub(crate) struct Options {
     /// Sizes of the subsets, in percent of the records
     #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_values_t = [1, 5, 50], value_parser = clap::value_parser!(u8).range(1..=90))]
     drops: Vec<u8>,
-    /// Queries that the linear datamodeling score is taken over, spread evenly [default: all]; each costs a replay
+    /// Queries that the linear datamodeling score is taken over, spread evenly; each costs a replay [default: all, quick 12]
     #[arg(long, value_name = "N")]
     lds_queries: Option<usize>,
     /// Further seeds to retrain the subsets of a half with [default: 2]
     #[arg(long, value_name = "N", default_value_t = 2)]
     new_seeds: usize,
-    /// Contributors who try every attack in turn; 0 leaves attacks out [default: 2]
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    attackers: usize,
+    /// Contributors who try every attack in turn; 0 leaves attacks out [default: 2, quick 1]
+    #[arg(long, value_name = "N")]
+    attackers: Option<usize>,
 }
 
 /// What is computed beside leaving contributors out.
@@ -101,10 +102,10 @@ impl Plan {
             lds: lds::Size {
                 subsets,
                 drops: options.drops.iter().map(|d| usize::from(*d)).collect(),
-                queries: options.lds_queries,
+                queries: options.lds_queries.or(quick.then_some(QUICK_LDS_QUERIES)),
                 new_seeds: options.new_seeds,
             },
-            attackers: options.attackers,
+            attackers: options.attackers.unwrap_or(if quick { 1 } else { 2 }),
         })
     }
 }
