@@ -158,7 +158,7 @@ fn measure(
     }
     if plan.attackers > 0 {
         let attackers = plan.attackers.min(scenario.contributors.len());
-        table.extend(attacks::measure(scenario, pool, attackers, &folder, report)?);
+        table.extend(attacks::measure(scenario, &run, &truth, attackers, &folder, report)?);
     }
     Ok(table)
 }

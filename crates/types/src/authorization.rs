@@ -1,14 +1,14 @@
 //! What a holder of OPEN signs so that somebody else can move it, or vote with it: the EIP-712 typed data of ERC-2612,
 //! ERC-3009 and ERC-5805.
 
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use alloy_sol_types::{Eip712Domain, sol};
 
 use crate::addresses::{OPEN, STAKING};
 
 /// Name of OPEN's signing domain.
 pub const DOMAIN_NAME: &str = "OpenLedger";
-/// Version of OPEN's signing domain.
+/// Version of both signing domains.
 pub const DOMAIN_VERSION: &str = "1";
 
 sol! {
@@ -67,22 +67,15 @@ sol! {
 
 /// The EIP-712 domain of votes on a chain.
 pub fn votes_domain(chain_id: u64) -> Eip712Domain {
-    Eip712Domain::new(
-        Some(VOTES_DOMAIN_NAME.into()),
-        Some(DOMAIN_VERSION.into()),
-        Some(U256::from(chain_id)),
-        Some(STAKING),
-        None,
-    )
+    domain(VOTES_DOMAIN_NAME, chain_id, STAKING)
 }
 
 /// The EIP-712 domain of OPEN on a chain, as `eip712Domain()` states it.
 pub fn open_domain(chain_id: u64) -> Eip712Domain {
-    Eip712Domain::new(
-        Some(DOMAIN_NAME.into()),
-        Some(DOMAIN_VERSION.into()),
-        Some(U256::from(chain_id)),
-        Some(OPEN),
-        None,
-    )
+    domain(DOMAIN_NAME, chain_id, OPEN)
+}
+
+fn domain(name: &'static str, chain_id: u64, contract: Address) -> Eip712Domain {
+    let version = Some(DOMAIN_VERSION.into());
+    Eip712Domain::new(Some(name.into()), version, Some(U256::from(chain_id)), Some(contract), None)
 }

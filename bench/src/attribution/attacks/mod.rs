@@ -27,12 +27,12 @@ mod play;
 use std::path::Path;
 
 use anyhow::Result;
-use openledger_model::Pool;
-use openledger_train::Template;
+use openledger_train::{Run, Template};
 use openledger_types::split::FeeSplit;
 use openledger_types::{Address, U256};
 
 use super::scenario::{Query, Scenario};
+use super::truth::Truth;
 use crate::report::Report;
 use crate::stats::{SplitMix, interval_of, mean, positive_shares, total_variation};
 use forms::Attack;
@@ -56,7 +56,8 @@ struct Outcome {
 /// Runs every attack for the first `attackers` contributors and returns the lines of the table.
 pub(super) fn measure(
     scenario: &Scenario,
-    pool: &Pool,
+    run: &Run,
+    truth: &Truth,
     attackers: usize,
     folder: &Path,
     report: &mut Report,
@@ -65,10 +66,11 @@ pub(super) fn measure(
     report.figure("attackers", attackers);
     let folder = folder.join("attacks");
     std::fs::create_dir_all(&folder)?;
-    let stage = report.phase("attack_stage", || Stage::new(scenario, pool, &folder))?;
-    let honest = report.phase("attack_baseline", || stage.play(&stage.honest(), &[]))?;
-    let merged = stage.honest().len() - honest.founders.len();
-    report.figure("false_merge", merged as f64 / stage.honest().len() as f64);
+    let stage = report.phase("attack_stage", || Stage::new(scenario, run, truth, &folder))?;
+    let contributions = stage.honest();
+    let honest = report.phase("attack_baseline", || stage.play(&contributions, &[]))?;
+    let merged = contributions.len() - honest.founders.len();
+    report.figure("false_merge", merged as f64 / contributions.len() as f64);
     let mut table = vec![format!(
         "{:<13} {:>6} {:>17} {:>10} {:>9} {:>12}",
         "attack", "gain", "95 %", "influence", "fairness", "false split"
@@ -82,13 +84,10 @@ pub(super) fn measure(
     let dealt = report.phase("attack_self_dealing", || {
         (0..attackers).map(|a| self_dealing(&stage, &honest, a)).collect::<Result<Vec<_>>>()
     })?;
-    report.figure("gain_self_dealing", dealt.iter().copied().fold(f64::MIN, f64::max));
+    let most = dealt.iter().copied().fold(f64::MIN, f64::max);
+    report.figure("gain_self_dealing", most);
     report.table("gain_self_dealing_by_attacker", &dealt);
-    table.push(format!(
-        "{:<13} {:>6.3}  largest of {attackers}",
-        "self_dealing",
-        dealt.iter().copied().fold(f64::MIN, f64::max)
-    ));
+    table.push(format!("{:<13} {most:>6.3}  largest of {attackers}", "self_dealing"));
     Ok(table)
 }
 

@@ -15,8 +15,9 @@ use openledger_types::batch::PayoutKind;
 use openledger_types::{Address, B256};
 
 use super::super::money::Epoch;
+use super::super::objective;
 use super::super::scenario::{Query, Scenario};
-use super::super::{objective, truth};
+use super::super::truth::{self, Truth};
 use crate::cache;
 
 /// A record as it is handed in; its place in the list is when it was committed.
@@ -69,19 +70,16 @@ pub(super) struct Stage<'a> {
     pool: Pool,
     folder: PathBuf,
     held_out: HeldOut,
-    base: Vec<f64>,
-    /// The run of honest contributors and its parameters, which an attacker may use.
-    run: Run,
-    theta: Vec<f32>,
+    /// The run of honest contributors and what became of it, which an attacker may use.
+    run: &'a Run,
+    truth: &'a Truth,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(scenario: &'a Scenario, pool: &Pool, folder: &Path) -> Result<Self> {
-        let held_out = scenario.held_out(pool)?;
-        let base = held_out.losses(None)?;
-        let run = scenario.prepare(pool)?;
-        let theta = train(&run, Options::default(), &mut |_| ())?.state.theta;
-        Ok(Self { scenario, pool: pool.clone(), folder: folder.to_owned(), held_out, base, run, theta })
+    pub(super) fn new(scenario: &'a Scenario, run: &'a Run, truth: &'a Truth, folder: &Path) -> Result<Self> {
+        let pool = run.pool().clone();
+        let held_out = scenario.held_out(&pool)?;
+        Ok(Self { scenario, pool, folder: folder.to_owned(), held_out, run, truth })
     }
 
     /// What everybody hands in who is honest.
@@ -124,7 +122,7 @@ impl<'a> Stage<'a> {
             })
             .collect();
         let held_out = self.scenario.held_out_of(queries.iter(), &self.pool)?;
-        truth::log_p_gradients(&self.run, &held_out, &self.theta)
+        truth::log_p_gradients(self.run, &held_out, &self.truth.theta)
     }
 
     /// Walks the whole path; `bought` are answers paid for beside the queries. What it finds is kept.
@@ -171,7 +169,7 @@ impl<'a> Stage<'a> {
         let options = Options { transcript: Some(&transcript), ..Options::default() };
         let theta = train(&run, options, &mut |_| ())?.state.theta;
         let lora = || Some(Lora { config: run.lora(), theta: &theta });
-        let mut explained = less(&self.base, &self.held_out.losses(lora())?);
+        let mut explained = less(&self.truth.base, &self.held_out.losses(lora())?);
         let mut gradients = truth::log_p_gradients(&run, &self.held_out, &theta)?;
         if !bought.is_empty() {
             let bought = self.scenario.held_out_of(bought.iter(), &self.pool)?;

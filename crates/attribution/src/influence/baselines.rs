@@ -118,25 +118,18 @@ impl Trak {
 
 /// The gradient times a matrix of random signs, divided by the root of the dimensions: products keep their size on average.
 fn project(gradient: &[f32], seed: u64) -> Vec<f32> {
+    let mut signs = blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof();
+    let mut row = [0_u8; TRAK_DIMENSIONS / 8];
     let mut sums = [0.0_f64; TRAK_DIMENSIONS];
-    for (row, &x) in gradient.iter().enumerate() {
-        for (word, part) in sums.chunks_exact_mut(64).enumerate() {
-            let signs = signs(seed, row as u64, word as u64);
+    for &x in gradient {
+        signs.fill(&mut row);
+        for (part, byte) in sums.chunks_exact_mut(8).zip(row) {
             for (bit, sum) in part.iter_mut().enumerate() {
-                *sum += if signs >> bit & 1 == 1 { f64::from(x) } else { -f64::from(x) };
+                *sum += if byte >> bit & 1 == 1 { f64::from(x) } else { -f64::from(x) };
             }
         }
     }
     sums.iter().map(|sum| (sum / (TRAK_DIMENSIONS as f64).sqrt()) as f32).collect()
-}
-
-/// Sixty-four signs of a row of the matrix: the finaliser of SplitMix64 over its place.
-fn signs(seed: u64, row: u64, word: u64) -> u64 {
-    let place = row * (TRAK_DIMENSIONS as u64 / 64) + word;
-    let mut z = seed.wrapping_add((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// DataInf (Kwon, Wu, Wu, Zou: *DataInf: Efficiently Estimating Data Influence in LoRA-tuned LLMs and Diffusion Models*, arXiv 2310.00902).
@@ -231,7 +224,10 @@ mod tests {
 
     #[test]
     fn trak_of_a_training_gradient_is_largest_for_the_record_itself() {
-        let one = |n: u64| (0..600).map(|i| (signs(9, i, n) % 7) as f32 - 3.0).collect::<Vec<f32>>();
+        let one = |n: u64| {
+            let bytes = (0..600_u64).map(|i| blake3::hash(&(600 * n + i).to_le_bytes()).as_bytes()[0]);
+            bytes.map(|byte| f32::from(byte % 7) - 3.0).collect::<Vec<f32>>()
+        };
         let gradients: Vec<_> = (0..6).map(|n| (n != 4).then(|| one(n))).collect();
         let trak = Trak::new(&gradients, 1).unwrap();
         let query: Vec<f32> = one(2).iter().map(|x| -x).collect();

@@ -10,7 +10,7 @@ use openledger_types::abi::{Delegation, IStaking, StakeRole};
 use openledger_types::addresses::STAKING;
 
 use super::rewards::{growth, settle, whole};
-use super::{TOTAL_STAKE, free_at, standing, votes};
+use super::{Standing, TOTAL_STAKE, free_at, standing, votes};
 use crate::error::{Result, revert};
 use crate::layout::{Mapping, Slot, place};
 use crate::math::{add, div_rem, half, mul, sub};
@@ -139,9 +139,7 @@ pub fn undelegate_stake(
     if amount.is_zero() {
         return Err(revert(IStaking::ZeroAmount {}));
     }
-    let before = standing(storage, validator)?;
-    settle(storage, validator, &before)?;
-    settle_delegation(storage, delegator, validator)?;
+    let before = settle_both(storage, delegator, validator)?;
     let pool = POOLS.at(validator);
     let bonded = pool.bonded.get(storage)?;
     let slots = DELEGATIONS.at(delegator).at(validator);
@@ -210,9 +208,7 @@ pub fn claim_delegation_reward(
     delegator: Address,
     validator: Address,
 ) -> Result<U256> {
-    let before = standing(storage, validator)?;
-    settle(storage, validator, &before)?;
-    settle_delegation(storage, delegator, validator)?;
+    settle_both(storage, delegator, validator)?;
     let slots = DELEGATIONS.at(delegator).at(validator);
     let (amount, rest) = whole(slots.owed.get(storage)?)?;
     slots.owed.set(storage, rest)?;
@@ -259,6 +255,14 @@ pub(super) fn update_units(storage: &mut dyn Storage, delegator: Address, valida
         votes::remove_units(storage, delegator, sub(units, worth)?)?;
     }
     slots.units.set(storage, (half(worth)?, available_at))
+}
+
+/// Writes down what a validator and a delegation with it are owed by now; returns the validator's standing.
+fn settle_both(storage: &mut dyn Storage, delegator: Address, validator: Address) -> Result<Standing> {
+    let standing = standing(storage, validator)?;
+    settle(storage, validator, &standing)?;
+    settle_delegation(storage, delegator, validator)?;
+    Ok(standing)
 }
 
 /// Writes down what a delegation is owed by now. The validator must be settled.
