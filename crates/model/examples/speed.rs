@@ -5,7 +5,8 @@
 use std::{path::Path, sync::Arc, time::Instant};
 
 use openledger_model::{
-    Error, Lora, LoraConfig, LoraLayout, Message, Model, Pool, Record, Role, Sample, Session, Target, init,
+    Error, Lora, LoraConfig, LoraLayout, Message, Model, Pages, Pool, Record, Role, Sample, Session, Target,
+    init,
 };
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
@@ -41,7 +42,8 @@ fn main() -> Result<(), Error> {
     let pool = Pool::new(threads)?;
 
     let chat = tokenizer.chat(&[Message::new(Role::User, "What is the capital of France?")])?;
-    let mut session = Session::new(Arc::clone(&model), None, pool.clone())?;
+    let mut session =
+        Session::new(Arc::clone(&model), None, pool.clone(), Pages::new(model.config(), 1 << 30)?)?;
     let mut logits = timed(&format!("prefill of {} tokens", chat.len()), || session.feed(&chat))?;
     let mut answer = Vec::new();
     timed("decode of up to 48 tokens", || {

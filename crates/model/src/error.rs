@@ -81,6 +81,14 @@ pub enum Error {
         /// Tokens that fit.
         limit: usize,
     },
+    /// There are not enough pages left for the keys and values of more tokens.
+    #[error("{needed} pages are needed, {free} are free")]
+    Pages {
+        /// Pages asked for.
+        needed: usize,
+        /// Pages that are free.
+        free: usize,
+    },
     /// An adapter's configuration or file cannot be used with this model.
     #[error("adapter: {0}")]
     Adapter(String),

@@ -121,7 +121,7 @@ impl Model {
                     self.weights.embed(*token, row);
                 }
                 for layer in 0..first_layer {
-                    pass.layer(layer, &mut x, None, false);
+                    pass.layer(layer, &mut x, false);
                 }
                 let rows = pass.sequences.iter().map(|s| &x[s.rows.start * d..s.rows.end * d]);
                 rows.zip(group)
@@ -172,7 +172,7 @@ impl Model {
                 let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), None);
                 let mut x = self.stack(&pass, group);
                 for layer in group[0].prefix.first_layer..self.config.layers {
-                    pass.layer(layer, &mut x, None, false);
+                    pass.layer(layer, &mut x, false);
                 }
                 let (rows, targets) = predicted(&pass, group);
                 let losses = Losses::compute(
@@ -278,10 +278,10 @@ impl Model {
         let dual = pass.direction.is_some();
         let mut x = self.stack(pass, group);
         for layer in group[0].prefix.first_layer..first {
-            pass.layer(layer, &mut x, None, false);
+            pass.layer(layer, &mut x, false);
         }
         let kept: Vec<_> =
-            (first..self.config.layers).filter_map(|layer| pass.layer(layer, &mut x, None, true)).collect();
+            (first..self.config.layers).filter_map(|layer| pass.layer(layer, &mut x, true)).collect();
 
         let (picked, targets) = predicted(pass, group);
         let all: Vec<usize> =
@@ -320,7 +320,7 @@ impl Model {
         let sequence = |length| {
             let rows = end..end + length;
             end = rows.end;
-            Sequence { rows, start: 0, lora }
+            Sequence { rows, lora }
         };
         let sequences = lengths.map(sequence).collect();
         Pass { model: self, sequences, direction, split }

@@ -1,9 +1,12 @@
 use std::{ops::ControlFlow, sync::Arc};
 
-use openledger_model::{Adapter, Model, Pool, Session, Tokenizer};
+use openledger_model::{Adapter, Model, Pages, Pool, Session, Tokenizer};
 use openledger_types::receipt::{FinishReason, Sampling};
 
 use crate::{Adapters, Error, Queue, TextStream, choose, validate};
+
+/// Most memory for the keys and values of one answer: the whole context of a small model.
+const MAX_PAGE_BYTES: usize = 4 << 30;
 
 /// One base model in memory with the adapters beside it. Cloning shares them.
 ///
@@ -147,6 +150,7 @@ impl Engine {
     }
 
     pub(crate) fn session(&self, adapter: Option<&Arc<Adapter>>) -> Result<Session, Error> {
-        Ok(Session::new(self.model.clone(), adapter.cloned(), self.pool.clone())?)
+        let pages = Pages::new(self.model.config(), MAX_PAGE_BYTES)?;
+        Ok(Session::new(self.model.clone(), adapter.cloned(), self.pool.clone(), pages)?)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use openledger_model::Adapter;
+use openledger_model::{Adapter, Feed, Logits, Session};
 use openledger_types::receipt::Sampling;
 
 use crate::{Engine, Error, choose};
@@ -72,28 +72,19 @@ impl Engine {
         let positions = if answer.len() < end { answer.len() + 1 } else { answer.len() };
         let mut tokens = prompt.to_vec();
         tokens.extend_from_slice(&answer[..positions - 1]);
-        let mut first = None;
-        let mut failed = None;
-        let mut position = 0;
-        self.session(adapter)?.feed_rows(&tokens, prompt.len() - 1, |_row, logits| {
-            let at = position;
-            position += 1;
-            if first.is_some() || failed.is_some() {
-                return;
-            }
-            match choose(sampling, at as u64, logits) {
-                Ok(expected) => {
-                    let got = answer.get(at).copied();
-                    if got != Some(expected) {
-                        first = Some(FirstDifference { position: at, expected: Some(expected), got });
-                    }
-                }
-                Err(error) => failed = Some(error),
-            }
+        let mut session = self.session(adapter)?;
+        let mut feeds =
+            [Feed { session: &mut session, tokens: &tokens, logits: Logits::From(prompt.len() - 1) }];
+        let expected = Session::run(&mut feeds, |row| {
+            choose(sampling, (row.index + 1 - prompt.len()) as u64, row.logits)
         })?;
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(first),
+        for (position, expected) in expected.into_iter().enumerate() {
+            let expected = expected?;
+            let got = answer.get(position).copied();
+            if got != Some(expected) {
+                return Ok(Some(FirstDifference { position, expected: Some(expected), got }));
+            }
         }
+        Ok(None)
     }
 }

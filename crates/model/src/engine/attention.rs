@@ -1,7 +1,7 @@
 //! Causal attention, row by row, with grouped key/value heads.
 //!
 //! `att_i = Σ_{j ≤ i} p_ij v_j`, `p_i = softmax(q_i · k_j / √head)`. Rows are taken in blocks; what a block computes beyond a row's last key is set to zero, which
-//! adds nothing to a chain, and the final `+ 0.0` removes the one trace it could leave (the sign of a zero). So a row has the same bits alone, in a prefill or in training.
+//! adds nothing to a chain, and the final `+ 0.0` removes the one trace it could leave (the sign of a zero). So a row has the same bits in any block.
 
 use std::ops::Range;
 
@@ -19,51 +19,37 @@ use crate::{
 /// Query rows handled at once: four tiles of the widest kernel.
 const BLOCK: usize = 56;
 
-/// Keys and values of one layer of one sequence.
-#[derive(Default)]
-pub(crate) struct Cache {
-    heads: Vec<HeadCache>,
-    length: usize,
+/// Keys and values of one sequence as the forward pass reads them.
+struct Keys {
+    heads: Vec<HeadKeys>,
 }
 
-#[derive(Default)]
-struct HeadCache {
+#[derive(Clone, Default)]
+struct HeadKeys {
     /// Panels `head x 32`: positions are columns.
     keys: Buf,
     /// `positions x head`.
     values: Buf,
 }
 
-impl Cache {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { heads: (0..config.kv_heads).map(|_| HeadCache::default()).collect(), length: 0 }
+impl Keys {
+    fn new(config: &Config) -> Self {
+        Self { heads: vec![HeadKeys::default(); config.kv_heads] }
     }
 
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
-    }
-
-    /// Appends `count` positions whose keys and values stand in rows `ld` apart.
-    fn append(&mut self, config: &Config, rows: &[f32], ld: usize, count: usize) {
+    /// Takes `count` positions whose keys and values stand in rows `ld` apart.
+    fn fill(&mut self, config: &Config, rows: &[f32], ld: usize, count: usize) {
         let head = config.head_dim;
-        let end = self.length + count;
-        for (g, cache) in self.heads.iter_mut().enumerate() {
-            let need = end.div_ceil(PANEL) * PANEL * head;
-            if cache.keys.len() < need {
-                cache.keys.resize(need);
-            }
-            if cache.values.len() < end * head {
-                cache.values.resize(end * head);
-            }
+        for (g, own) in self.heads.iter_mut().enumerate() {
+            own.keys.resize(count.div_ceil(PANEL) * PANEL * head);
+            own.values.resize(count * head);
             let (k, v) = (config.q_dim() + g * head, config.q_dim() + config.kv_dim() + g * head);
             for i in 0..count {
-                let at = self.length + i;
                 let row = &rows[i * ld..];
-                columns(&mut cache.keys, head, at, &row[k..k + head]);
-                cache.values[at * head..(at + 1) * head].copy_from_slice(&row[v..v + head]);
+                columns(&mut own.keys, head, i, &row[k..k + head]);
+                own.values[i * head..(i + 1) * head].copy_from_slice(&row[v..v + head]);
             }
         }
-        self.length = end;
     }
 }
 
@@ -99,53 +85,32 @@ impl Pass<'_> {
         for plane in qkv.chunks_exact_mut(self.rows() * width) {
             for sequence in &self.sequences {
                 for (i, row) in sequence.rows.clone().enumerate() {
-                    let (cos, sin) = self.model.rope.at(sequence.start + i);
+                    let (cos, sin) = self.model.rope.at(i);
                     rotate(&mut plane[row * width..][..turned], cos, sin, direction);
                 }
             }
         }
     }
 
-    /// Attention of every sequence: `qkv` to `att`, all planes. With caches (one per sequence) the keys and values are appended to them and those before are seen.
-    pub(super) fn attend(&self, qkv: &[f32], att: &mut [f32], caches: Option<&mut [&mut Cache]>) {
+    /// Attention of every sequence: `qkv` to `att`, all planes.
+    pub(super) fn attend(&self, qkv: &[f32], att: &mut [f32]) {
         let config = &self.model.config;
         let (width, out) = (self.qkv_width(), config.q_dim());
-        let rows = self.rows();
-        match caches {
-            Some(caches) => {
-                for (sequence, cache) in self.sequences.iter().zip(caches) {
-                    cache.length = sequence.start;
-                    cache.append(config, &qkv[sequence.rows.start * width..], width, sequence.rows.len());
-                    self.attend_one(sequence.rows.clone(), sequence.start, qkv, (cache, None), att);
-                }
+        let (mut keys, mut tangents) = (Keys::new(config), Keys::new(config));
+        let (value, tangent) = planes(qkv, self.rows(), width);
+        for sequence in &self.sequences {
+            let (first, count) = (sequence.rows.start, sequence.rows.len());
+            keys.fill(config, &value[first * width..], width, count);
+            if self.direction.is_some() {
+                tangents.fill(config, &tangent[first * width..], width, count);
             }
-            None => {
-                let (mut keys, mut tangents) = (Cache::new(config), Cache::new(config));
-                let (value, tangent) = planes(qkv, rows, width);
-                for sequence in &self.sequences {
-                    let (first, count) = (sequence.rows.start, sequence.rows.len());
-                    keys.truncate(0);
-                    keys.append(config, &value[first * width..], width, count);
-                    if self.direction.is_some() {
-                        tangents.truncate(0);
-                        tangents.append(config, &tangent[first * width..], width, count);
-                    }
-                    let tangents = self.direction.map(|_| &tangents);
-                    self.attend_one(sequence.rows.clone(), 0, qkv, (&keys, tangents), att);
-                }
-            }
+            let tangents = self.direction.map(|_| &tangents);
+            self.attend_one(sequence.rows.clone(), qkv, (&keys, tangents), att);
         }
         debug_assert_eq!(att.len(), self.stacked() * out);
     }
 
-    fn attend_one(
-        &self,
-        rows: Range<usize>,
-        start: usize,
-        qkv: &[f32],
-        keys: (&Cache, Option<&Cache>),
-        att: &mut [f32],
-    ) {
+    fn attend_one(&self, rows: Range<usize>, qkv: &[f32], keys: (&Keys, Option<&Keys>), att: &mut [f32]) {
         let config = &self.model.config;
         let (head, width, out) = (config.head_dim, self.qkv_width(), config.q_dim());
         let count = rows.len();
@@ -154,15 +119,15 @@ impl Pass<'_> {
         let mut by_head = Buf::scratch(config.heads * planes * count * head);
         let one = |(h, out): (usize, &mut [f32])| {
             let g = h / (config.heads / config.kv_heads);
-            let mut scores = Scores::new(start + count, planes == 2);
+            let mut scores = Scores::new(count, planes == 2);
             for first in (0..count).step_by(BLOCK) {
                 let block = first..(first + BLOCK).min(count);
-                let seen = start + block.end;
+                let seen = block.end;
                 let q = plane(0).from(first, h * head);
                 let (k, v) = (&keys.0.heads[g].keys, &keys.0.heads[g].values);
                 let size = (block.len(), seen, head);
                 let back = (block.len(), head, seen);
-                scores.compute(config, &block, start, q, width, Right::panels(k, head));
+                scores.compute(config, &block, q, width, Right::panels(k, head));
                 let (value, tangent) = out.split_at_mut(count * head);
                 let o = &mut value[first * head..];
                 gemm(1, back, Left::rows(&scores.p, scores.ld), Right::rows(v, head), o, head, false);
@@ -187,7 +152,7 @@ impl Pass<'_> {
                         scores.ld,
                         true,
                     );
-                    scores.tangent(config, &block, start);
+                    scores.tangent(config, &block);
                     let ot = &mut tangent[first * head..];
                     gemm(1, back, Left::rows(&scores.pt, scores.ld), Right::rows(v, head), ot, head, false);
                     gemm(1, back, Left::rows(&scores.p, scores.ld), Right::rows(vt, head), ot, head, true);
@@ -195,7 +160,7 @@ impl Pass<'_> {
             }
         };
         let chunk = planes * count * head;
-        if self.split > 1 && count * (start + count) >= 4096 {
+        if self.split > 1 && count * count >= 4096 {
             by_head.par_chunks_mut(chunk).enumerate().for_each(one);
         } else {
             by_head.chunks_mut(chunk).enumerate().for_each(one);
@@ -258,13 +223,13 @@ impl Pass<'_> {
                 let (wide, narrow, tall) = ((m, seen, head), (m, head, seen), (seen, head, m));
                 let q = plane(0).from(first, q_at);
                 let d_o = outer(0).from(first, h * head);
-                scores.compute(config, &block, 0, q, width, keys[0].keys(g));
+                scores.compute(config, &block, q, width, keys[0].keys(g));
                 gemm(1, wide, Left::rows(d_o, out), keys[0].values(g), &mut outside.p, ld, false);
                 if dual {
                     let (qt, d_ot) = (plane(1).from(first, q_at), outer(1).from(first, h * head));
                     gemm(1, wide, Left::rows(qt, width), keys[0].keys(g), &mut scores.pt, ld, false);
                     gemm(1, wide, Left::rows(q, width), keys[1].keys(g), &mut scores.pt, ld, true);
-                    scores.tangent(config, &block, 0);
+                    scores.tangent(config, &block);
                     gemm(1, wide, Left::rows(d_ot, out), keys[0].values(g), &mut outside.pt, ld, false);
                     gemm(1, wide, Left::rows(d_o, out), keys[1].values(g), &mut outside.pt, ld, true);
                 }
@@ -327,35 +292,27 @@ impl Scores {
     }
 
     /// Softmax of `q kᵀ / √head` over the positions each row sees; zero beyond.
-    fn compute(
-        &mut self,
-        config: &Config,
-        block: &Range<usize>,
-        start: usize,
-        q: &[f32],
-        width: usize,
-        keys: Right<'_>,
-    ) {
-        let seen = start + block.end;
+    fn compute(&mut self, config: &Config, block: &Range<usize>, q: &[f32], width: usize, keys: Right<'_>) {
+        let seen = block.end;
         let ld = self.ld;
         gemm(1, (block.len(), seen, config.head_dim), Left::rows(q, width), keys, &mut self.p, ld, false);
         let scale = 1.0 / (config.head_dim as f32).sqrt();
         for (i, row) in block.clone().enumerate() {
             let p = &mut self.p[i * ld..i * ld + seen];
-            softmax(&mut p[..=start + row], scale);
-            p[start + row + 1..].fill(0.0);
+            softmax(&mut p[..=row], scale);
+            p[row + 1..].fill(0.0);
         }
     }
 
     /// Tangents of the probabilities from those of the products.
-    fn tangent(&mut self, config: &Config, block: &Range<usize>, start: usize) {
-        let seen = start + block.end;
+    fn tangent(&mut self, config: &Config, block: &Range<usize>) {
+        let seen = block.end;
         let scale = 1.0 / (config.head_dim as f32).sqrt();
         for (i, row) in block.clone().enumerate() {
             let at = i * self.ld;
             let pt = &mut self.pt[at..at + seen];
-            softmax_tangent(&self.p[at..=at + start + row], &mut pt[..=start + row], scale);
-            pt[start + row + 1..].fill(0.0);
+            softmax_tangent(&self.p[at..=at + row], &mut pt[..=row], scale);
+            pt[row + 1..].fill(0.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{Cache, Pass, adapted::Columns, planes, planes_mut};
+use super::{Pass, adapted::Columns, planes, planes_mut};
 use crate::{
     Target,
     kernel::{Buf, Left, Right, gemm, norm, norm_tangent, swiglu, swiglu_tangent},
@@ -22,13 +22,7 @@ pub(crate) struct Kept {
 
 impl Pass<'_> {
     /// One layer over `x` (all planes), in place; returns what its backward pass needs if `keep`.
-    pub(crate) fn layer(
-        &self,
-        i: usize,
-        x: &mut Buf,
-        caches: Option<&mut [&mut Cache]>,
-        keep: bool,
-    ) -> Option<Kept> {
+    pub(crate) fn layer(&self, i: usize, x: &mut Buf, keep: bool) -> Option<Kept> {
         let config = &self.model.config;
         let weights = &self.model.weights.layers[i];
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
@@ -54,7 +48,7 @@ impl Pass<'_> {
         }
         self.rope(&mut qkv, 1.0);
         let mut att = Buf::scratch(all * q);
-        self.attend(&qkv, &mut att, caches);
+        self.attend(&qkv, &mut att);
         gemm(self.split, (all, d, q), Left::rows(&att, q), Right::from(weights.o.forward()), x, d, true);
         low.extend(self.adapt(i, Target::O, &att, x, Columns { ld: d, first: 0 }).map(|h| (Target::O, h)));
         let middle = if keep { Buf::scratch_copy(x) } else { Buf::default() };

@@ -110,21 +110,3 @@ impl Losses {
         out
     }
 }
-
-/// Logits after rows `x`, `rows x vocab`.
-pub(crate) fn logits(model: &Model, split: usize, x: &[f32]) -> Buf {
-    let (d, vocab) = (model.config.d_model, model.config.vocab);
-    let rows = x.len() / d;
-    let n = norm_stack(x, &model.weights.final_norm, model.config.norm_eps, false);
-    let mut z = Buf::scratch(rows * vocab);
-    gemm(
-        split,
-        (rows, vocab, d),
-        Left::rows(&n, d),
-        Right::from(model.weights.head.forward()),
-        &mut z,
-        vocab,
-        false,
-    );
-    z
-}

@@ -17,20 +17,17 @@ mod head;
 mod tests;
 
 pub(crate) use adapted::{Gradient, Packed};
-pub(crate) use attention::Cache;
 pub(crate) use forward::Kept;
-pub(crate) use head::{Losses, logits};
+pub(crate) use head::Losses;
 
 use std::ops::Range;
 
 use crate::{Model, kernel::Buf};
 
-/// One sequence of a pass.
+/// One sequence of a pass, from its first position on.
 pub(crate) struct Sequence<'a> {
     /// Its rows in the stack.
     pub(crate) rows: Range<usize>,
-    /// Position of the first of them.
-    pub(crate) start: usize,
     /// The adapter it runs with.
     pub(crate) lora: Option<&'a Packed>,
 }

@@ -67,6 +67,24 @@ fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     tree(lanes, |x, y| x + y)
 }
 
+/// `Σ a b` in sixteen lanes of fused multiply-adds, then the tree.
+#[inline(always)]
+fn fused_sum(a: &[f32], b: &[f32]) -> f32 {
+    let b = &b[..a.len()];
+    let mut lanes = [0f32; LANES];
+    let (ac, bc) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let (ar, br) = (ac.remainder(), bc.remainder());
+    for (a, b) in ac.zip(bc) {
+        for i in 0..LANES {
+            lanes[i] = a[i].mul_add(b[i], lanes[i]);
+        }
+    }
+    for i in 0..ar.len() {
+        lanes[i] = ar[i].mul_add(br[i], lanes[i]);
+    }
+    tree(lanes, |x, y| x + y)
+}
+
 /// `Σ (a b + c d)` in the stated order.
 #[inline(always)]
 fn sum_two(a: &[f32], b: &[f32], c: &[f32], d: &[f32]) -> f32 {
@@ -148,6 +166,20 @@ vectorised! {
     fn scale(x: &mut [f32], s: f32) {
         for x in x {
             *x *= s;
+        }
+    }
+
+    /// LoRA of one row: `h = s · A n` with rows of `A` as long as `n`, then `y_o ← fma(B[r, o], h_r, y_o)` with `r` ascending and rows of `B` as long as `y`.
+    /// The sum over `n` runs in sixteen lanes of fused multiply-adds.
+    fn low_rank(a: &[f32], b: &[f32], s: f32, n: &[f32], h: &mut [f32], y: &mut [f32]) {
+        for (h, row) in h.iter_mut().zip(a.chunks_exact(n.len())) {
+            *h = s * fused_sum(row, n);
+        }
+        let width = y.len();
+        for (h, row) in h.iter().zip(b.chunks_exact(width)) {
+            for i in 0..width {
+                y[i] = row[i].mul_add(*h, y[i]);
+            }
         }
     }
 

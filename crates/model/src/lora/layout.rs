@@ -3,7 +3,7 @@ use std::{fmt, ops::Range, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Config, Error, engine::Packed};
+use crate::{Config, Error, decode::Adapted};
 
 /// Largest rank of an adapter.
 const MAX_RANK: usize = 256;
@@ -251,12 +251,13 @@ pub struct Lora<'a> {
     pub theta: &'a [f32],
 }
 
-/// A configuration and the parameters it describes, checked against a model and packed for decoding.
+/// A configuration and the parameters it describes, checked against a model and laid out for decoding.
 #[derive(Debug)]
 pub struct Adapter {
     config: LoraConfig,
     theta: Vec<f32>,
-    packed: Packed,
+    layout: LoraLayout,
+    turned: Vec<f32>,
     model: Config,
 }
 
@@ -269,8 +270,12 @@ impl Adapter {
         if let Some(at) = theta.iter().position(|x| !x.is_finite()) {
             return Err(Error::Adapter(format!("parameter {at} is {}", theta[at])));
         }
-        let packed = Packed::new(model, Lora { config: &config, theta: &theta })?;
-        Ok(Self { config, theta, packed, model: model.clone() })
+        let layout = LoraLayout::new(model, &config)?;
+        if theta.len() != layout.len() {
+            return Err(Error::Length { what: "LoRA parameters", got: theta.len(), expected: layout.len() });
+        }
+        let turned = Adapted::turn(model, &layout, &theta);
+        Ok(Self { config, theta, layout, turned, model: model.clone() })
     }
 
     /// What is adapted.
@@ -291,8 +296,14 @@ impl Adapter {
         Lora { config: &self.config, theta: &self.theta }
     }
 
-    pub(crate) fn packed(&self) -> &Packed {
-        &self.packed
+    /// Bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.theta[..]) + size_of_val(&self.turned[..])
+    }
+
+    pub(crate) fn adapted(&self) -> Adapted<'_> {
+        Adapted { layout: &self.layout, theta: &self.turned, scale: self.config.scale() }
     }
 
     /// That this adapter is for a model of the given shape.
