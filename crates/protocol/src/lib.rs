@@ -22,6 +22,8 @@ mod storage;
 
 pub mod datanets;
 pub mod escrow;
+#[cfg(any(test, feature = "test-util"))]
+pub mod history;
 pub mod models;
 pub mod open;
 pub mod params;

@@ -21,6 +21,17 @@ pub struct MapStorage {
     pub logs: Vec<(Address, LogData)>,
     /// Hashes of earlier blocks; any other is the hash of its number.
     pub hashes: BTreeMap<u64, B256>,
+    /// What held before each write of the calls that are under way, the latest last.
+    undo: Vec<Undo>,
+    /// How many calls are under way.
+    depth: u32,
+}
+
+/// What held before a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Undo {
+    Slot((Address, U256), Option<U256>),
+    Balance(Address, Option<U256>),
 }
 
 impl MapStorage {
@@ -32,6 +43,8 @@ impl MapStorage {
             balances: BTreeMap::new(),
             logs: Vec::new(),
             hashes: BTreeMap::new(),
+            undo: Vec::new(),
+            depth: 0,
         }
     }
 
@@ -40,13 +53,36 @@ impl MapStorage {
     /// # Errors
     /// Those of the module; a revert if the caller has less than the value.
     pub fn call(&mut self, module: Address, caller: Address, value: U256, data: &[u8]) -> Result<Bytes> {
-        let before = self.clone();
         let call = Call { caller, value, is_static: false };
-        let result = self
-            .transfer(caller, module, value)
-            .and_then(|()| dispatch(self, module, &call, data).unwrap_or_else(|| Err(no_module(module))));
-        if result.is_err() {
-            *self = before;
+        self.kept_if(Result::is_ok, |storage| {
+            storage.transfer(caller, module, value)?;
+            dispatch(storage, module, &call, data).unwrap_or_else(|| Err(no_module(module)))
+        })
+    }
+
+    /// Does something and undoes it: slots, balances, logs and the block are what they were.
+    pub fn probe<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        self.kept_if(|_| false, run)
+    }
+
+    /// Does something and undoes it unless `keep` says of its result that it stays.
+    fn kept_if<T>(&mut self, keep: impl FnOnce(&T) -> bool, run: impl FnOnce(&mut Self) -> T) -> T {
+        let (block, logs, writes) = (self.block, self.logs.len(), self.undo.len());
+        self.depth = self.depth.saturating_add(1);
+        let result = run(self);
+        self.depth = self.depth.saturating_sub(1);
+        if !keep(&result) {
+            self.block = block;
+            self.logs.truncate(logs);
+            for undo in self.undo.drain(writes..).rev() {
+                match undo {
+                    Undo::Slot(key, value) => restore(&mut self.slots, key, value),
+                    Undo::Balance(key, value) => restore(&mut self.balances, key, value),
+                }
+            }
+        }
+        if self.depth == 0 {
+            self.undo.clear();
         }
         result
     }
@@ -60,10 +96,24 @@ impl MapStorage {
         dispatch(self, module, &call, data).unwrap_or_else(|| Err(no_module(module)))
     }
 
+    fn set_balance(&mut self, account: Address, balance: U256) {
+        let before = self.balances.insert(account, balance);
+        if self.depth != 0 {
+            self.undo.push(Undo::Balance(account, before));
+        }
+    }
+
     /// The sum of all balances.
     pub fn total_balance(&self) -> U256 {
         self.balances.values().fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
     }
+}
+
+fn restore<K: Ord>(map: &mut BTreeMap<K, U256>, key: K, value: Option<U256>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
 }
 
 fn no_module(address: Address) -> ModuleError {
@@ -76,10 +126,10 @@ impl Storage for MapStorage {
     }
 
     fn sstore(&mut self, account: Address, slot: U256, value: U256) -> Result<()> {
-        if value.is_zero() {
-            self.slots.remove(&(account, slot));
-        } else {
-            self.slots.insert((account, slot), value);
+        let key = (account, slot);
+        let before = if value.is_zero() { self.slots.remove(&key) } else { self.slots.insert(key, value) };
+        if self.depth != 0 {
+            self.undo.push(Undo::Slot(key, before));
         }
         Ok(())
     }
@@ -90,9 +140,9 @@ impl Storage for MapStorage {
 
     fn transfer(&mut self, from: Address, to: Address, amount: U256) -> Result<()> {
         let left = self.balance(from)?.checked_sub(amount);
-        self.balances.insert(from, left.ok_or_else(|| revert_text("insufficient balance for the transfer"))?);
+        self.set_balance(from, left.ok_or_else(|| revert_text("insufficient balance for the transfer"))?);
         let grown = self.balance(to)?.checked_add(amount);
-        self.balances.insert(to, grown.expect("the sum of all balances fits a word"));
+        self.set_balance(to, grown.expect("the sum of all balances fits a word"));
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! What the tests of all modules share, and properties that hold over any history of calls.
 
-mod history;
 mod layout;
 
 use alloy_primitives::{Address, B256, U256};

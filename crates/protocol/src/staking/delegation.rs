@@ -324,7 +324,7 @@ fn shrunk((tokens, shares): (u128, u128), amount: U256, cost: U256) -> Result<(u
 }
 
 /// What a delegation is owed, scaled, once its validator is settled.
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 pub(super) fn settled(storage: &mut dyn Storage, delegator: Address, validator: Address) -> Result<U256> {
     settle_delegation(storage, delegator, validator)?;
     DELEGATIONS.at(delegator).at(validator).owed.get(storage)

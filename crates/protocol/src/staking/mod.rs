@@ -27,7 +27,7 @@ pub use delegation::{
 };
 pub(crate) use dispatch::dispatch;
 pub(crate) use rewards::add_reward;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 pub(crate) use rewards::scaled_debts;
 pub use rewards::{claim_reward, reward};
 pub use slashing::unjail;

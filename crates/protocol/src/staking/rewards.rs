@@ -16,6 +16,8 @@ use super::delegation::POOLS;
 use super::{STAKERS, Standing, TOTAL_STAKE, standing};
 use crate::error::Result;
 use crate::layout::Slot;
+#[cfg(any(test, feature = "test-util"))]
+use crate::math::sum;
 use crate::math::{add, div_rem, mul, sub};
 use crate::storage::{Storage, emit};
 
@@ -115,21 +117,26 @@ pub(super) fn settle(storage: &mut dyn Storage, account: Address, before: &Stand
     pool.carry.set(storage, carry)
 }
 
-/// Everything that the module owes to these accounts and carries, scaled: its books, which tests hold its balance
-/// against. The storage should be a copy: everybody is settled in it.
-#[cfg(test)]
-pub(crate) fn scaled_debts(storage: &mut dyn Storage, accounts: &[Address]) -> Result<U256> {
+/// Everything that the module owes to these accounts and to these delegators of validators, and what it carries, scaled: its
+/// books, which tests hold its balance against. Everybody is settled in `storage`.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) fn scaled_debts(
+    storage: &mut dyn Storage,
+    accounts: &[Address],
+    delegations: impl IntoIterator<Item = (Address, Address)>,
+) -> Result<U256> {
     let mut debts = CARRY.get(storage)?;
     for account in accounts {
         let before = standing(storage, *account)?;
         settle(storage, *account, &before)?;
         let pool = POOLS.at(*account);
-        let held = U256::from(pool.bonded.get(storage)?.0) + U256::from(pool.leaving.get(storage)?.0);
-        debts += mul(before.stake + held, SCALE)? + STAKERS.at(*account).owed.get(storage)?;
-        debts += pool.carry.get(storage)?;
-        for delegator in accounts {
-            debts += super::delegation::settled(storage, *delegator, *account)?;
-        }
+        let (bonded, leaving) = (pool.bonded.get(storage)?.0, pool.leaving.get(storage)?.0);
+        let held = sum([before.stake, U256::from(bonded), U256::from(leaving)])?;
+        let owed = STAKERS.at(*account).owed.get(storage)?;
+        debts = sum([debts, mul(held, SCALE)?, owed, pool.carry.get(storage)?])?;
+    }
+    for (delegator, validator) in delegations {
+        debts = add(debts, super::delegation::settled(storage, delegator, validator)?)?;
     }
     Ok(debts)
 }

@@ -138,7 +138,8 @@ fn burn(world: &mut World, n: u8, ppm: u32) -> U256 {
 /// The module's balance is what it owes, to the last scaled wei.
 fn check_books(world: &mut World) {
     let accounts: Vec<_> = (1..=9).map(account).collect();
-    let debts = scaled_debts(&mut world.storage.clone(), &accounts).unwrap();
+    let pairs: Vec<_> = accounts.iter().flat_map(|a| accounts.iter().map(|b| (*a, *b))).collect();
+    let debts = scaled_debts(&mut world.storage.clone(), &accounts, pairs).unwrap();
     assert_eq!(world.balance(STAKING) * open(1), debts);
 }
 
