@@ -5,8 +5,8 @@
 use std::{path::Path, sync::Arc, time::Instant};
 
 use openledger_model::{
-    Error, Lora, LoraConfig, LoraLayout, Message, Model, Pages, Pool, Record, Role, Sample, Session, Target,
-    init,
+    Error, Feed, Logits, Lora, LoraConfig, LoraLayout, Message, Model, Pages, Pool, Record, Role, Sample,
+    Session, Target, Tokenizer, init,
 };
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
@@ -31,6 +31,63 @@ fn cpu() -> Option<f64> {
         line.split(' ').next()?.parse::<f64>().ok()
     };
     Some(tasks.filter_map(nanoseconds).sum::<f64>() / 1e9)
+}
+
+/// Perplexity of the served logits over that of the exact weights, on this file and on `src`.
+fn perplexity(model: &Arc<Model>, tokenizer: &Tokenizer, pool: &Pool) -> Result<(), Error> {
+    let tokens = tokenizer.encode(concat!(include_str!("../README.md"), include_str!("speed.rs")))?;
+    let (mut exact, mut served) = (0.0, 0.0);
+    for chunk in tokens.chunks(512).filter(|c| c.len() > 1) {
+        let sample = Sample { tokens: chunk.to_vec(), targets: 1..chunk.len() };
+        let prefix = model.prefix(pool, 0, chunk)?;
+        exact += model.nll(pool, None, Record { prefix: &prefix, sample: &sample })?;
+        let mut session =
+            Session::new(Arc::clone(model), None, pool.clone(), Pages::new(model.config(), 1 << 30)?)?;
+        let mut feeds = [Feed { session: &mut session, tokens: chunk, logits: Logits::From(0) }];
+        let losses = Session::run(&mut feeds, |row| {
+            let Some(next) = chunk.get(row.index + 1) else { return 0.0 };
+            let max = row.logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+            let sum: f64 = row.logits.iter().map(|z| f64::from(*z - max).exp()).sum();
+            sum.ln() + f64::from(max - row.logits[*next as usize])
+        })?;
+        served += losses.iter().sum::<f64>();
+    }
+    let (count, difference) = (tokens.len() as f64, served - exact);
+    timed(
+        &format!(
+            "{count} tokens, perplexity {:.4}, served {:.5} times that",
+            (exact / count).exp(),
+            (difference / count).exp()
+        ),
+        || (),
+    );
+    Ok(())
+}
+
+/// Decoding many rows at once, and a prompt.
+fn batches(model: &Arc<Model>, pool: &Pool) -> Result<(), Error> {
+    let pages = Pages::new(model.config(), 1 << 32)?;
+    let session = || Session::new(Arc::clone(model), None, pool.clone(), pages.clone());
+    let prompt: Vec<u32> = (0..512).map(|i| i * 37 % 40_000).collect();
+    for _ in 0..2 {
+        timed("prefill of 512 tokens", || session()?.feed(&prompt))?;
+    }
+    for rows in [1, 8, 32] {
+        let mut sessions = (0..rows).map(|_| session()).collect::<Result<Vec<_>, _>>()?;
+        for s in &mut sessions {
+            s.feed(&prompt[..16])?;
+        }
+        timed(&format!("16 steps of {rows} rows"), || {
+            for _ in 0..16 {
+                let mut feeds: Vec<_> = (sessions.iter_mut())
+                    .map(|session| Feed { session, tokens: &[7], logits: Logits::Last })
+                    .collect();
+                Session::run(&mut feeds, |row| row.logits[0])?;
+            }
+            Ok::<_, Error>(())
+        })?;
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Error> {
@@ -59,6 +116,9 @@ fn main() -> Result<(), Error> {
         Ok::<_, Error>(())
     })?;
     timed(&format!("{} tokens: {:?}", answer.len(), tokenizer.decode(&answer)), || ());
+
+    perplexity(&model, &tokenizer, &pool)?;
+    batches(&model, &pool)?;
 
     let text = std::iter::repeat_n(
         "The quick brown fox jumps over the lazy dog while 12 engineers measure it. ",

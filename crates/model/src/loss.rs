@@ -110,6 +110,7 @@ impl Model {
             self.check_tokens(tokens)?;
         }
         let d = self.config.d_model;
+        self.weights.prepare_forward(pool, 0..first_layer, false);
         Ok(in_groups(
             pool,
             sequences,
@@ -164,6 +165,7 @@ impl Model {
     ) -> Result<Vec<Vec<f64>>, Error> {
         let lora = lora.map(|l| Packed::new(&self.config, l)).transpose()?;
         self.check_records(lora.as_ref(), records)?;
+        self.prepare(pool, records);
         Ok(in_groups(
             pool,
             records,
@@ -255,6 +257,7 @@ impl Model {
         let direction =
             u.map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u })).transpose()?;
         self.check_records(Some(&packed), records)?;
+        self.prepare(pool, records);
         self.weights.prepare_backward(pool, packed.first_layer());
         let planes = if direction.is_some() { 2 } else { 1 };
         Ok(in_groups(
@@ -306,6 +309,12 @@ impl Model {
             Dual { loss: losses.value[own].iter().sum(), loss_dot, grad: grad.value, grad_dot: grad.tangent }
         };
         group.iter().zip(grads).map(&mut one).collect()
+    }
+
+    fn prepare(&self, pool: &Pool, records: &[Record<'_>]) {
+        if let Some(first) = records.first() {
+            self.weights.prepare_forward(pool, first.prefix.first_layer..self.config.layers, true);
+        }
     }
 
     /// A pass over sequences of the given lengths, each from position 0.

@@ -104,8 +104,8 @@ fn an_answer_is_the_same_in_every_build() {
     let engine = engine(2);
     let adapter = Arc::new(adapter(&engine, 1));
     let tokens = |sampling: Sampling| whole(&engine, Some(&adapter), &sampling).tokens;
-    assert_eq!(tokens(Sampling { max_tokens: 8, ..GREEDY }), [93, 93, 137, 137, 137, 254, 93, 93]);
-    assert_eq!(tokens(Sampling { max_tokens: 8, ..WARM }), [14, 137, 137, 137, 90, 138, 205, 109]);
+    assert_eq!(tokens(Sampling { max_tokens: 8, ..GREEDY }), [137, 137, 137, 137, 137, 254, 93, 93]);
+    assert_eq!(tokens(Sampling { max_tokens: 8, ..WARM }), [14, 137, 137, 137, 90, 138, 108, 5]);
 }
 
 #[test]

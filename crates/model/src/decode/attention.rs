@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Pages, pages::Page, step::Step};
 use crate::{
     Config,
-    kernel::{Buf, Left, PANEL, Right, gemm, softmax},
+    kernel::{Buf, Left, PANEL, Quantised, Right, gemm, softmax},
 };
 
 /// Rows of queries handled at once, of all heads that share a key/value head: four tiles of the widest kernel.
@@ -23,8 +23,8 @@ struct Task<'a> {
 }
 
 impl Step<'_> {
-    /// Appends keys and values of one layer to the pages and computes the attention of every row: `qkv` to `att`.
-    pub(super) fn attend(&mut self, layer: usize, qkv: &[f32], att: &mut [f32]) {
+    /// Appends keys and values of one layer to the pages and computes the attention of every row: `qkv` to `att` and its `values`.
+    pub(super) fn attend(&mut self, layer: usize, qkv: &[f32], att: &mut [f32], values: &mut Quantised) {
         let config = &self.model.config;
         self.append(layer, qkv);
         let step = (BLOCK / (config.heads / config.kv_heads)).max(1);
@@ -52,6 +52,9 @@ impl Step<'_> {
             for task in &tasks {
                 task.scatter(config, &task.compute(config, layer, qkv), att);
             }
+        }
+        for (row, mut values) in att.chunks_exact(config.q_dim()).zip(values.rows_mut()) {
+            values.fill(row);
         }
     }
 

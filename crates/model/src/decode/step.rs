@@ -6,8 +6,11 @@ use super::{Adapted, Row, pages::Page};
 use crate::{
     Model, Target,
     engine::gather,
-    kernel::{Buf, Left, Right, gemm, norm, rotate, swiglu},
+    kernel::{Buf, Quantised, QuantisedRow, norm, product, rotate, swiglu},
 };
+
+/// Rows from which on what is done to each of them is shared among threads.
+const WORTH_SHARING: usize = 6;
 
 /// The rows of one session in a step.
 pub(super) struct Sequence<'a> {
@@ -27,60 +30,76 @@ pub(super) struct Step<'a> {
     pub(super) split: usize,
 }
 
-impl Step<'_> {
+/// Rows of one width.
+type Rows<'a> = (usize, &'a mut [f32]);
+
+impl<'a> Step<'a> {
     /// All layers over the rows `x`, in place; keys and values go to the pages.
     pub(super) fn layers(&mut self, x: &mut Buf) {
-        for layer in 0..self.model.config.layers {
-            self.layer(layer, x);
-        }
-    }
-
-    fn layer(&mut self, i: usize, x: &mut Buf) {
         let model = self.model;
-        let (config, weights) = (&model.config, &model.weights.layers[i]);
+        let config = &model.config;
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
-        let (rows, width) = (x.len() / d, q + 2 * kv);
-        let split = self.split;
-
-        let n = norms(x, &weights.attn_norm, config.norm_eps);
-        let mut qkv = Buf::scratch(rows * width);
-        let right = Right::from(weights.qkv.forward());
-        gemm(split, (rows, width, d), Left::rows(&n, d), right, &mut qkv, width, false);
-        for (target, first) in [(Target::Q, 0), (Target::K, q), (Target::V, q + kv)] {
-            self.adapt(i, target, &n, &mut qkv, width, first);
+        let (rows, width, split) = (x.len() / d, q + 2 * kv, self.split);
+        let mut origins: Vec<(usize, Option<Adapted<'a>>)> = Vec::with_capacity(rows);
+        for s in &self.sequences {
+            origins.extend((s.start..s.start + s.rows.len()).map(|position| (position, s.adapter)));
         }
-        self.rotate(&mut qkv);
-        let mut att = Buf::scratch(rows * q);
-        self.attend(i, &qkv, &mut att);
-        gemm(split, (rows, d, q), Left::rows(&att, q), Right::from(weights.o.forward()), x, d, true);
-        self.adapt(i, Target::O, &att, x, d, 0);
-
-        let n = norms(x, &weights.ffn_norm, config.norm_eps);
-        let mut gate_up = Buf::scratch(rows * 2 * ff);
-        let right = Right::from(weights.gate_up.forward());
-        gemm(split, (rows, 2 * ff, d), Left::rows(&n, d), right, &mut gate_up, 2 * ff, false);
-        for (target, first) in [(Target::Gate, 0), (Target::Up, ff)] {
-            self.adapt(i, target, &n, &mut gate_up, 2 * ff, first);
-        }
-        let mut a = Buf::scratch(rows * ff);
-        for (out, row) in a.chunks_exact_mut(ff).zip(gate_up.chunks_exact(2 * ff)) {
-            let (g, u) = row.split_at(ff);
-            swiglu(g, u, out);
-        }
-        gemm(split, (rows, d, ff), Left::rows(&a, ff), Right::from(weights.down.forward()), x, d, true);
-        self.adapt(i, Target::Down, &a, x, d, 0);
-    }
-
-    /// Turns queries and keys by the angles of their positions.
-    fn rotate(&self, qkv: &mut [f32]) {
-        let config = &self.model.config;
-        let width = config.q_dim() + 2 * config.kv_dim();
-        let turned = config.q_dim() + config.kv_dim();
-        for sequence in &self.sequences {
-            for (i, row) in sequence.rows.clone().enumerate() {
-                let (cos, sin) = self.model.rope.at(sequence.start + i);
-                rotate(&mut qkv[row * width..][..turned], cos, sin, 1.0);
+        let adapt = |row: usize, layer: usize, target: Target, n: &[f32], y: &mut [f32]| {
+            if let Some(adapted) = &origins[row].1 {
+                adapted.add(config, layer, target, n, y);
             }
+        };
+        let norms = |w: &[f32], x: &[f32], n: &mut [f32], mut values: QuantisedRow<'_>| {
+            norm(x, w, config.norm_eps, n);
+            values.fill(n);
+        };
+
+        let mut n = Buf::scratch(rows * d);
+        let mut qkv = Buf::scratch(rows * width);
+        let mut att = Buf::scratch(rows * q);
+        let mut gate_up = Buf::scratch(rows * 2 * ff);
+        let mut a = Buf::scratch(rows * ff);
+        let (mut narrow, mut heads, mut wide) =
+            (Quantised::default(), Quantised::default(), Quantised::default());
+        narrow.resize(rows, d);
+        heads.resize(rows, q);
+        wide.resize(rows, ff);
+
+        let layers = &model.weights.layers;
+        both(split, (d, x), (d, &mut n), &mut narrow, |_, x, n, values| {
+            norms(&layers[0].attn_norm, x, n, values);
+        });
+        for (i, layer) in layers.iter().enumerate() {
+            product(split, &narrow, layer.qkv.serving(), &mut qkv, width, false);
+            each(split, (width, &mut qkv), |row, qkv| {
+                for (target, first, count) in [(Target::Q, 0, q), (Target::K, q, kv), (Target::V, q + kv, kv)]
+                {
+                    adapt(row, i, target, &n[row * d..][..d], &mut qkv[first..first + count]);
+                }
+                let (cos, sin) = model.rope.at(origins[row].0);
+                rotate(&mut qkv[..q + kv], cos, sin, 1.0);
+            });
+            self.attend(i, &qkv, &mut att, &mut heads);
+            product(split, &heads, layer.o.serving(), x, d, true);
+            both(split, (d, x), (d, &mut n), &mut narrow, |row, x, n, values| {
+                adapt(row, i, Target::O, &att[row * q..][..q], x);
+                norms(&layer.ffn_norm, x, n, values);
+            });
+            product(split, &narrow, layer.gate_up.serving(), &mut gate_up, 2 * ff, false);
+            both(split, (2 * ff, &mut gate_up), (ff, &mut a), &mut wide, |row, gate_up, a, mut values| {
+                let (gate, up) = gate_up.split_at_mut(ff);
+                adapt(row, i, Target::Gate, &n[row * d..][..d], gate);
+                adapt(row, i, Target::Up, &n[row * d..][..d], up);
+                swiglu(gate, up, a);
+                values.fill(a);
+            });
+            product(split, &wide, layer.down.serving(), x, d, true);
+            both(split, (d, x), (d, &mut n), &mut narrow, |row, x, n, values| {
+                adapt(row, i, Target::Down, &a[row * ff..][..ff], x);
+                if let Some(next) = layers.get(i + 1) {
+                    norms(&next.attn_norm, x, n, values);
+                }
+            });
         }
     }
 
@@ -94,26 +113,45 @@ impl Step<'_> {
     ) {
         let model = self.model;
         let (d, vocab) = (model.config.d_model, model.config.vocab);
-        let rows = gather(x, d, wanted.iter().map(|w| w.0));
-        let n = norms(&rows, &model.weights.final_norm, model.config.norm_eps);
+        let mut rows = gather(x, d, wanted.iter().map(|w| w.0));
+        let mut n = Buf::scratch(rows.len());
+        let mut values = Quantised::default();
+        values.resize(wanted.len(), d);
+        both(self.split, (d, &mut rows), (d, &mut n), &mut values, |_, x, n, mut values| {
+            norm(x, &model.weights.final_norm, model.config.norm_eps, n);
+            values.fill(n);
+        });
         let mut z = Buf::scratch(wanted.len() * vocab);
-        let right = Right::from(model.weights.head.forward());
-        gemm(self.split, (wanted.len(), vocab, d), Left::rows(&n, d), right, &mut z, vocab, false);
+        product(self.split, &values, model.weights.head.serving(), &mut z, vocab, false);
         let row = |(logits, (_, feed, index)): (&mut [f32], &(usize, usize, usize))| {
             each(Row { feed: *feed, index: *index, logits })
         };
-        if wanted.len() == 1 {
-            results.extend(z.chunks_mut(vocab).zip(wanted).map(row));
-        } else {
-            results.par_extend(z.par_chunks_mut(vocab).zip(wanted).map(row));
-        }
+        results.par_extend(z.par_chunks_mut(vocab).zip(wanted).map(row));
     }
 }
 
-fn norms(x: &[f32], w: &[f32], eps: f32) -> Buf {
-    let mut out = Buf::scratch(x.len());
-    for (y, x) in out.chunks_exact_mut(w.len()).zip(x.chunks_exact(w.len())) {
-        norm(x, w, eps, y);
-    }
-    out
+/// Rows of which a task takes at least so many; all of them where sharing is not worth it.
+fn least(split: usize, rows: usize) -> usize {
+    if split > 1 && rows >= WORTH_SHARING { rows.div_ceil(4 * split) } else { rows }
+}
+
+/// Calls `work` with every row.
+fn each(split: usize, (width, y): Rows<'_>, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let least = least(split, y.len() / width);
+    y.par_chunks_exact_mut(width).with_min_len(least).enumerate().for_each(|(row, y)| work(row, y));
+}
+
+/// Calls `work` with every row of two matrices and of what is quantised.
+fn both(
+    split: usize,
+    (left, y): Rows<'_>,
+    (right, z): Rows<'_>,
+    values: &mut Quantised,
+    work: impl Fn(usize, &mut [f32], &mut [f32], QuantisedRow<'_>) + Sync,
+) {
+    let least = least(split, y.len() / left);
+    (y.par_chunks_exact_mut(left).zip(z.par_chunks_exact_mut(right)).zip(values.par_rows_mut()))
+        .with_min_len(least)
+        .enumerate()
+        .for_each(|(row, ((y, z), values))| work(row, y, z, values));
 }

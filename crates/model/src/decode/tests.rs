@@ -78,7 +78,7 @@ fn fingerprint(threads: usize) -> String {
 }
 
 /// It changes only in a commit that says so.
-const FINGERPRINT: &str = "c4a21e0326e36777";
+const FINGERPRINT: &str = "9ee29a3afa53ab49";
 
 #[test]
 fn logits_are_the_same_bytes_for_any_threads_and_instruction_set() {
@@ -227,8 +227,8 @@ fn the_loss_is_that_of_the_session_logits() {
     }
 }
 
-/// Of the loss of one token.
-const TOLERANCE: f64 = 1e-5;
+/// Of the loss of one token: inputs and weights of eight bits each are off by up to 0.4 % of the largest of a block.
+const TOLERANCE: f64 = 0.05;
 
 #[test]
 fn what_a_session_cannot_take_is_refused() {

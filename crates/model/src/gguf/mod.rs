@@ -9,8 +9,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use blocks::half;
-pub(crate) use read::{File, Value};
+pub(crate) use blocks::{Kind, half, to_half};
+pub(crate) use read::{File, Matrix, Value};
 pub(crate) use write::Writer;
 
 /// First bytes of a file.

@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{ALIGNMENT, MAGIC, blocks::Kind};
 use crate::Error;
@@ -29,6 +29,12 @@ struct Tensor {
     dims: Vec<usize>,
     kind: Kind,
     bytes: Range<usize>,
+}
+
+/// Elements of a tensor as a file has them, rows of whole blocks.
+pub(crate) struct Matrix<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 /// A parsed file.
@@ -77,7 +83,7 @@ impl<'a> File<'a> {
             let problem = |problem: String| Error::Tensor { name: name.clone(), problem };
             let Some(kind) = Kind::from_code(kind) else {
                 return Err(problem(format!(
-                    "type {kind} is not read here (F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are)"
+                    "type {kind} is not read here (F32, F16, BF16, Q4_0, Q4_1, Q8_0 and Q4_K are)"
                 )));
             };
             let size = kind
@@ -115,8 +121,14 @@ impl<'a> File<'a> {
             .ok_or_else(|| Error::Tensor { name: name.into(), problem: "missing".into() })
     }
 
-    /// The elements of a tensor of the given shape, dequantised exactly (each value rounded once to `f32`).
-    pub(crate) fn tensor(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, Error> {
+    /// The elements of a vector of the given length, each rounded at most once to `f32`.
+    pub(crate) fn vector(&self, name: &str, width: usize) -> Result<Vec<f32>, Error> {
+        let matrix = self.tensor(name, &[width])?;
+        Ok(matrix.kind.decode(&matrix.bytes))
+    }
+
+    /// A tensor of the given shape, all of whose values are finite.
+    pub(crate) fn tensor(&self, name: &str, dims: &[usize]) -> Result<Matrix<'a>, Error> {
         let t = self.find(name)?;
         if t.dims != dims {
             return Err(Error::Tensor {
@@ -124,14 +136,14 @@ impl<'a> File<'a> {
                 problem: format!("shape {:?}, expected {dims:?}", t.dims),
             });
         }
-        let values = t.kind.decode(&self.bytes[t.bytes.clone()]);
-        if values.iter().any(|x| !x.is_finite()) {
+        let bytes = &self.bytes[t.bytes.clone()];
+        if !t.kind.finite(bytes) {
             return Err(Error::Tensor {
                 name: name.into(),
                 problem: "holds values that are not finite".into(),
             });
         }
-        Ok(values)
+        Ok(Matrix { kind: t.kind, bytes: bytes.into() })
     }
 
     pub(crate) fn unsigned(&self, key: &'static str) -> Result<usize, Error> {

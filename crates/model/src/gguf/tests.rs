@@ -17,8 +17,8 @@ fn what_is_written_is_read_back() {
     assert_eq!(file.text("a").unwrap(), "x");
     assert_eq!(file.unsigned("b").unwrap(), 7);
     assert_eq!(file.texts("c").unwrap(), ["p", "q"]);
-    assert_eq!(file.tensor("t", &[3]).unwrap(), [1.0, 2.0, 3.0]);
-    assert!(matches!(file.tensor("t", &[4]), Err(Error::Tensor { .. })));
+    assert_eq!(file.vector("t", 3).unwrap(), [1.0, 2.0, 3.0]);
+    assert!(matches!(file.vector("t", 4), Err(Error::Tensor { .. })));
     assert!(matches!(file.unsigned("zz"), Err(Error::Metadata { .. })));
 }
 
@@ -66,6 +66,27 @@ fn halves_are_read_exactly() {
 }
 
 #[test]
+fn floats_become_the_nearest_half() {
+    for bits in (0..0x7c00u16).flat_map(|b| [b, b | 0x8000]) {
+        let [low, high] = bits.to_le_bytes();
+        assert_eq!(to_half(half(low, high)), bits);
+    }
+    for (value, bits) in [
+        (1.0 + 1.0 / 2048.0, 0x3c00),
+        (1.0 + 3.0 / 2048.0, 0x3c02),
+        (65519.0, 0x7bff),
+        (65520.0, 0x7c00),
+        (2.98e-8, 0x0000),
+        (2.99e-8, 0x0001),
+        (-6.1e-5, 0x83ff),
+        (f32::INFINITY, 0x7c00),
+        (1e-42, 0),
+    ] {
+        assert_eq!(to_half(value), bits, "{value}");
+    }
+}
+
+#[test]
 fn quantised_blocks_are_decoded_as_stated() {
     use super::blocks::Kind;
     let mut q4_1 = vec![0x00, 0x38, 0x00, 0xbc];
@@ -78,4 +99,17 @@ fn quantised_blocks_are_decoded_as_stated() {
     let mut q4_0 = vec![0x00, 0x38];
     q4_0.extend([0xf0; 16]);
     assert_eq!(Kind::Q4_0.decode(&q4_0)[..32], [[-4.0f32; 16], [3.5; 16]].concat()[..]);
+    // d = 1/2, m = 1; scales 1, 2, 3, 4, 33, 50, 63, 16 and minima 5, 6, 7, 8, 48, 17, 0, 63.
+    let (s, n) = ([1u8, 2, 3, 4, 33, 50, 63, 16], [5u8, 6, 7, 8, 48, 17, 0, 63]);
+    let mut q4_k = vec![0x00, 0x38, 0x00, 0x3c];
+    q4_k.extend((0..4).map(|j| s[j] | s[j + 4] >> 4 << 6));
+    q4_k.extend((0..4).map(|j| n[j] | n[j + 4] >> 4 << 6));
+    q4_k.extend((0..4).map(|j| s[j + 4] & 15 | (n[j + 4] & 15) << 4));
+    q4_k.extend([0x31; 128]);
+    let values = Kind::Q4K.decode(&q4_k);
+    for j in 0..8 {
+        let q = if j % 2 == 0 { 1.0 } else { 3.0 };
+        let expected = 0.5 * f32::from(s[j]) * q - f32::from(n[j]);
+        assert_eq!(values[32 * j..32 * (j + 1)], [expected; 32], "block {j}");
+    }
 }

@@ -192,14 +192,6 @@ impl Panels {
         out
     }
 
-    /// Column `n`, that is one row of the matrix that [`Self::from_rows`] packed.
-    pub(crate) fn column(&self, n: usize, out: &mut [f32]) {
-        let panel = &self.data[n / PANEL * self.k * PANEL..][..self.k * PANEL];
-        for (row, x) in panel.chunks_exact(PANEL).zip(out) {
-            *x = row[n % PANEL];
-        }
-    }
-
     pub(crate) fn k(&self) -> usize {
         self.k
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) enum Isa {
     /// `f32::mul_add` and whatever the compiler makes of it (on aarch64 the vector `fmla`).
     Portable = 1,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA and F16C.
     Avx2 = 2,
     /// AVX-512.
     Avx512 = 3,
@@ -39,7 +39,9 @@ pub(crate) fn choose(isa: Isa) -> bool {
 
 #[cfg(target_arch = "x86_64")]
 fn widest() -> Isa {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
     let avx512 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")

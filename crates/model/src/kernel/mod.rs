@@ -9,9 +9,11 @@
     reason = "vector kernels work on raw pointers, and functions compiled for an instruction set are called after detecting it"
 )]
 
+mod blocks;
 mod buf;
 mod gemm;
 mod isa;
+mod lines;
 mod portable;
 mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +22,7 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blocks::{BLOCK, Bits, Blocks, Part, Quantised, QuantisedRow, product};
 pub(crate) use buf::{Buf, Panels};
 pub(crate) use gemm::{Left, Right, gemm};
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Each function is compiled for every instruction set from one body of plain operations, none of which the compiler may fuse or reorder. In the formulas below a
 //! dot marks the tangent (`ẋ`), and `Σ` is [`sum`]: sixteen lanes by index modulo 16, each ascending, then the tree `l[i] += l[i + 8], 4, 2, 1`.
 
-use super::{Isa, isa};
+use super::{BLOCK, Isa, blocks::SMALLEST, isa};
 
 /// Defines a function once and compiles it for each instruction set.
 macro_rules! vectorised {
@@ -67,20 +67,26 @@ fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     tree(lanes, |x, y| x + y)
 }
 
+/// A bfloat16 in `f32`, exactly.
+#[inline(always)]
+fn wide(x: u16) -> f32 {
+    f32::from_bits(u32::from(x) << 16)
+}
+
 /// `Σ a b` in sixteen lanes of fused multiply-adds, then the tree.
 #[inline(always)]
-fn fused_sum(a: &[f32], b: &[f32]) -> f32 {
+fn fused_sum(a: &[u16], b: &[f32]) -> f32 {
     let b = &b[..a.len()];
     let mut lanes = [0f32; LANES];
     let (ac, bc) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let (ar, br) = (ac.remainder(), bc.remainder());
     for (a, b) in ac.zip(bc) {
         for i in 0..LANES {
-            lanes[i] = a[i].mul_add(b[i], lanes[i]);
+            lanes[i] = wide(a[i]).mul_add(b[i], lanes[i]);
         }
     }
     for i in 0..ar.len() {
-        lanes[i] = ar[i].mul_add(br[i], lanes[i]);
+        lanes[i] = wide(ar[i]).mul_add(br[i], lanes[i]);
     }
     tree(lanes, |x, y| x + y)
 }
@@ -169,17 +175,44 @@ vectorised! {
         }
     }
 
-    /// LoRA of one row: `h = s · A n` with rows of `A` as long as `n`, then `y_o ← fma(B[r, o], h_r, y_o)` with `r` ascending and rows of `B` as long as `y`.
-    /// The sum over `n` runs in sixteen lanes of fused multiply-adds.
-    fn low_rank(a: &[f32], b: &[f32], s: f32, n: &[f32], h: &mut [f32], y: &mut [f32]) {
+    /// LoRA of one row with `A` and `B` in bfloat16: `h = s · A n` with rows of `A` as long as `n`, then `y_o ← fma(B[r, o], h_r, y_o)` with `r` ascending and rows
+    /// of `B` as long as `y`. The sum over `n` runs in sixteen lanes of fused multiply-adds.
+    fn low_rank(a: &[u16], b: &[u16], s: f32, n: &[f32], h: &mut [f32], y: &mut [f32]) {
         for (h, row) in h.iter_mut().zip(a.chunks_exact(n.len())) {
             *h = s * fused_sum(row, n);
         }
         let width = y.len();
         for (h, row) in h.iter().zip(b.chunks_exact(width)) {
             for i in 0..width {
-                y[i] = row[i].mul_add(*h, y[i]);
+                y[i] = wide(row[i]).mul_add(*h, y[i]);
             }
+        }
+    }
+
+    /// One row of inputs as blocks of signed bytes, as `blocks` states: values, scales `e`, `e Σ t` and `-128 Σ t`.
+    fn quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [f32], biases: &mut [i32]) {
+        // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the rounded integer.
+        const ROUND: f32 = 12_582_912.0;
+        let (outs, _) = values.as_chunks_mut::<BLOCK>();
+        for (b, out) in outs.iter_mut().enumerate() {
+            let own = &x[b * BLOCK..x.len().min((b + 1) * BLOCK)];
+            let mut block = [0f32; BLOCK];
+            block[..own.len()].copy_from_slice(own);
+            // As integers magnitudes keep their order, and what is not a number is above all.
+            let mut largest = 0u32;
+            for x in &block {
+                largest = largest.max(x.to_bits() & 0x7fff_ffff);
+            }
+            let largest = f32::from_bits(largest);
+            let (e, inverse) = if largest < SMALLEST { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) };
+            let mut sum = 0i32;
+            for (t, x) in out.iter_mut().zip(&block) {
+                *t = (x * inverse + ROUND).to_bits() as i8;
+                sum += i32::from(*t);
+            }
+            scales[b] = e;
+            sums[b] = e * sum as f32;
+            biases[b] = -128 * sum;
         }
     }
 

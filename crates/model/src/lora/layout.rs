@@ -257,7 +257,7 @@ pub struct Adapter {
     config: LoraConfig,
     theta: Vec<f32>,
     layout: LoraLayout,
-    turned: Vec<f32>,
+    turned: Vec<u16>,
     model: Config,
 }
 

@@ -3,7 +3,7 @@
 use super::{Model, Rope, Weights, weights::Source};
 use crate::{
     Config, Error, Tokenizer,
-    gguf::{File, Value, Writer},
+    gguf::{File, Matrix, Value, Writer},
 };
 
 /// Largest file that is loaded.
@@ -13,15 +13,15 @@ const MAX_ANGLES: usize = 1 << 25;
 
 struct Tensors<'a>(File<'a>);
 
-impl Source for Tensors<'_> {
+impl<'a> Source<'a> for Tensors<'a> {
     type Error = Error;
 
-    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Vec<f32>, Error> {
+    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'a>, Error> {
         self.0.tensor(name, &[input, output])
     }
 
     fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, Error> {
-        self.0.tensor(name, &[width])
+        self.0.vector(name, width)
     }
 
     fn tied(&self) -> bool {

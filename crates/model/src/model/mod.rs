@@ -1,6 +1,7 @@
 //! The base model: its weights in memory, where they come from and where they go.
 
 mod checkpoint;
+mod linear;
 mod rope;
 mod tiny;
 mod weights;
@@ -15,7 +16,8 @@ pub(crate) use weights::Weights;
 
 use crate::{Config, Error, Pool, Tokenizer};
 
-/// A base model in memory: weights dequantised exactly to `f32`. Shared between threads behind an `Arc`.
+/// A base model in memory: blocks of integers that sessions compute with, and the exact `f32` of losses and gradients once somebody asks for those. Shared between
+/// threads behind an `Arc`.
 pub struct Model {
     pub(crate) config: Config,
     pub(crate) weights: Weights,
@@ -29,7 +31,7 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Loads a GGUF checkpoint of the llama family (F32, F16, BF16, Q4_0, Q4_1, Q8_0 tensors; byte-level BPE tokenizer).
+    /// Loads a GGUF checkpoint of the llama family (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q8_0 tensors; byte-level BPE tokenizer).
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Gguf`], [`Error::Metadata`], [`Error::Tensor`] naming what cannot be used. Never panics on hostile bytes.
@@ -68,6 +70,12 @@ impl Model {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Bytes of weights that decoding one token reads.
+    #[must_use]
+    pub fn serving_bytes(&self) -> usize {
+        self.weights.serving_bytes()
     }
 
     /// Packs what the backward pass through the layers from `first_layer` on needs. The first gradient does it otherwise.

@@ -1,7 +1,11 @@
 use std::convert::Infallible;
 
 use super::{Model, Rope, Weights, weights::Source};
-use crate::{Config, Tokenizer, lora::Uniform};
+use crate::{
+    Config, Tokenizer,
+    gguf::{Kind, Matrix},
+    lora::Uniform,
+};
 
 const CONFIG: Config = Config {
     layers: 4,
@@ -21,14 +25,15 @@ struct Drawn {
     uniform: Uniform,
 }
 
-impl Source for Drawn {
+impl Source<'static> for Drawn {
     type Error = Infallible;
 
-    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Vec<f32>, Infallible> {
+    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'static>, Infallible> {
         let count = input * output;
         // A uniform number in (-1, 1) has a deviation of 1/√3; the head is tied to the embedding, whose rows therefore get a length of about 2.
         let bound = if name == "token_embd.weight" { 0.4 } else { (3.0 / input as f32).sqrt() };
-        Ok((0..count).map(|_| self.uniform.next() * bound).collect())
+        let bytes = (0..count).flat_map(|_| (self.uniform.next() * bound).to_le_bytes()).collect();
+        Ok(Matrix { kind: Kind::F32, bytes })
     }
 
     fn vector(&mut self, _name: &str, width: usize) -> Result<Vec<f32>, Infallible> {

@@ -1,49 +1,9 @@
-use std::sync::OnceLock;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{
-    Config, Pool,
-    kernel::{Buf, Panels},
-};
-
-/// A linear map `y = W x`, packed for `x Wᵀ` (forward) and, once needed, for `dy W` (backward).
-pub(crate) struct Linear {
-    forward: Panels,
-    backward: OnceLock<Panels>,
-}
-
-impl Linear {
-    /// Stacks matrices of the same input width: the rows of each (`out x in`) follow those of the one before.
-    pub(crate) fn stack(input: usize, parts: &[&[f32]]) -> Self {
-        let rows = parts.iter().map(|p| p.len() / input).sum();
-        let mut forward = Panels::zeros(input, rows);
-        let mut first = 0;
-        for part in parts {
-            forward.set_rows(first, part);
-            first += part.len() / input;
-        }
-        Self { forward, backward: OnceLock::new() }
-    }
-
-    pub(crate) fn forward(&self) -> &Panels {
-        &self.forward
-    }
-
-    pub(crate) fn backward(&self) -> &Panels {
-        self.backward.get_or_init(|| self.forward.transposed())
-    }
-
-    /// Output rows `first..first + count` of `W`, row-major.
-    pub(crate) fn rows(&self, first: usize, count: usize) -> Vec<f32> {
-        let input = self.forward.k();
-        let mut out = vec![0.0; count * input];
-        for (i, row) in out.chunks_exact_mut(input).enumerate() {
-            self.forward.column(first + i, row);
-        }
-        out
-    }
-}
+use super::linear::{Linear, Stored};
+use crate::{Config, Pool, gguf::Matrix, kernel::Buf};
 
 /// One decoder layer. Maps with the same input are stacked, so that one product computes them.
 pub(crate) struct Layer {
@@ -64,19 +24,19 @@ pub(crate) struct Weights {
     /// Logits of the vocabulary.
     pub(crate) head: Linear,
     /// The embedding, where it is not the head.
-    pub(crate) embedding: Option<Panels>,
+    pub(crate) embedding: Option<Stored>,
 }
 
 /// Where the matrices of a model come from: `name` as GGUF has it, shape `(in, out)`, rows of `in`.
-pub(crate) trait Source {
+pub(crate) trait Source<'a> {
     type Error;
-    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Vec<f32>, Self::Error>;
+    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'a>, Self::Error>;
     fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, Self::Error>;
     fn tied(&self) -> bool;
 }
 
 impl Weights {
-    pub(crate) fn load<S: Source>(config: &Config, source: &mut S) -> Result<Self, S::Error> {
+    pub(crate) fn load<'a, S: Source<'a>>(config: &Config, source: &mut S) -> Result<Self, S::Error> {
         let (d, ff, q, kv) = (config.d_model, config.d_ff, config.q_dim(), config.kv_dim());
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
@@ -90,19 +50,19 @@ impl Weights {
             let down = source.matrix(&name("ffn_down"), ff, d)?;
             layers.push(Layer {
                 attn_norm: aligned(&source.vector(&name("attn_norm"), d)?),
-                qkv: Linear::stack(d, &[&wq, &wk, &wv]),
-                o: Linear::stack(q, &[&wo]),
+                qkv: Linear::stack(d, &[wq, wk, wv]),
+                o: Linear::stack(q, &[wo]),
                 ffn_norm: aligned(&source.vector(&name("ffn_norm"), d)?),
-                gate_up: Linear::stack(d, &[&gate, &up]),
-                down: Linear::stack(ff, &[&down]),
+                gate_up: Linear::stack(d, &[gate, up]),
+                down: Linear::stack(ff, &[down]),
             });
         }
         let table = source.matrix("token_embd.weight", d, config.vocab)?;
         let (head, embedding) = if source.tied() {
-            (Linear::stack(d, &[&table]), None)
+            (Linear::stack(d, &[table]), None)
         } else {
             let head = source.matrix("output.weight", d, config.vocab)?;
-            (Linear::stack(d, &[&head]), Some(Panels::from_rows(&table, d, config.vocab)))
+            (Linear::stack(d, &[head]), Some(Stored::new(&table, d)))
         };
         let final_norm = aligned(&source.vector("output_norm.weight", d)?);
         Ok(Self { layers, final_norm, head, embedding })
@@ -110,23 +70,48 @@ impl Weights {
 
     /// Row of the embedding of one token.
     pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
-        self.embedding.as_ref().unwrap_or(self.head.forward()).column(token as usize, out);
+        match &self.embedding {
+            Some(table) => table.row(token as usize, out),
+            None => self.head.row(token as usize, out),
+        }
     }
 
-    pub(crate) fn prepare_backward(&self, pool: &Pool, first_layer: usize) {
-        let maps = self.layers[first_layer.min(self.layers.len())..]
+    /// Bytes of weights that decoding one token reads.
+    pub(crate) fn serving_bytes(&self) -> usize {
+        self.maps(0).map(|l| l.serving().bytes()).sum()
+    }
+
+    /// The maps from a layer on, and the head.
+    fn maps(&self, first_layer: usize) -> impl Iterator<Item = &Linear> {
+        self.layers[first_layer.min(self.layers.len())..]
             .iter()
             .flat_map(|l| [&l.qkv, &l.o, &l.gate_up, &l.down])
             .chain([&self.head])
-            .filter(|l| l.backward.get().is_none())
-            .collect::<Vec<_>>();
-        if !maps.is_empty() {
-            pool.install(|| {
-                maps.par_iter().for_each(|l| {
-                    l.backward();
-                })
-            });
-        }
+    }
+
+    /// Packs the floats of these maps, unless they are.
+    pub(crate) fn prepare_forward(&self, pool: &Pool, layers: Range<usize>, head: bool) {
+        let count = layers.len() * MAPS + usize::from(head);
+        let maps = self.maps(layers.start).take(count).filter(|l| l.lacks_forward()).collect::<Vec<_>>();
+        share(pool, &maps, |l| {
+            l.forward();
+        });
+    }
+
+    pub(crate) fn prepare_backward(&self, pool: &Pool, first_layer: usize) {
+        let maps = self.maps(first_layer).filter(|l| l.lacks_backward()).collect::<Vec<_>>();
+        share(pool, &maps, |l| {
+            l.backward();
+        });
+    }
+}
+
+/// Maps of a layer.
+const MAPS: usize = 4;
+
+fn share(pool: &Pool, maps: &[&Linear], work: impl Fn(&Linear) + Sync + Send) {
+    if !maps.is_empty() {
+        pool.install(|| maps.par_iter().for_each(|l| work(l)));
     }
 }
 
