@@ -13,14 +13,26 @@ pub(crate) fn vector(
     length: usize,
     compute: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Vec<f64>> {
-    if let Some(kept) = fs::read(path).ok().and_then(|bytes| decode(&bytes)).filter(|v| v.len() == length) {
-        return Ok(kept);
+    match kept(path, length) {
+        Some(values) => Ok(values),
+        None => {
+            let values = compute()?;
+            keep(path, &values)?;
+            Ok(values)
+        }
     }
-    let values = compute()?;
+}
+
+/// The vector kept at `path` if it is whole and has `length` entries.
+pub(crate) fn kept(path: &Path, length: usize) -> Option<Vec<f64>> {
+    fs::read(path).ok().and_then(|bytes| decode(&bytes)).filter(|v| v.len() == length)
+}
+
+/// Keeps a vector.
+pub(crate) fn keep(path: &Path, values: &[f64]) -> Result<()> {
     let partial = path.with_extension("partial");
-    fs::write(&partial, encode(&values)).with_context(|| format!("writing {}", partial.display()))?;
-    fs::rename(&partial, path).with_context(|| format!("writing {}", path.display()))?;
-    Ok(values)
+    fs::write(&partial, encode(values)).with_context(|| format!("writing {}", partial.display()))?;
+    fs::rename(&partial, path).with_context(|| format!("writing {}", path.display()))
 }
 
 fn encode(values: &[f64]) -> Vec<u8> {

@@ -140,9 +140,11 @@ fn main() -> Result<(), Error> {
     for _ in 0..2 {
         timed("nll of 4 x 128 tokens", || model.nll_batch(&pool, Some(lora), &records))?;
         timed("nll_grad of 4 x 128 tokens", || model.nll_grad_batch(&pool, lora, &records))?;
-        timed("nll_grad_tangent of 4 x 128 tokens", || {
-            model.nll_grad_tangent_batch(&pool, lora, &theta, &records)
-        })?;
+        for directions in [1, 6] {
+            timed(&format!("nll_grad_tangents of 4 x 128 tokens along {directions}"), || {
+                model.nll_grad_tangents_batch(&pool, lora, &vec![&theta[..]; directions], &records)
+            })?;
+        }
     }
     Ok(())
 }

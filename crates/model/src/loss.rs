@@ -71,17 +71,17 @@ pub struct Grad {
     pub grad: Vec<f32>,
 }
 
-/// Loss and gradient of a sample with their derivatives along a direction `u` in parameter space.
+/// Loss and gradient of a sample with their derivatives along directions `u` in parameter space.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dual {
     /// As [`Grad::loss`], the same bits.
     pub loss: f64,
-    /// `u · ∂loss/∂θ`.
-    pub loss_dot: f64,
+    /// By direction, `u · ∂loss/∂θ`.
+    pub loss_dots: Vec<f64>,
     /// As [`Grad::grad`], the same bits.
     pub grad: Vec<f32>,
-    /// `∂²loss/∂θ² · u`.
-    pub grad_dot: Vec<f32>,
+    /// By direction, `∂²loss/∂θ² · u`.
+    pub grad_dots: Vec<Vec<f32>>,
 }
 
 impl Model {
@@ -116,7 +116,7 @@ impl Model {
             sequences,
             |s| s.len(),
             |split, group| {
-                let pass = self.pass(split, group.iter().map(|s| s.len()), None, None);
+                let pass = self.pass(split, group.iter().map(|s| s.len()), None, &[]);
                 let mut x = Buf::scratch(pass.rows() * d);
                 for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
                     self.weights.embed(*token, row);
@@ -171,7 +171,7 @@ impl Model {
             records,
             |r| r.prefix.tokens,
             |split, group| {
-                let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), None);
+                let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), &[]);
                 let mut x = self.stack(&pass, group);
                 for layer in group[0].prefix.first_layer..self.config.layers {
                     pass.layer(layer, &mut x, false);
@@ -182,7 +182,6 @@ impl Model {
                     split,
                     &gather(&x, self.config.d_model, rows.into_iter()),
                     &targets,
-                    false,
                     false,
                 );
                 let mut rest = &losses.value[..];
@@ -214,7 +213,7 @@ impl Model {
         lora: Lora<'_>,
         records: &[Record<'_>],
     ) -> Result<Vec<Grad>, Error> {
-        let duals = self.differentiate(pool, lora, None, records)?;
+        let duals = self.differentiate(pool, lora, &[], records)?;
         Ok(duals.into_iter().map(|d| Grad { loss: d.loss, grad: d.grad }).collect())
     }
 
@@ -229,48 +228,47 @@ impl Model {
         u: &[f32],
         record: Record<'_>,
     ) -> Result<Dual, Error> {
-        Ok(self.nll_grad_tangent_batch(pool, lora, u, &[record])?.remove(0))
+        Ok(self.nll_grad_tangents_batch(pool, lora, &[u], &[record])?.remove(0))
     }
 
-    /// [`Self::nll_grad_tangent`] of many records along the same `u`; the result of a record does not depend on the others.
+    /// [`Self::nll_grad_tangent`] of many records along the same directions, which share the work on the values: `K` of them cost `1 + K` gradients. The result
+    /// of a record along a direction does not depend on the other records and directions.
     ///
     /// # Errors
     /// As [`Self::nll_grad_tangent`].
-    pub fn nll_grad_tangent_batch(
+    pub fn nll_grad_tangents_batch(
         &self,
         pool: &Pool,
         lora: Lora<'_>,
-        u: &[f32],
+        directions: &[&[f32]],
         records: &[Record<'_>],
     ) -> Result<Vec<Dual>, Error> {
-        self.differentiate(pool, lora, Some(u), records)
+        self.differentiate(pool, lora, directions, records)
     }
 
     fn differentiate(
         &self,
         pool: &Pool,
         lora: Lora<'_>,
-        u: Option<&[f32]>,
+        directions: &[&[f32]],
         records: &[Record<'_>],
     ) -> Result<Vec<Dual>, Error> {
         let packed = Packed::new(&self.config, lora)?;
-        let direction =
-            u.map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u })).transpose()?;
+        let directions = directions
+            .iter()
+            .map(|u| Packed::new(&self.config, Lora { config: lora.config, theta: u }))
+            .collect::<Result<Vec<_>, _>>()?;
         self.check_records(Some(&packed), records)?;
         self.prepare(pool, records);
         self.weights.prepare_backward(pool, packed.first_layer());
-        let planes = if direction.is_some() { 2 } else { 1 };
+        let planes = 1 + directions.len();
         Ok(in_groups(
             pool,
             records,
             |r| r.prefix.tokens * planes,
             |split, group| {
-                let pass = self.pass(
-                    split,
-                    group.iter().map(|r| r.prefix.tokens),
-                    Some(&packed),
-                    direction.as_ref(),
-                );
+                let pass =
+                    self.pass(split, group.iter().map(|r| r.prefix.tokens), Some(&packed), &directions);
                 self.differentiate_group(&pass, &packed, group)
             },
         ))
@@ -278,7 +276,7 @@ impl Model {
 
     fn differentiate_group(&self, pass: &Pass<'_>, packed: &Packed, group: &[Record<'_>]) -> Vec<Dual> {
         let (d, rows, first) = (self.config.d_model, pass.rows(), packed.first_layer());
-        let dual = pass.direction.is_some();
+        let directions = pass.directions.len();
         let mut x = self.stack(pass, group);
         for layer in group[0].prefix.first_layer..first {
             pass.layer(layer, &mut x, false);
@@ -289,15 +287,14 @@ impl Model {
         let (picked, targets) = predicted(pass, group);
         let all: Vec<usize> =
             (0..x.len() / d / rows).flat_map(|plane| picked.iter().map(move |r| plane * rows + r)).collect();
-        let losses =
-            Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, dual, true);
+        let losses = Losses::compute(self, pass.split, &gather(&x, d, all.iter().copied()), &targets, true);
         let mut dx = Buf::scratch_zeros(x.len());
         for (row, source) in all.iter().zip(losses.dx.chunks_exact(d)) {
             dx[row * d..(row + 1) * d].copy_from_slice(source);
         }
 
         let mut grads: Vec<Gradient> =
-            group.iter().map(|_| Gradient::zeros(packed.layout().len(), dual)).collect();
+            group.iter().map(|_| Gradient::zeros(packed.layout().len(), directions)).collect();
         for (layer, kept) in (first..self.config.layers).zip(&kept).rev() {
             pass.layer_backward(layer, kept, &mut dx, layer == first, &mut grads);
         }
@@ -305,8 +302,12 @@ impl Model {
         let mut one = |(record, grad): (&Record<'_>, Gradient)| {
             let own = at..at + record.sample.targets.len();
             at = own.end;
-            let loss_dot = losses.tangent.get(own.clone()).map_or(0.0, |l| l.iter().sum());
-            Dual { loss: losses.value[own].iter().sum(), loss_dot, grad: grad.value, grad_dot: grad.tangent }
+            Dual {
+                loss: losses.value[own.clone()].iter().sum(),
+                loss_dots: losses.tangents.iter().map(|l| l[own.clone()].iter().sum()).collect(),
+                grad: grad.value,
+                grad_dots: grad.tangents,
+            }
         };
         group.iter().zip(grads).map(&mut one).collect()
     }
@@ -323,7 +324,7 @@ impl Model {
         split: usize,
         lengths: impl Iterator<Item = usize>,
         lora: Option<&'a Packed>,
-        direction: Option<&'a Packed>,
+        directions: &'a [Packed],
     ) -> Pass<'a> {
         let mut end = 0;
         let sequence = |length| {
@@ -332,14 +333,13 @@ impl Model {
             Sequence { rows, lora }
         };
         let sequences = lengths.map(sequence).collect();
-        Pass { model: self, sequences, direction, split }
+        Pass { model: self, sequences, directions, split }
     }
 
     /// Prefixes of a group as the rows of a pass; their tangents are zero.
     fn stack(&self, pass: &Pass<'_>, group: &[Record<'_>]) -> Buf {
         let d = self.config.d_model;
-        let planes = if pass.direction.is_some() { 2 } else { 1 };
-        let mut x = Buf::scratch_zeros(planes * pass.rows() * d);
+        let mut x = Buf::scratch_zeros((1 + pass.directions.len()) * pass.rows() * d);
         for (sequence, record) in pass.sequences.iter().zip(group) {
             x[sequence.rows.start * d..sequence.rows.end * d].copy_from_slice(&record.prefix.hidden);
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use openledger_train::Transcript;
+use openledger_train::{Run, Transcript};
 
 use super::{
     Adjoint, Objective,
@@ -45,6 +45,15 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Where a replay begins: after the last step.
+    pub(super) fn end_of(run: &Run, objective: &Objective) -> Self {
+        Self {
+            steps_left: run.steps(),
+            adjoint: Adjoint::new(objective.gradient().to_vec()),
+            credits: vec![0.0; run.records()],
+        }
+    }
+
     pub(super) fn save(&self, path: &Path, key: &Key) -> Result<()> {
         let mut bytes =
             Vec::with_capacity(HEAD + 8 * (3 * self.adjoint.theta.len() + self.credits.len()) + 32);

@@ -70,7 +70,7 @@ pub use answer::{AnswerGradient, answer_gradient};
 pub use error::Error;
 pub use index::{Index, IndexInputs};
 pub use objective::Objective;
-pub use replay::{CHECKPOINT_EVERY, ReplayOptions, replay};
+pub use replay::{CHECKPOINT_EVERY, ReplayOptions, replay, replay_each};
 pub use tangents::{Tangents, tangents};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use openledger_train::Trajectory;
 
 use super::{
     Tangent,
-    dual_pass::{dual_pass, weight},
+    dual_pass::{TOGETHER, dual_pass, weight},
     error::{Error, Result, same_length},
 };
 
@@ -62,22 +62,31 @@ pub fn tangents(
         let mean = run.mean_factor(step);
         let batch = run.batch(step);
         let moment = trajectory.moment(step)?;
-        for (group, tangent) in all.iter_mut().enumerate() {
-            let direction: Vec<f32> = tangent.theta.iter().map(|&x| x as f32).collect();
-            let touched = batch.iter().any(|&r| group_of[r as usize] == group);
-            let still = !touched && direction.iter().all(|&x| x == 0.0);
-            let mut gradient = vec![0.0; parameters];
-            if !still {
-                let duals = dual_pass(run, step, moment, weights, &direction)?;
+        let directions: Vec<Vec<f32>> =
+            all.iter().map(|t| t.theta.iter().map(|&x| x as f32).collect()).collect();
+        let moves = |group: &usize| {
+            let touched = batch.iter().any(|&r| group_of[r as usize] == *group);
+            touched || directions[*group].iter().any(|&x| x != 0.0)
+        };
+        let moving: Vec<usize> = (0..groups).filter(moves).collect();
+        let mut gradients = vec![vec![0.0; parameters]; groups];
+        for together in moving.chunks(TOGETHER) {
+            let slices: Vec<&[f32]> = together.iter().map(|&group| &directions[group][..]).collect();
+            let duals = dual_pass(run, step, moment, weights, &slices)?;
+            for (k, &group) in together.iter().enumerate() {
                 for (&record, dual) in batch.iter().zip(&duals) {
                     let factor = f64::from(weight(weights, record) * mean);
                     let own = if group_of[record as usize] == group { f64::from(mean) } else { 0.0 };
-                    for ((sum, &h), &hessian) in gradient.iter_mut().zip(&dual.grad).zip(&dual.grad_dot) {
+                    for ((sum, &h), &hessian) in
+                        gradients[group].iter_mut().zip(&dual.grad).zip(&dual.grad_dots[k])
+                    {
                         *sum += own * f64::from(h) + factor * f64::from(hessian);
                     }
                 }
             }
-            tangent.through_update(&coefficients, moment, &gradient);
+        }
+        for (tangent, gradient) in all.iter_mut().zip(&gradients) {
+            tangent.through_update(&coefficients, moment, gradient);
         }
         progress(step + 1, run.steps());
     }

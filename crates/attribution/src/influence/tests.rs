@@ -208,6 +208,22 @@ fn replay_gives_the_stated_bytes_for_any_number_of_threads() {
 }
 
 #[test]
+fn objectives_that_share_a_replay_have_the_bits_of_each_alone() {
+    let fixture = Fixture::new(2, recipe());
+    let theta = fixture.train().state.theta;
+    let objectives: Vec<Objective> = (0..super::dual_pass::TOGETHER + 1)
+        .map(|w| Objective::single(&fixture.answer(&theta, w % 3).gradient))
+        .collect();
+    let each = super::replay_each(&mut fixture.trajectory(), &objectives, None, &mut |_, _| ()).unwrap();
+    assert_eq!(each.len(), objectives.len());
+    for (objective, credits) in objectives.iter().zip(each) {
+        let alone =
+            replay(&mut fixture.trajectory(), objective, ReplayOptions::default(), &mut |_, _| ()).unwrap();
+        assert_eq!(credits, alone);
+    }
+}
+
+#[test]
 fn a_replay_of_a_weighted_run_differentiates_at_its_weights() {
     let fixture = Fixture::new(2, recipe());
     let mut weights = [1.0; RECORDS];

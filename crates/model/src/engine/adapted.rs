@@ -1,6 +1,6 @@
 //! LoRA over stacked rows.
 
-use super::{Pass, planes, planes_mut};
+use super::Pass;
 use crate::{
     Block, Config, Error, Lora, LoraLayout, Target,
     kernel::{Buf, Left, Panels, Right, gemm, scale},
@@ -79,6 +79,11 @@ pub(super) struct Columns {
 }
 
 impl Pass<'_> {
+    /// The plane of every direction, with what the direction is for one adapted map.
+    fn tangents(&self, layer: usize, target: Target) -> impl Iterator<Item = (usize, &Pair)> {
+        (1..).zip(self.directions.iter().filter_map(move |d| d.pair(layer, target)))
+    }
+
     /// `y += B (s A n)` for one target, for every sequence that has it. Returns `s A n` (all planes) when the pass keeps it for a backward pass.
     pub(super) fn adapt(
         &self,
@@ -90,34 +95,54 @@ impl Pass<'_> {
     ) -> Option<Buf> {
         let config = &self.model.config;
         let (input, output) = target.dims(config);
-        if let Some(direction) = self.direction {
+        if !self.directions.is_empty() {
             let lora = self.sequences[0].lora.expect("a pass with a direction has an adapter");
-            let (pair, dot) = (lora.pair(layer, target)?, direction.pair(layer, target)?);
-            let (rows, rank) = (self.rows(), lora.layout.rank());
-            let mut h = Buf::scratch(2 * rows * rank);
+            let pair = lora.pair(layer, target)?;
+            let (rows, all, rank) = (self.rows(), self.stacked(), lora.layout.rank());
+            let mut h = Buf::scratch(all * rank);
             gemm(
                 1,
-                (2 * rows, rank, input),
+                (all, rank, input),
                 Left::rows(n, input),
                 Right::from(&pair.a_forward),
                 &mut h,
                 rank,
                 false,
             );
-            let (_, ht) = planes_mut(&mut h, rows, rank);
-            gemm(1, (rows, rank, input), Left::rows(n, input), Right::from(&dot.a_forward), ht, rank, true);
+            for (plane, dot) in self.tangents(layer, target) {
+                let ht = &mut h[plane * rows * rank..];
+                gemm(
+                    1,
+                    (rows, rank, input),
+                    Left::rows(n, input),
+                    Right::from(&dot.a_forward),
+                    ht,
+                    rank,
+                    true,
+                );
+            }
             scale(&mut h, lora.scale);
             gemm(
                 1,
-                (2 * rows, output, rank),
+                (all, output, rank),
                 Left::rows(&h, rank),
                 Right::from(&pair.b_forward),
                 &mut y[at.first..],
                 at.ld,
                 true,
             );
-            let yt = &mut y[rows * at.ld + at.first..];
-            gemm(1, (rows, output, rank), Left::rows(&h, rank), Right::from(&dot.b_forward), yt, at.ld, true);
+            for (plane, dot) in self.tangents(layer, target) {
+                let yt = &mut y[plane * rows * at.ld + at.first..];
+                gemm(
+                    1,
+                    (rows, output, rank),
+                    Left::rows(&h, rank),
+                    Right::from(&dot.b_forward),
+                    yt,
+                    at.ld,
+                    true,
+                );
+            }
             return Some(h);
         }
         let mut kept = None;
@@ -179,7 +204,6 @@ impl Pass<'_> {
         let Some((pair, block)) = lora.pair(layer, target).zip(lora.layout.find(layer, target)) else {
             return;
         };
-        let dot = self.direction.and_then(|d| d.pair(layer, target));
         let (input, output) = target.dims(&self.model.config);
         let (rows, all, rank) = (self.rows(), self.stacked(), lora.layout.rank());
         let dy = &dy[at.first..];
@@ -194,8 +218,8 @@ impl Pass<'_> {
             rank,
             false,
         );
-        if let Some(dot) = dot {
-            let (_, dht) = planes_mut(&mut dh, rows, rank);
+        for (plane, dot) in self.tangents(layer, target) {
+            let dht = &mut dh[plane * rows * rank..];
             gemm(
                 1,
                 (rows, rank, output),
@@ -252,13 +276,13 @@ impl Pass<'_> {
                 false,
             );
             product(h0, dy0, count, &mut gradient.value[block.b.clone()], None);
-            if dot.is_some() {
-                let (h1, dh1) = (&h[of(h, rank, 1)], &dh[of(&dh, rank, 1)]);
-                let (n1, dy1) = (&n[of(n, input, 1)], &dy[of(dy, at.ld, 1)]);
-                let a = &mut gradient.tangent[block.a.clone()];
+            for (k, tangent) in gradient.tangents.iter_mut().enumerate() {
+                let (h1, dh1) = (&h[of(h, rank, k + 1)], &dh[of(&dh, rank, k + 1)]);
+                let (n1, dy1) = (&n[of(n, input, k + 1)], &dy[of(dy, at.ld, k + 1)]);
+                let a = &mut tangent[block.a.clone()];
                 gemm(1, size, Left::columns(dh1, rank), Right::rows(n0, input), a, input, false);
                 gemm(1, size, Left::columns(dh0, rank), Right::rows(n1, input), a, input, true);
-                product(h1, dy0, count, &mut gradient.tangent[block.b.clone()], Some((h0, dy1)));
+                product(h1, dy0, count, &mut tangent[block.b.clone()], Some((h0, dy1)));
             }
         }
 
@@ -272,15 +296,13 @@ impl Pass<'_> {
                 input,
                 true,
             );
-            if let Some(dot) = dot {
-                let (value, _) = planes(&dh, rows, rank);
-                let (_, dnt) = planes_mut(dn, rows, input);
+            for (plane, dot) in self.tangents(layer, target) {
                 gemm(
                     1,
                     (rows, input, rank),
-                    Left::rows(value, rank),
+                    Left::rows(&dh, rank),
                     Right::from(&dot.a_backward),
-                    dnt,
+                    &mut dn[plane * rows * input..],
                     input,
                     true,
                 );
@@ -289,14 +311,14 @@ impl Pass<'_> {
     }
 }
 
-/// Gradient of one sequence, and its tangent when the pass has a direction.
+/// Gradient of one sequence, and its tangent along each direction of the pass.
 pub(crate) struct Gradient {
     pub(crate) value: Vec<f32>,
-    pub(crate) tangent: Vec<f32>,
+    pub(crate) tangents: Vec<Vec<f32>>,
 }
 
 impl Gradient {
-    pub(crate) fn zeros(len: usize, tangent: bool) -> Self {
-        Self { value: vec![0.0; len], tangent: if tangent { vec![0.0; len] } else { Vec::new() } }
+    pub(crate) fn zeros(len: usize, directions: usize) -> Self {
+        Self { value: vec![0.0; len], tangents: vec![vec![0.0; len]; directions] }
     }
 }

@@ -96,21 +96,21 @@ impl Pass<'_> {
     pub(super) fn attend(&self, qkv: &[f32], att: &mut [f32]) {
         let config = &self.model.config;
         let (width, out) = (self.qkv_width(), config.q_dim());
-        let (mut keys, mut tangents) = (Keys::new(config), Keys::new(config));
+        let mut keys = Keys::new(config);
+        let mut tangents: Vec<Keys> = self.directions.iter().map(|_| Keys::new(config)).collect();
         let (value, tangent) = planes(qkv, self.rows(), width);
         for sequence in &self.sequences {
             let (first, count) = (sequence.rows.start, sequence.rows.len());
             keys.fill(config, &value[first * width..], width, count);
-            if self.direction.is_some() {
-                tangents.fill(config, &tangent[first * width..], width, count);
+            for (plane, keys) in tangent.chunks_exact(self.rows() * width).zip(&mut tangents) {
+                keys.fill(config, &plane[first * width..], width, count);
             }
-            let tangents = self.direction.map(|_| &tangents);
-            self.attend_one(sequence.rows.clone(), qkv, (&keys, tangents), att);
+            self.attend_one(sequence.rows.clone(), qkv, (&keys, &tangents), att);
         }
         debug_assert_eq!(att.len(), self.stacked() * out);
     }
 
-    fn attend_one(&self, rows: Range<usize>, qkv: &[f32], keys: (&Keys, Option<&Keys>), att: &mut [f32]) {
+    fn attend_one(&self, rows: Range<usize>, qkv: &[f32], keys: (&Keys, &[Keys]), att: &mut [f32]) {
         let config = &self.model.config;
         let (head, width, out) = (config.head_dim, self.qkv_width(), config.q_dim());
         let count = rows.len();
@@ -119,7 +119,7 @@ impl Pass<'_> {
         let mut by_head = Buf::scratch(config.heads * planes * count * head);
         let one = |(h, out): (usize, &mut [f32])| {
             let g = h / (config.heads / config.kv_heads);
-            let mut scores = Scores::new(count, planes == 2);
+            let mut scores = Scores::new(count, planes > 1);
             for first in (0..count).step_by(BLOCK) {
                 let block = first..(first + BLOCK).min(count);
                 let seen = block.end;
@@ -128,11 +128,13 @@ impl Pass<'_> {
                 let size = (block.len(), seen, head);
                 let back = (block.len(), head, seen);
                 scores.compute(config, &block, q, width, Right::panels(k, head));
-                let (value, tangent) = out.split_at_mut(count * head);
+                let (value, tangents) = out.split_at_mut(count * head);
                 let o = &mut value[first * head..];
                 gemm(1, back, Left::rows(&scores.p, scores.ld), Right::rows(v, head), o, head, false);
-                if let Some(dot) = keys.1 {
-                    let qt = plane(1).from(first, h * head);
+                for (k_th, (dot, tangent)) in
+                    keys.1.iter().zip(tangents.chunks_exact_mut(count * head)).enumerate()
+                {
+                    let qt = plane(k_th + 1).from(first, h * head);
                     let (kt, vt) = (&dot.heads[g].keys, &dot.heads[g].values);
                     gemm(
                         1,
@@ -181,13 +183,11 @@ impl Pass<'_> {
     pub(super) fn attend_backward(&self, qkv: &[f32], datt: &[f32], dqkv: &mut [f32]) {
         let config = &self.model.config;
         let width = self.qkv_width();
-        let (value, tangent) = planes(qkv, self.rows(), width);
-        let mut keys = [Columns::new(config), Columns::new(config)];
+        let mut keys: Vec<Columns> = (0..self.planes()).map(|_| Columns::new(config)).collect();
         for sequence in &self.sequences {
             let (first, count) = (sequence.rows.start, sequence.rows.len());
-            keys[0].fill(config, &value[first * width..], width, count);
-            if self.direction.is_some() {
-                keys[1].fill(config, &tangent[first * width..], width, count);
+            for (plane, keys) in qkv.chunks_exact(self.rows() * width).zip(&mut keys) {
+                keys.fill(config, &plane[first * width..], width, count);
             }
             self.attend_backward_one(sequence.rows.clone(), qkv, &keys, datt, dqkv);
         }
@@ -197,7 +197,7 @@ impl Pass<'_> {
         &self,
         rows: Range<usize>,
         qkv: &[f32],
-        keys: &[Columns; 2],
+        keys: &[Columns],
         datt: &[f32],
         dqkv: &mut [f32],
     ) {
@@ -206,13 +206,14 @@ impl Pass<'_> {
         let (k0, v0) = (config.q_dim(), config.q_dim() + config.kv_dim());
         let all = self.rows();
         let count = rows.len();
-        let dual = self.direction.is_some();
+        let dual = !self.directions.is_empty();
         let scale = 1.0 / (head as f32).sqrt();
         let plane = |p: usize| Plane { data: &qkv[(p * all + rows.start) * width..], ld: width };
         let outer = |p: usize| Plane { data: &datt[(p * all + rows.start) * out..], ld: out };
         let place = |p: usize| (p * all + rows.start) * width;
         let mut scores = Scores::new(count, dual);
         let mut outside = Scores::new(count, dual);
+        let mut raw = Buf::scratch_zeros(if dual { outside.p.len() } else { 0 });
         let ld = scores.ld;
         for h in 0..config.heads {
             let g = h / (config.heads / config.kv_heads);
@@ -225,50 +226,52 @@ impl Pass<'_> {
                 let d_o = outer(0).from(first, h * head);
                 scores.compute(config, &block, q, width, keys[0].keys(g));
                 gemm(1, wide, Left::rows(d_o, out), keys[0].values(g), &mut outside.p, ld, false);
+                // What the tangents start from, before it is turned into the gradient of the scores.
                 if dual {
-                    let (qt, d_ot) = (plane(1).from(first, q_at), outer(1).from(first, h * head));
-                    gemm(1, wide, Left::rows(qt, width), keys[0].keys(g), &mut scores.pt, ld, false);
-                    gemm(1, wide, Left::rows(q, width), keys[1].keys(g), &mut scores.pt, ld, true);
-                    scores.tangent(config, &block);
-                    gemm(1, wide, Left::rows(d_ot, out), keys[0].values(g), &mut outside.pt, ld, false);
-                    gemm(1, wide, Left::rows(d_o, out), keys[1].values(g), &mut outside.pt, ld, true);
+                    raw.copy_from_slice(&outside.p);
                 }
                 for (i, row) in block.clone().enumerate() {
                     let seen_row = i * ld..i * ld + row + 1;
-                    let p = &scores.p[seen_row.clone()];
-                    if dual {
-                        let (dp, dpt) = (&outside.p[seen_row.clone()], &mut outside.pt[i * ld..]);
-                        softmax_backward_tangent(
-                            p,
-                            &scores.pt[seen_row.clone()],
-                            dp,
-                            &mut dpt[..=row],
-                            scale,
-                        );
-                        dpt[row + 1..seen].fill(0.0);
-                    }
-                    softmax_backward(p, &mut outside.p[seen_row], scale);
+                    softmax_backward(&scores.p[seen_row.clone()], &mut outside.p[seen_row], scale);
                     outside.p[i * ld + row + 1..i * ld + seen].fill(0.0);
                 }
-                let (p, ds) = (&scores.p[..], &outside.p[..]);
                 let k = plane(0).from(0, k_at);
+                let (p, ds) = (&scores.p[..], &outside.p[..]);
                 let dq = &mut dqkv[place(0) + first * width + q_at..];
                 gemm(1, narrow, Left::rows(ds, ld), Right::rows(k, width), dq, width, false);
                 let dk = &mut dqkv[place(0) + k_at..];
                 gemm(1, tall, Left::columns(ds, ld), Right::rows(q, width), dk, width, true);
                 let dv = &mut dqkv[place(0) + v_at..];
                 gemm(1, tall, Left::columns(p, ld), Right::rows(d_o, out), dv, width, true);
-                if dual {
-                    let (pt, dst) = (&scores.pt[..], &outside.pt[..]);
-                    let (qt, d_ot) = (plane(1).from(first, q_at), outer(1).from(first, h * head));
-                    let kt = plane(1).from(0, k_at);
-                    let dq = &mut dqkv[place(1) + first * width + q_at..];
+                for (t, dot) in keys.iter().enumerate().skip(1) {
+                    let (qt, d_ot) = (plane(t).from(first, q_at), outer(t).from(first, h * head));
+                    gemm(1, wide, Left::rows(qt, width), keys[0].keys(g), &mut scores.pt, ld, false);
+                    gemm(1, wide, Left::rows(q, width), dot.keys(g), &mut scores.pt, ld, true);
+                    scores.tangent(config, &block);
+                    gemm(1, wide, Left::rows(d_ot, out), keys[0].values(g), &mut outside.pt, ld, false);
+                    gemm(1, wide, Left::rows(d_o, out), dot.values(g), &mut outside.pt, ld, true);
+                    for (i, row) in block.clone().enumerate() {
+                        let seen_row = i * ld..i * ld + row + 1;
+                        let dpt = &mut outside.pt[i * ld..];
+                        softmax_backward_tangent(
+                            &scores.p[seen_row.clone()],
+                            &scores.pt[seen_row.clone()],
+                            &raw[seen_row],
+                            &mut dpt[..=row],
+                            scale,
+                        );
+                        dpt[row + 1..seen].fill(0.0);
+                    }
+                    let (p, pt) = (&scores.p[..], &scores.pt[..]);
+                    let (ds, dst) = (&outside.p[..], &outside.pt[..]);
+                    let kt = plane(t).from(0, k_at);
+                    let dq = &mut dqkv[place(t) + first * width + q_at..];
                     gemm(1, narrow, Left::rows(dst, ld), Right::rows(k, width), dq, width, false);
                     gemm(1, narrow, Left::rows(ds, ld), Right::rows(kt, width), dq, width, true);
-                    let dk = &mut dqkv[place(1) + k_at..];
+                    let dk = &mut dqkv[place(t) + k_at..];
                     gemm(1, tall, Left::columns(dst, ld), Right::rows(q, width), dk, width, true);
                     gemm(1, tall, Left::columns(ds, ld), Right::rows(qt, width), dk, width, true);
-                    let dv = &mut dqkv[place(1) + v_at..];
+                    let dv = &mut dqkv[place(t) + v_at..];
                     gemm(1, tall, Left::columns(pt, ld), Right::rows(d_o, out), dv, width, true);
                     gemm(1, tall, Left::columns(p, ld), Right::rows(d_ot, out), dv, width, true);
                 }

@@ -71,14 +71,7 @@ impl Pass<'_> {
                 }
             }
         }
-        norm_backward_stack(
-            &kept.middle,
-            &weights.ffn_norm,
-            config.norm_eps,
-            &mut dn,
-            dx,
-            self.direction.is_some(),
-        );
+        norm_backward_stack(&kept.middle, &weights.ffn_norm, config.norm_eps, &mut dn, dx, self.planes());
 
         let mut datt = Buf::scratch(all * q);
         gemm(
@@ -123,14 +116,7 @@ impl Pass<'_> {
             }
         }
         if !last {
-            norm_backward_stack(
-                &kept.x,
-                &weights.attn_norm,
-                config.norm_eps,
-                &mut dn,
-                dx,
-                self.direction.is_some(),
-            );
+            norm_backward_stack(&kept.x, &weights.attn_norm, config.norm_eps, &mut dn, dx, self.planes());
         }
     }
 
@@ -149,8 +135,9 @@ impl Pass<'_> {
             swiglu_backward(g, u, da, dg, du);
         }
         for (r, (out, dat)) in d1.chunks_exact_mut(2 * ff).zip(dat.chunks_exact(ff)).enumerate() {
-            let row = r * 2 * ff..(r + 1) * 2 * ff;
-            swiglu_backward_tangent(&gu[row.clone()], &gut[row], &da[r * ff..(r + 1) * ff], dat, out);
+            let (own, dot) = (r % rows, r * 2 * ff..(r + 1) * 2 * ff);
+            let value = own * 2 * ff..(own + 1) * 2 * ff;
+            swiglu_backward_tangent(&gu[value], &gut[dot], &da[own * ff..(own + 1) * ff], dat, out);
         }
         dgu
     }
@@ -163,26 +150,26 @@ pub(super) fn norm_backward_stack(
     eps: f32,
     dy: &mut [f32],
     dx: &mut [f32],
-    dual: bool,
+    planes_of_rows: usize,
 ) {
     let d = w.len();
-    let rows = x.len() / d / if dual { 2 } else { 1 };
+    let rows = x.len() / d / planes_of_rows;
     let (x0, x1) = planes(x, rows, d);
     let (g0, g1) = planes_mut(dy, rows, d);
     let (dx0, dx1) = planes_mut(dx, rows, d);
     for r in 0..rows {
         let row = r * d..(r + 1) * d;
         norm_backward(&x0[row.clone()], w, eps, &mut g0[row.clone()], &mut dx0[row.clone()]);
-        if dual {
-            let g = &g0[row.clone()];
+        for plane in 0..planes_of_rows - 1 {
+            let dot = (plane * rows + r) * d..(plane * rows + r + 1) * d;
             norm_backward_tangent(
                 &x0[row.clone()],
-                &x1[row.clone()],
+                &x1[dot.clone()],
                 w,
                 eps,
-                g,
-                &mut g1[row.clone()],
-                &mut dx1[row],
+                &g0[row.clone()],
+                &mut g1[dot.clone()],
+                &mut dx1[dot],
             );
         }
     }

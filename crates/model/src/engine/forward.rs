@@ -80,7 +80,7 @@ impl Pass<'_> {
 
     /// RMS norm of every row, all planes.
     pub(crate) fn norm(&self, x: &[f32], w: &[f32]) -> Buf {
-        norm_stack(x, w, self.model.config.norm_eps, self.direction.is_some())
+        norm_stack(x, w, self.model.config.norm_eps, self.planes())
     }
 
     /// `silu(gate) · up` of every row, all planes.
@@ -95,7 +95,7 @@ impl Pass<'_> {
             swiglu(g, u, out);
         }
         for ((out, row), dot) in
-            a1.chunks_exact_mut(ff).zip(value.chunks_exact(2 * ff)).zip(tangent.chunks_exact(2 * ff))
+            a1.chunks_exact_mut(ff).zip(value.chunks_exact(2 * ff).cycle()).zip(tangent.chunks_exact(2 * ff))
         {
             let ((g, u), (gt, ut)) = (row.split_at(ff), dot.split_at(ff));
             swiglu_tangent(g, u, gt, ut, out);
@@ -104,17 +104,18 @@ impl Pass<'_> {
     }
 }
 
-/// RMS norm of a stack of rows of one plane, or of two.
-pub(super) fn norm_stack(x: &[f32], w: &[f32], eps: f32, dual: bool) -> Buf {
+/// RMS norm of a stack of rows: values and tangents.
+pub(super) fn norm_stack(x: &[f32], w: &[f32], eps: f32, planes_of_rows: usize) -> Buf {
     let d = w.len();
-    let rows = x.len() / d / if dual { 2 } else { 1 };
+    let rows = x.len() / d / planes_of_rows;
     let mut out = Buf::scratch(x.len());
     let (value, tangent) = planes(x, rows, d);
     let (y0, y1) = planes_mut(&mut out, rows, d);
     for (y, x) in y0.chunks_exact_mut(d).zip(value.chunks_exact(d)) {
         norm(x, w, eps, y);
     }
-    for ((y, x), xt) in y1.chunks_exact_mut(d).zip(value.chunks_exact(d)).zip(tangent.chunks_exact(d)) {
+    let again = value.chunks_exact(d).cycle();
+    for ((y, x), xt) in y1.chunks_exact_mut(d).zip(again).zip(tangent.chunks_exact(d)) {
         norm_tangent(x, xt, w, eps, y);
     }
     out

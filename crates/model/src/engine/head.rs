@@ -14,35 +14,28 @@ const BLOCK: usize = 84;
 /// Losses of rows, and the gradient of their sum with respect to the rows.
 pub(crate) struct Losses {
     pub(crate) value: Vec<f64>,
-    /// Empty without tangents.
-    pub(crate) tangent: Vec<f64>,
+    /// By direction.
+    pub(crate) tangents: Vec<Vec<f64>>,
     /// All planes; empty unless asked for.
     pub(crate) dx: Buf,
 }
 
 impl Losses {
-    /// Cross-entropy of `targets` after the rows `x` (one plane, or two if `dual`).
-    pub(crate) fn compute(
-        model: &Model,
-        split: usize,
-        x: &[f32],
-        targets: &[u32],
-        dual: bool,
-        gradient: bool,
-    ) -> Self {
+    /// Cross-entropy of `targets` after the rows `x`, all planes.
+    pub(crate) fn compute(model: &Model, split: usize, x: &[f32], targets: &[u32], gradient: bool) -> Self {
         let (d, vocab) = (model.config.d_model, model.config.vocab);
-        let planes = if dual { 2 } else { 1 };
         let rows = targets.len();
+        let planes = x.len() / d / rows;
         let weights = &model.weights;
         let mut out = Self {
             value: Vec::new(),
-            tangent: Vec::new(),
+            tangents: vec![Vec::new(); planes - 1],
             dx: Buf::scratch_zeros(if gradient { x.len() } else { 0 }),
         };
-        let n = norm_stack(x, &weights.final_norm, model.config.norm_eps, dual);
+        let n = norm_stack(x, &weights.final_norm, model.config.norm_eps, planes);
         // The padding keeps rows from falling onto the same cache sets.
         let ld = vocab + 16;
-        let block = BLOCK / planes;
+        let block = (BLOCK / planes).max(1);
         let mut z = Buf::scratch(block.min(rows) * planes * ld);
         let mut dn = Buf::scratch(out.dx.len());
         for first in (0..rows).step_by(block) {
@@ -60,34 +53,34 @@ impl Losses {
             );
             let (z0, z1) = z.split_at_mut(count * ld);
             let z1 = &mut z1[..(planes - 1) * count * ld];
-            let one = |i: usize, row: &mut [f32], dot: Option<&mut [f32]>| {
+            let value = |(i, row): (usize, &mut [f32])| {
                 let target = targets[first + i] as usize;
-                let loss = cross_entropy(&mut row[..vocab], target);
-                let loss_dot = dot.map(|dot| {
-                    let picked = dot[target];
-                    partition_tangent(&row[..vocab], &mut dot[..vocab]) - picked
-                });
-                row[target] -= 1.0;
-                (loss, loss_dot.map(f64::from))
+                let picked = cross_entropy(&mut row[..vocab], target);
+                (picked, target)
             };
-            let results: Vec<(f64, Option<f64>)> = match (dual, split > 1) {
-                (true, true) => z0
-                    .par_chunks_mut(ld)
-                    .zip(z1.par_chunks_mut(ld))
-                    .enumerate()
-                    .map(|(i, (r, t))| one(i, r, Some(t)))
-                    .collect(),
-                (true, false) => z0
-                    .chunks_mut(ld)
-                    .zip(z1.chunks_mut(ld))
-                    .enumerate()
-                    .map(|(i, (r, t))| one(i, r, Some(t)))
-                    .collect(),
-                (false, true) => z0.par_chunks_mut(ld).enumerate().map(|(i, r)| one(i, r, None)).collect(),
-                (false, false) => z0.chunks_mut(ld).enumerate().map(|(i, r)| one(i, r, None)).collect(),
+            let losses: Vec<(f64, usize)> = match split > 1 {
+                true => z0.par_chunks_mut(ld).enumerate().map(value).collect(),
+                false => z0.chunks_mut(ld).enumerate().map(value).collect(),
             };
-            out.value.extend(results.iter().map(|r| r.0));
-            out.tangent.extend(results.iter().filter_map(|r| r.1));
+            // Rows of `z0` are probabilities now.
+            let probabilities = &*z0;
+            let tangent = |(i, dot): (usize, &mut [f32])| {
+                let (_, target) = losses[i % count];
+                let p = &probabilities[i % count * ld..][..vocab];
+                let picked = dot[target];
+                f64::from(partition_tangent(p, &mut dot[..vocab]) - picked)
+            };
+            let tangents: Vec<f64> = match split > 1 {
+                true => z1.par_chunks_mut(ld).enumerate().map(tangent).collect(),
+                false => z1.chunks_mut(ld).enumerate().map(tangent).collect(),
+            };
+            for (row, (_, target)) in z0.chunks_mut(ld).zip(&losses) {
+                row[*target] -= 1.0;
+            }
+            out.value.extend(losses.iter().map(|(loss, _)| loss));
+            for (all, plane) in out.tangents.iter_mut().zip(tangents.chunks_exact(count)) {
+                all.extend_from_slice(plane);
+            }
             if gradient {
                 let mut dh = Buf::scratch(planes * count * d);
                 gemm(
@@ -105,7 +98,7 @@ impl Losses {
             }
         }
         if gradient {
-            norm_backward_stack(x, &weights.final_norm, model.config.norm_eps, &mut dn, &mut out.dx, dual);
+            norm_backward_stack(x, &weights.final_norm, model.config.norm_eps, &mut dn, &mut out.dx, planes);
         }
         out
     }

@@ -1,8 +1,8 @@
 //! The decoder over stacked rows: forward, backward, and the tangents of both.
 //!
 //! A pass works on the rows of one or more sequences stacked into one matrix, so that every weight is read once for all of them; no row's result depends on another
-//! sequence. With a direction `u` in parameter space a second plane of as many rows follows the first and holds the tangents: rows `0..R` are values, rows `R..2R`
-//! their derivatives along `u`. Products with frozen weights take both planes at once; the first plane has the bits it has alone.
+//! sequence. With directions `u_1 … u_K` in parameter space `K` planes of as many rows follow the first and hold the tangents: rows `0..R` are values, rows
+//! `kR..(k+1)R` their derivatives along `u_k`. Products with frozen weights take all planes at once; every plane has the bits it has with its direction alone.
 //!
 //! Layer (`n = norm(x)`, all maps with their LoRA part `y = W n + B (s A n)`):
 //! `x ← x + O att(rope(Q n), rope(K n), V n)`, then `x ← x + Down (silu(Gate m) · Up m)` with `m = norm(x)`. The residual is the start of the chain of the last product.
@@ -36,8 +36,8 @@ pub(crate) struct Sequence<'a> {
 pub(crate) struct Pass<'a> {
     pub(crate) model: &'a Model,
     pub(crate) sequences: Vec<Sequence<'a>>,
-    /// Direction of the tangents; every sequence then has the same adapter.
-    pub(crate) direction: Option<&'a Packed>,
+    /// Directions of the tangents; where there are any, every sequence has the same adapter.
+    pub(crate) directions: &'a [Packed],
     /// Tasks that share the columns of a product.
     pub(crate) split: usize,
 }
@@ -54,11 +54,11 @@ impl Pass<'_> {
     }
 
     fn planes(&self) -> usize {
-        if self.direction.is_some() { 2 } else { 1 }
+        1 + self.directions.len()
     }
 }
 
-/// Splits a stack of rows into values and tangents.
+/// Splits a stack of rows into values and the tangents of all directions.
 fn planes(stack: &[f32], rows: usize, width: usize) -> (&[f32], &[f32]) {
     stack.split_at(rows * width)
 }

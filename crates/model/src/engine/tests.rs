@@ -49,7 +49,12 @@ impl Bench {
     fn duals(&self, u: &[f32]) -> Vec<Dual> {
         let prefixes = self.prefixes(2);
         self.model
-            .nll_grad_tangent_batch(&self.pool, self.lora(&self.theta), u, &records(&prefixes, &self.samples))
+            .nll_grad_tangents_batch(
+                &self.pool,
+                self.lora(&self.theta),
+                &[u],
+                &records(&prefixes, &self.samples),
+            )
             .unwrap()
     }
 
@@ -97,11 +102,11 @@ fn check_derivatives(targets: &[Target]) {
                 "the first plane has the bits it has alone"
             );
             let scale = dot(&base[i].grad, &base[i].grad).sqrt();
-            close(duals[i].loss_dot, dot(&base[i].grad, &u), 1e-4, scale);
-            close(difference(around.each_ref().map(|g| g[i].loss)), duals[i].loss_dot, 2e-3, scale);
+            close(duals[i].loss_dots[0], dot(&base[i].grad, &u), 1e-4, scale);
+            close(difference(around.each_ref().map(|g| g[i].loss)), duals[i].loss_dots[0], 2e-3, scale);
             let bend = |j: usize| difference(around.each_ref().map(|g| f64::from(g[i].grad[j]))) as f32;
             let bend: Vec<f32> = (0..u.len()).map(bend).collect();
-            let off: Vec<f32> = bend.iter().zip(&duals[i].grad_dot).map(|(a, b)| a - b).collect();
+            let off: Vec<f32> = bend.iter().zip(&duals[i].grad_dots[0]).map(|(a, b)| a - b).collect();
             let error = (dot(&off, &off) / dot(&bend, &bend)).sqrt();
             assert!(error < 2e-3, "record {i}: Hessian-vector product off by {error}");
         }
@@ -128,8 +133,8 @@ fn the_hessian_is_symmetric() {
     let bench = Bench::new(&Target::ALL, 1);
     let (u, v) = (bench.direction(21), bench.direction(22));
     for (a, b) in bench.duals(&u).iter().zip(bench.duals(&v)) {
-        let norm = (dot(&a.grad_dot, &a.grad_dot) * dot(&v, &v)).sqrt();
-        close(dot(&a.grad_dot, &v), dot(&b.grad_dot, &u), 1e-5, norm);
+        let norm = (dot(&a.grad_dots[0], &a.grad_dots[0]) * dot(&v, &v)).sqrt();
+        close(dot(&a.grad_dots[0], &v), dot(&b.grad_dots[0], &u), 1e-5, norm);
     }
 }
 
@@ -173,9 +178,9 @@ fn fingerprint(threads: usize) -> [String; 3] {
     let u = bench.direction(31);
     let duals = bench.duals(&u);
     [
-        hash(duals.iter().flat_map(|d| [d.loss.to_bits(), d.loss_dot.to_bits()])),
+        hash(duals.iter().flat_map(|d| [d.loss.to_bits(), d.loss_dots[0].to_bits()])),
         hash(duals.iter().flat_map(|d| bits(&d.grad))),
-        hash(duals.iter().flat_map(|d| bits(&d.grad_dot))),
+        hash(duals.iter().flat_map(|d| bits(&d.grad_dots[0]))),
     ]
 }
 
@@ -229,4 +234,23 @@ fn what_does_not_fit_together_is_refused() {
     );
     assert!(bench.model.prefix(&bench.pool, 0, &[260]).is_err(), "token outside the vocabulary");
     assert!(bench.model.prefix(&bench.pool, 0, &[]).is_err(), "no tokens");
+}
+
+#[test]
+fn directions_that_share_a_pass_have_the_bits_of_each_alone() {
+    for targets in [&[Target::Q, Target::V][..], &Target::ALL] {
+        let bench = Bench::new(targets, 2);
+        let prefixes = bench.prefixes(2);
+        let records = records(&prefixes, &bench.samples);
+        let all: Vec<Vec<f32>> = [21, 22, 23].map(|seed| bench.direction(seed)).to_vec();
+        let slices: Vec<&[f32]> = all.iter().map(Vec::as_slice).collect();
+        let lora = bench.lora(&bench.theta);
+        let together = bench.model.nll_grad_tangents_batch(&bench.pool, lora, &slices, &records).unwrap();
+        for (k, u) in all.iter().enumerate() {
+            for (many, one) in together.iter().zip(bench.duals(u)) {
+                assert_eq!((many.loss, &many.grad), (one.loss, &one.grad));
+                assert_eq!((many.loss_dots[k], &many.grad_dots[k]), (one.loss_dots[0], &one.grad_dots[0]));
+            }
+        }
+    }
 }
