@@ -4,6 +4,8 @@ mod attribution;
 mod bm25;
 mod cache;
 mod chain;
+mod datamodel;
+mod heads;
 mod report;
 mod spans;
 mod stats;
@@ -48,6 +50,8 @@ enum Area {
     Attribution(attribution::Options),
     /// Transactions a second and time to finality, beside anvil
     Chain(chain::Options),
+    /// How well influence predicts refitting a classification head, on handwritten digits
+    Heads(heads::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
 }
@@ -57,6 +61,7 @@ fn main() -> anyhow::Result<()> {
     match &cli.area {
         Area::Attribution(options) => attribution::run(&cli.common, options),
         Area::Chain(options) => chain::run(&cli.common, options),
+        Area::Heads(options) => heads::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
     }
 }

@@ -18,24 +18,15 @@ use openledger_types::B256;
 use super::methods::Predictions;
 use super::scenario::Scenario;
 use crate::cache;
+use crate::datamodel::{self, Drawn};
 use crate::report::{self, Report};
-use crate::stats::{Interval, SplitMix, interval_of, mean, spearman};
+use crate::stats::{mean, spearman};
 
 /// Seed of the draws.
 const SUBSET_SEED: u64 = 3;
-const RESAMPLES: usize = 500;
 
 /// The part that is left out under new seeds.
 const NEW_SEED_DROP: usize = 50;
-
-/// Subsets of one size with what became of the queries without them.
-struct Drawn {
-    /// `5pct` or `50pct_new_seed`.
-    name: String,
-    dropped: Vec<Vec<usize>>,
-    /// By query and subset: nats.
-    losses: Vec<Vec<f64>>,
-}
 
 /// How much is retrained.
 #[derive(Debug, Clone)]
@@ -87,7 +78,7 @@ pub(super) fn measure(
     for method in methods.iter().filter(|m| !m.records_by_query.is_empty()) {
         let mut line = format!("{:<10}", method.name);
         for drawn in &drawn {
-            let score = score(drawn, &method.records_by_query);
+            let score = drawn.score(&method.records_by_query);
             report.interval(&format!("lds_{}_{}", drawn.name, method.name), score);
             line += &format!(" | {:>6.3} [{:>6.3}, {:>6.3}]", score.mean, score.low, score.high);
         }
@@ -104,21 +95,11 @@ fn header(drawn: &[Drawn]) -> String {
     drawn.iter().fold(format!("{:<10}", "LDS"), |line, d| line + &format!(" | {:>23}", d.name))
 }
 
-/// Subsets of the records that training takes, each drawn without replacement.
+/// Subsets of the records that training takes.
 fn draw(run: &Run, percent: usize, subsets: usize) -> Vec<Vec<usize>> {
     let trained: Vec<usize> =
         run.last_visits().iter().enumerate().filter_map(|(record, visit)| visit.map(|_| record)).collect();
-    let size = (trained.len() * percent).div_ceil(100);
-    let mut random = SplitMix(SUBSET_SEED + percent as u64);
-    (0..subsets)
-        .map(|_| {
-            let mut left = trained.clone();
-            let mut taken: Vec<usize> =
-                (0..size).map(|_| left.swap_remove(random.below(left.len()))).collect();
-            taken.sort_unstable();
-            taken
-        })
-        .collect()
+    datamodel::draw(&trained, percent, subsets, SUBSET_SEED)
 }
 
 /// The queries' losses without each subset, by query and subset. Each retraining is kept in `folder`.
@@ -185,24 +166,6 @@ fn ceiling(agreement: f64, seeds: usize) -> f64 {
     (k * r / (1.0 + (k - 1.0) * r)).sqrt()
 }
 
-fn score(drawn: &Drawn, records_by_query: &[Vec<f64>]) -> Interval {
-    let predicted: Vec<Vec<f64>> = records_by_query
-        .iter()
-        .map(|scores| drawn.dropped.iter().map(|s| s.iter().map(|r| scores[*r]).sum()).collect())
-        .collect();
-    let over = |queries: &[usize], subsets: &[usize]| {
-        let pick = |row: &[f64]| subsets.iter().map(|s| row[*s]).collect::<Vec<_>>();
-        let each = queries.iter().map(|q| spearman(&pick(&predicted[*q]), &pick(&drawn.losses[*q])));
-        mean(&each.collect::<Vec<_>>())
-    };
-    let (queries, subsets) = (predicted.len(), drawn.dropped.len());
-    let all = |n: usize| (0..n).collect::<Vec<_>>();
-    let mut random = SplitMix(SUBSET_SEED);
-    let mut resample = |n: usize| (0..n).map(|_| random.below(n)).collect::<Vec<_>>();
-    let resampled = (0..RESAMPLES).map(|_| over(&resample(queries), &resample(subsets))).collect();
-    interval_of(over(&all(queries), &all(subsets)), resampled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,19 +176,5 @@ mod tests {
         assert!((ceiling(0.5, 2) - (2.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((ceiling(0.25, 1) - 0.5).abs() < 1e-12);
         assert_eq!(ceiling(-0.2, 2), 0.0);
-    }
-
-    #[test]
-    fn a_linear_truth_is_ranked_perfectly_and_its_opposite_not() {
-        let scores = vec![vec![1.0, 2.0, 4.0, 8.0], vec![3.0, -1.0, 0.5, 0.25]];
-        let dropped = vec![vec![0], vec![1], vec![0, 2], vec![3, 1]];
-        let losses: Vec<Vec<f64>> = scores
-            .iter()
-            .map(|s| dropped.iter().map(|d| d.iter().map(|r| s[*r]).sum::<f64>() + 7.0).collect())
-            .collect();
-        let drawn = Drawn { name: "x".into(), dropped, losses };
-        assert!((score(&drawn, &scores).mean - 1.0).abs() < 1e-12);
-        let opposite: Vec<Vec<f64>> = scores.iter().map(|s| s.iter().map(|x| -x).collect()).collect();
-        assert!((score(&drawn, &opposite).mean + 1.0).abs() < 1e-12);
     }
 }

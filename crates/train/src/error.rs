@@ -86,6 +86,26 @@ pub enum Error {
         /// Its weight.
         got: f32,
     },
+    /// A label names no class.
+    #[error("example {row} has label {got}; labels are 0 to {}", classes - 1)]
+    Label {
+        /// The example.
+        row: usize,
+        /// Its label.
+        got: u32,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A feature is no number that can be trained on.
+    #[error("feature {column} of example {row} is {got}; features are finite numbers")]
+    Feature {
+        /// The example.
+        row: usize,
+        /// Which of its features.
+        column: usize,
+        /// Its value.
+        got: f32,
+    },
     /// Training left the finite numbers.
     #[error("{what} of step {step} is not finite; lower the learning rate")]
     Diverged {

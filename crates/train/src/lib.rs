@@ -3,6 +3,7 @@
 mod adapter;
 mod error;
 mod fit;
+pub mod head;
 mod held_out;
 mod manifest;
 mod optimiser;
