@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use alloy_primitives::{Address, U256};
 use clap::{Args, Parser, Subcommand};
 
 /// An AI chain that pays the people whose data shaped an answer.
@@ -30,6 +31,14 @@ pub(crate) enum Command {
     Verify {
         /// Id of a receipt (0x and 64 hex digits), or a file that holds an answer
         receipt: String,
+    },
+    /// Train an adapter again without one contributor and compare what a batch credits them with; exits 0 only if the claim stands
+    Audit {
+        /// Number of the batch
+        batch: U256,
+        /// Whom to leave out [default: drawn by the hash of the newest block]
+        #[arg(long)]
+        contributor: Option<Address>,
     },
     /// Run validator, worker and gateway until interrupted
     Up(UpArgs),
