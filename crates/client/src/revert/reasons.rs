@@ -339,6 +339,15 @@ impl Reason for IParamsErrors {
                     e.names, e.values, e.limit
                 )
             }
+            Self::InvalidUpgrade(e) if e.name.is_zero() => "an upgrade needs a name".to_owned(),
+            Self::InvalidUpgrade(e) => format!("an upgrade '{}' was scheduled before", ascii(&e.name)),
+            Self::UpgradeTooSoon(e) => {
+                format!("an upgrade needs notice: at block {} at the earliest, not {}", e.least, e.height)
+            }
+            Self::UpgradePending(e) => {
+                format!("upgrade '{}' waits for block {}; cancel it first", ascii(&e.name), e.height)
+            }
+            Self::NoUpgrade(_) => "no upgrade waits".to_owned(),
         }
     }
 }

@@ -3,7 +3,10 @@
 use alloy_primitives::{Bytes, U256};
 use openledger_types::abi::IParams::{self, IParamsCalls as Calls};
 
-use super::{PARAMS, get, governor, param_name, schedule, scheduled};
+use super::{
+    PARAMS, cancel_upgrade, epoch_seconds, get, governor, param_name, schedule, schedule_upgrade, scheduled,
+    upgrade, upgrade_height,
+};
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
 use crate::storage::{Call, Storage};
@@ -42,6 +45,27 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::schedule(c) => {
             call.write()?;
             nothing(schedule(storage, call.caller, &c.names, &c.values)?)
+        }
+        Calls::epochSeconds(_) => {
+            call.view()?;
+            returns::<IParams::epochSecondsCall>(&epoch_seconds(storage)?)
+        }
+        Calls::scheduleUpgrade(c) => {
+            call.write()?;
+            nothing(schedule_upgrade(storage, call.caller, c.name, c.height)?)
+        }
+        Calls::cancelUpgrade(_) => {
+            call.write()?;
+            nothing(cancel_upgrade(storage, call.caller)?)
+        }
+        Calls::upgrade(_) => {
+            call.view()?;
+            let (name, height) = upgrade(storage)?;
+            returns::<IParams::upgradeCall>(&IParams::upgradeReturn { name, height })
+        }
+        Calls::upgradeHeight(c) => {
+            call.view()?;
+            returns::<IParams::upgradeHeightCall>(&upgrade_height(storage, c.name)?)
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Params: every governed number, within its hard range.
 //!
 //! The [table](PARAMS) says what each is counted in, its range and the most that it may change from one epoch to the next. The
-//! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC, all of them or none. A second
+//! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC unless the genesis says otherwise, all of them or none. A second
 //! schedule for the same epoch replaces the first. Steps are counted from the value that holds when a change is scheduled, so
 //! a number moves by at most its step an epoch.
+//!
+//! The governor also schedules [`upgrades`] of the protocol itself. The genesis names the governor.
 
 mod dispatch;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upgrades;
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::IParams;
@@ -18,6 +21,9 @@ use openledger_types::split::FeeSplit;
 
 pub(crate) use dispatch::dispatch;
 pub use table::{EPOCH_SECONDS, PARAMS, ParamSpec, markdown};
+pub use upgrades::{
+    UPGRADE_HEIGHT, UPGRADE_NAME, UPGRADE_NOTICE, cancel_upgrade, schedule_upgrade, upgrade, upgrade_height,
+};
 
 use crate::error::{ModuleError, Result, revert};
 use crate::layout::{Mapping, Slot, place};
@@ -37,6 +43,8 @@ const VALUES: Mapping<B256, Slot<U256>> = Mapping::new(MODULE, 0);
 /// What is scheduled, by name.
 const SCHEDULED: Mapping<B256, ScheduledSlots> = Mapping::new(MODULE, 1);
 const GOVERNOR: Slot<Address> = Slot::new(MODULE, 2);
+/// Seconds of an epoch; 0 stands for [`EPOCH_SECONDS`].
+const EPOCH: Slot<u64> = Slot::new(MODULE, 3);
 
 /// A name as the ABI has it: ASCII at the left of a word.
 pub fn param_name(name: &str) -> B256 {
@@ -131,23 +139,47 @@ pub fn governor(storage: &mut dyn Storage) -> Result<Address> {
     GOVERNOR.get(storage)
 }
 
+/// Sets the length of an epoch, at genesis.
+///
+/// # Errors
+/// Those of the storage.
+pub fn init_epoch(storage: &mut dyn Storage, seconds: u64) -> Result<()> {
+    EPOCH.set(storage, seconds)
+}
+
+/// Seconds of an epoch.
+///
+/// # Errors
+/// Those of the storage.
+pub fn epoch_seconds(storage: &mut dyn Storage) -> Result<u64> {
+    let seconds = EPOCH.get(storage)?;
+    Ok(if seconds == 0 { EPOCH_SECONDS } else { seconds })
+}
+
+/// Refuses whoever is not the governor.
+fn need_governor(storage: &mut dyn Storage, caller: Address) -> Result<()> {
+    let governor = governor(storage)?;
+    if governor.is_zero() || caller != governor {
+        return Err(revert(IParams::NotGovernor { caller, governor }));
+    }
+    Ok(())
+}
+
 /// Changes numbers at the start of the next epoch.
 ///
 /// # Errors
 /// `NotGovernor`, `InvalidCount`, `UnknownParam`, `OutOfRange`, `StepTooLarge`; `SplitNotWhole` and `BelowOther` for what
 /// the next epoch would have.
 pub fn schedule(storage: &mut dyn Storage, caller: Address, names: &[B256], values: &[U256]) -> Result<()> {
-    let governor = governor(storage)?;
-    if governor.is_zero() || caller != governor {
-        return Err(revert(IParams::NotGovernor { caller, governor }));
-    }
+    need_governor(storage, caller)?;
     if names.is_empty() || names.len() != values.len() || names.len() > PARAMS.len() {
         let [names, values, limit] = [names.len(), values.len(), PARAMS.len()].map(U256::from);
         return Err(revert(IParams::InvalidCount { names, values, limit }));
     }
     let now = storage.block().timestamp;
-    let rest = now.checked_rem(EPOCH_SECONDS).unwrap_or_default();
-    let from = now.saturating_sub(rest).saturating_add(EPOCH_SECONDS);
+    let epoch = epoch_seconds(storage)?;
+    let rest = now.checked_rem(epoch).unwrap_or_default();
+    let from = now.saturating_sub(rest).saturating_add(epoch);
     for (name, value) in names.iter().zip(values) {
         let (name, value) = (*name, *value);
         let spec = spec(name)?;

@@ -128,3 +128,30 @@ fn a_change_is_the_governors_within_range_and_step_and_keeps_the_whole() {
     // Without a governor nobody changes anything.
     let _: IParams::NotGovernor = World::new().refused(0, MODULE, schedule(&[("move_window", 5)]));
 }
+
+#[test]
+fn an_upgrade_is_the_governors_with_notice_one_at_a_time_and_can_be_taken_back() {
+    let mut world = governed();
+    let call = |name: &str, height| IParams::scheduleUpgradeCall { name: param_name(name), height };
+    let _: IParams::NotGovernor = world.refused(1, MODULE, call("osaka", 1_000));
+    let error: IParams::UpgradeTooSoon = world.refused(GOVERNOR, MODULE, call("osaka", 199));
+    assert_eq!(error.least, 200);
+    let _: IParams::InvalidUpgrade = world.refused(GOVERNOR, MODULE, call("", 1_000));
+    world.send(GOVERNOR, MODULE, call("osaka", 200));
+    let read = world.view(MODULE, IParams::upgradeCall {});
+    assert_eq!((read.name, read.height), (param_name("osaka"), 200));
+    let _: IParams::UpgradePending = world.refused(GOVERNOR, MODULE, call("lima", 1_000));
+    let _: IParams::NotGovernor = world.refused(1, MODULE, IParams::cancelUpgradeCall {});
+    world.send(GOVERNOR, MODULE, IParams::cancelUpgradeCall {});
+    let height = IParams::upgradeHeightCall { name: param_name("osaka") };
+    assert_eq!(world.view(MODULE, height.clone()), 0);
+    world.send(GOVERNOR, MODULE, call("osaka", 300));
+    world.advance(200);
+    let _: IParams::NoUpgrade = world.refused(GOVERNOR, MODULE, IParams::cancelUpgradeCall {});
+    let _: IParams::InvalidUpgrade = world.refused(GOVERNOR, MODULE, call("osaka", 1_000));
+    world.send(GOVERNOR, MODULE, call("lima", 1_000));
+    assert_eq!(world.view(MODULE, height), 300);
+    let slot = |slot| world.storage.slots[&(MODULE, slot)];
+    assert_eq!(slot(super::UPGRADE_HEIGHT), U256::from(1_000));
+    assert_eq!(slot(super::UPGRADE_NAME), U256::from_be_bytes(param_name("lima").0));
+}
