@@ -13,6 +13,7 @@ use crate::error::{ExecutionError, Failure, TxError};
 use crate::evm::BlockEvm;
 use crate::overlay::Overlay;
 use crate::state::{StateReader, StateWrites};
+use crate::upgrades;
 
 /// Least gas of any transaction: a block with less left takes no more.
 const LEAST_TRANSACTION_GAS: u64 = 21_000;
@@ -60,13 +61,14 @@ pub struct BuiltBlock {
 /// so the sum of all balances stays what it was.
 ///
 /// # Errors
-/// [`ExecutionError::InvalidTransaction`] if the block is invalid; [`ExecutionError::State`] and
-/// [`ExecutionError::Internal`] say nothing about the block.
+/// [`ExecutionError::InvalidTransaction`] if the block is invalid; [`ExecutionError::State`],
+/// [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`] say nothing about the block.
 pub fn execute_block(
     env: &BlockEnv,
     txs: &[Recovered<TxEnvelope>],
     state: &dyn StateReader,
 ) -> Result<BlockOutcome, ExecutionError> {
+    upgrades::check(env, state)?;
     let mut block = OpenBlock::new(env, state);
     for (index, tx) in txs.iter().enumerate() {
         block.push(tx).map_err(|failure| match failure {
@@ -82,12 +84,14 @@ pub fn execute_block(
 /// Builds a block out of candidates in their order, leaving out those that may not be in it.
 ///
 /// # Errors
-/// [`ExecutionError::State`] and [`ExecutionError::Internal`]; never because of a candidate.
+/// [`ExecutionError::State`], [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`]; never because of a
+/// candidate.
 pub fn build_block(
     env: &BlockEnv,
     candidates: impl Iterator<Item = Recovered<TxEnvelope>>,
     state: &dyn StateReader,
 ) -> Result<BuiltBlock, ExecutionError> {
+    upgrades::check(env, state)?;
     let mut block = OpenBlock::new(env, state);
     let mut built = BuiltBlock::default();
     for tx in candidates {

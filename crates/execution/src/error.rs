@@ -124,6 +124,17 @@ pub enum ExecutionError {
     /// The state could not be read. Says nothing about the block.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Governance has changed the rules from this height on, and this software does not know how.
+    #[error(
+        "from block {height} on the rules are those of the upgrade '{name}', which this software does not know; a newer \
+         version does"
+    )]
+    UnknownUpgrade {
+        /// Name of the upgrade.
+        name: String,
+        /// The first block to which it applies.
+        height: u64,
+    },
     /// The EVM broke one of its own rules. Says nothing about the block.
     #[error("execution failed: {0}")]
     Internal(String),

@@ -9,15 +9,21 @@ use openledger_protocol::params::{self, ParamError};
 use openledger_protocol::{Block, MapStorage, ModuleError, staking};
 use openledger_types::abi::IStaking::IStakingErrors;
 use openledger_types::abi::{StakeRole, Vesting};
-use openledger_types::addresses::{MODULES, OPEN, STAKING};
-use openledger_types::amount::SUPPLY;
+use openledger_types::addresses::{GOVERNOR, MODULES, OPEN, STAKING, TREASURY};
+use openledger_types::amount::{ONE_OPEN, SUPPLY};
 use serde::{Deserialize, Serialize};
 
+use crate::predeploys;
 use crate::state::{AccountState, StateWrites};
 
 /// Code of a module's account: one byte that no contract can be deployed with (EIP-3541). Solidity refuses to call an
 /// account without code.
 const MODULE_CODE: Bytes = Bytes::from_static(&[0xef]);
+
+/// Most blocks of a window of governance: about a year.
+const MAX_BLOCKS: u64 = 31_536_000;
+/// Longest timelock and epoch: 30 days.
+const MAX_SECONDS: u64 = 2_592_000;
 
 /// Most entries of each list of a genesis.
 const MAX_ENTRIES: usize = 100_000;
@@ -82,6 +88,46 @@ pub struct GenesisVesting {
     pub end: u64,
 }
 
+/// How the chain is governed from its start. Blocks count as the clock of votes (ERC-6372); the genesis of a trial network
+/// shortens them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Governance {
+    /// Who may cancel what waits in the timelock, and nothing else; nobody if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardian: Option<Address>,
+    /// Blocks from a proposal to the snapshot of votes, at least 1: who borrows stake in one block has no vote.
+    pub voting_delay: u64,
+    /// Blocks in which votes are cast.
+    pub voting_period: u32,
+    /// Blocks that are left for votes at least after the quorum is reached.
+    pub late_quorum_extension: u64,
+    /// Votes of who may propose, wei.
+    pub proposal_threshold: U256,
+    /// Part of all stake that has to vote for or abstain, percent.
+    pub quorum_percent: u8,
+    /// Seconds from a decision to its execution.
+    pub timelock_seconds: u64,
+    /// Seconds of an epoch of governed numbers.
+    pub epoch_seconds: u64,
+}
+
+impl Default for Governance {
+    /// At a block a second: a day, a week and two days; a timelock of 48 hours.
+    fn default() -> Self {
+        Self {
+            guardian: None,
+            voting_delay: 86_400,
+            voting_period: 604_800,
+            late_quorum_extension: 172_800,
+            proposal_threshold: U256::from(100_000).saturating_mul(ONE_OPEN),
+            quorum_percent: 10,
+            timelock_seconds: 172_800,
+            epoch_seconds: params::EPOCH_SECONDS,
+        }
+    }
+}
+
 /// What a chain starts from, as its JSON file says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,9 +153,9 @@ pub struct Genesis {
     /// Governed numbers that differ from their defaults, by name.
     #[serde(default)]
     pub params: BTreeMap<String, U256>,
-    /// Who may schedule changes of governed numbers; nobody if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub governor: Option<Address>,
+    /// How it is governed.
+    #[serde(default)]
+    pub governance: Governance,
 }
 
 /// Why a genesis is none.
@@ -140,6 +186,26 @@ pub enum GenesisError {
     /// A vesting schedule may not be so.
     #[error(transparent)]
     Vesting(#[from] VestingError),
+    /// The governance may not be so.
+    #[error("governance.{name} is {got}; it may be from {least} to {most}")]
+    Governance {
+        /// Name of the field.
+        name: &'static str,
+        /// The value that was given.
+        got: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// A contract of the genesis could not be deployed.
+    #[error("deploying {contract} at genesis failed: {reason}")]
+    Predeploy {
+        /// Its name.
+        contract: &'static str,
+        /// What the EVM says.
+        reason: String,
+    },
     /// A list is too long.
     #[error("{list} has {got} entries; the most is {limit}")]
     TooMany {
@@ -165,6 +231,7 @@ impl Genesis {
     /// [`GenesisError`] says which rule the genesis breaks.
     pub fn state_writes(&self) -> Result<StateWrites, GenesisError> {
         self.check_lengths()?;
+        self.check_governance()?;
         let staked = self.stakes.iter().fold(U256::ZERO, |sum, stake| sum.saturating_add(stake.amount));
         let vesting = self.vesting.iter().fold(U256::ZERO, |sum, entry| sum.saturating_add(entry.amount));
         let got = self
@@ -176,7 +243,7 @@ impl Genesis {
         }
         let mut writes = StateWrites::default();
         for (address, balance) in &self.alloc {
-            if MODULES.contains(address) {
+            if MODULES.contains(address) || [GOVERNOR, predeploys::CREATE2_DEPLOYER].contains(address) {
                 return Err(GenesisError::Reserved(*address));
             }
             let account = AccountState { balance: *balance, ..AccountState::default() };
@@ -195,7 +262,7 @@ impl Genesis {
             writes.accounts.insert(address, Some(AccountState { nonce: 1, balance, code_hash }));
         }
         writes.storage = self.module_slots()?;
-        Ok(writes)
+        predeploys::deploy(self, writes)
     }
 
     /// The modules' slots: what their own operations leave behind in block 0.
@@ -207,9 +274,8 @@ impl Genesis {
             randomness: B256::ZERO,
         });
         params::init(&mut storage, self.params.iter().map(|(name, value)| (name.as_str(), *value)))?;
-        if let Some(governor) = self.governor {
-            params::init_governor(&mut storage, governor).map_err(ParamError::from)?;
-        }
+        params::init_governor(&mut storage, TREASURY).map_err(ParamError::from)?;
+        params::init_epoch(&mut storage, self.governance.epoch_seconds).map_err(ParamError::from)?;
         for GenesisStake { account, role, amount } in &self.stakes {
             staking::stake(&mut storage, *account, (*role).into(), *amount)
                 .map_err(|error| GenesisError::Stake { account: *account, reason: stake_reason(&error) })?;
@@ -221,6 +287,31 @@ impl Genesis {
             open::add_vesting(&mut storage, &schedule)?;
         }
         Ok(storage.slots)
+    }
+
+    fn check_governance(&self) -> Result<(), GenesisError> {
+        let Governance {
+            voting_delay,
+            voting_period,
+            late_quorum_extension,
+            quorum_percent,
+            timelock_seconds,
+            epoch_seconds,
+            ..
+        } = self.governance;
+        for (name, got, least, most) in [
+            ("voting_delay", voting_delay, 1, MAX_BLOCKS),
+            ("voting_period", u64::from(voting_period), 1, MAX_BLOCKS),
+            ("late_quorum_extension", late_quorum_extension, 1, MAX_BLOCKS),
+            ("quorum_percent", u64::from(quorum_percent), 1, 100),
+            ("timelock_seconds", timelock_seconds, 1, MAX_SECONDS),
+            ("epoch_seconds", epoch_seconds, 1, MAX_SECONDS),
+        ] {
+            if got < least || got > most {
+                return Err(GenesisError::Governance { name, got, least, most });
+            }
+        }
+        Ok(())
     }
 
     fn check_lengths(&self) -> Result<(), GenesisError> {

@@ -21,10 +21,12 @@ mod meter;
 mod overlay;
 mod overrides;
 mod precompiles;
+mod predeploys;
 mod state;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod upgrades;
 
 pub use block::{BlockOutcome, BuiltBlock, TxOutcome, build_block, execute_block};
 pub use call::{
@@ -32,7 +34,9 @@ pub use call::{
 };
 pub use env::{BlockEnv, MAX_TRANSACTION_GAS, SPEC, next_base_fee};
 pub use error::{ExecutionError, TxError};
-pub use genesis::{Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, ValidatorSeat};
+pub use genesis::{
+    Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, Governance, ValidatorSeat,
+};
 pub use overrides::{AccountOverride, BlockOverrides, OverrideError, Overrides};
 pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};
 pub use trace::{MAX_TRACE_BYTES, TraceError, trace_call, trace_transactions};

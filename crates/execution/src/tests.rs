@@ -2,6 +2,7 @@
 
 mod calls;
 mod evm;
+mod governance;
 mod modules;
 mod trace;
 
@@ -13,7 +14,8 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
 
 use crate::{
-    BlockEnv, BlockOutcome, Genesis, GenesisRole, GenesisStake, MapState, build_block, execute_block,
+    BlockEnv, BlockOutcome, Genesis, GenesisRole, GenesisStake, Governance, MapState, build_block,
+    execute_block,
 };
 
 pub(crate) const GWEI: u64 = 1_000_000_000;
@@ -49,7 +51,7 @@ pub(crate) fn genesis() -> Genesis {
         stakes,
         vesting: Vec::new(),
         params: BTreeMap::new(),
-        governor: None,
+        governance: Governance::default(),
     }
 }
 
@@ -62,7 +64,10 @@ pub(crate) struct TestChain {
 
 impl TestChain {
     pub(crate) fn new() -> Self {
-        let genesis = genesis();
+        Self::with(genesis())
+    }
+
+    pub(crate) fn with(genesis: Genesis) -> Self {
         let state = MapState::new(genesis.state_writes().unwrap());
         let env = BlockEnv {
             chain_id: genesis.chain_id,

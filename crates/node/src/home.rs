@@ -10,7 +10,7 @@
 use crate::{Network, NodeError, network};
 use alloy_primitives::{Address, U256, hex};
 use openledger_chain::ConsensusKey;
-use openledger_execution::{Genesis, GenesisStake, GenesisVesting, ValidatorSeat};
+use openledger_execution::{Genesis, GenesisStake, GenesisVesting, Governance, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -48,8 +48,8 @@ pub struct GenesisOptions {
     pub vesting: Vec<GenesisVesting>,
     /// Governed numbers that differ from their defaults.
     pub params: BTreeMap<String, U256>,
-    /// Who may schedule changes of them; nobody if none.
-    pub governor: Option<Address>,
+    /// How the chain is governed.
+    pub governance: Governance,
     /// The account that is paid for this validator's blocks.
     pub validator: Address,
     /// The account that holds what `alloc`, `stakes` and `vesting` leave of the supply.
@@ -69,7 +69,7 @@ impl GenesisOptions {
             stakes: Vec::new(),
             vesting: Vec::new(),
             params: BTreeMap::new(),
-            governor: None,
+            governance: Governance::default(),
             validator: owner,
             remainder: owner,
         }
@@ -274,7 +274,7 @@ fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Res
         stakes: options.stakes.clone(),
         vesting: options.vesting.clone(),
         params: options.params.clone(),
-        governor: options.governor,
+        governance: options.governance.clone(),
     };
     // What is written has to start.
     genesis.state_writes().map_err(|error| NodeError::Genesis { reason: error.to_string() })?;

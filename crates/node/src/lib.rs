@@ -13,4 +13,4 @@ pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, Member, init, init_networ
 pub use network::Network;
 pub use node::{DEFAULT_HTTP, Node, NodeConfig};
 pub use openledger_chain::{ChainError, ChainHandle};
-pub use openledger_execution::{Genesis, GenesisRole, GenesisStake, GenesisVesting};
+pub use openledger_execution::{Genesis, GenesisRole, GenesisStake, GenesisVesting, Governance};

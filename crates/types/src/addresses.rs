@@ -20,8 +20,10 @@ pub const PARAMS: Address = address!("4F50454e00000000000000000000000000000007")
 /// Every module, in the order of its number.
 pub const MODULES: [Address; 7] = [OPEN, DATANETS, MODELS, ESCROW, SETTLEMENT, STAKING, PARAMS];
 
-/// Holds the treasury; nothing can spend from it until governance can.
+/// Holds the treasury and executes what governance decided: OpenZeppelin's `TimelockController`.
 pub const TREASURY: Address = address!("4F50454e000000000000000000000000000000f1");
 /// Holds what was burnt: base fees and the burnt part of every fee. `OPEN.totalSupply` leaves it out.
 /// Keeping the burnt coin on an account makes the sum of all balances a constant that anyone can check.
 pub const BURN: Address = address!("4F50454e000000000000000000000000000000f2");
+/// Where the holders of stake propose and vote: OpenZeppelin's `Governor`.
+pub const GOVERNOR: Address = address!("4F50454e000000000000000000000000000000f3");

@@ -5,7 +5,7 @@ use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use openledger_execution::{Genesis, ValidatorSeat};
+use openledger_execution::{Genesis, Governance, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ pub(crate) fn genesis(validators: u8) -> Genesis {
         stakes: Vec::new(),
         vesting: Vec::new(),
         params: BTreeMap::new(),
-        governor: None,
+        governance: Governance::default(),
     }
 }
 
