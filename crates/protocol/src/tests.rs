@@ -1,5 +1,6 @@
 //! What the tests of all modules share, and properties that hold over any history of calls.
 
+mod attacks;
 mod layout;
 
 use alloy_primitives::{Address, B256, U256};

@@ -64,7 +64,14 @@ pub const PARAMS: &[ParamSpec] = &[
         20_000,
         "part of a fee to the treasury, beside what rounding leaves",
     ),
-    param("burn_ppm", "ppm", 50_000, (0, 200_000), 20_000, "part of a fee that is burnt"),
+    param(
+        "burn_ppm",
+        "ppm",
+        50_000,
+        (10_000, 200_000),
+        20_000,
+        "part of a fee that is burnt: what a ring that pays itself cannot get back",
+    ),
     param(
         "verify_window",
         "blocks",
@@ -185,7 +192,7 @@ pub const PARAMS: &[ParamSpec] = &[
 /// can be charged as long as the grace.
 pub(super) const AT_LEAST: &[(&str, &str)] = &[("withdrawal_delay", "settle_grace")];
 
-/// How long an epoch of governed numbers is: a day of UTC, seconds.
+/// How long an epoch of governed numbers is unless the genesis says otherwise: a day of UTC, seconds.
 pub const EPOCH_SECONDS: u64 = 86_400;
 
 /// The table as the document `PARAMS.md` has it.
