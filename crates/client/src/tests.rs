@@ -13,7 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::api_key::ApiKeyError;
-use crate::modules::{contribution_commitment, verdict_commitment};
+use openledger_types::batch::verdict_commitment;
+
+use crate::modules::contribution_commitment;
 use crate::receipts::SignatureError;
 use crate::*;
 
@@ -113,8 +115,15 @@ fn commitments_are_those_that_solidity_encodes() {
         b256!("63e121ee9fad57f48e70c321972613b427815720996527535ad92a09b415e323")
     );
     assert_eq!(
-        verdict_commitment(contributor, 12, U256::from(5), B256::repeat_byte(6), B256::repeat_byte(7)),
-        b256!("b3ad06c8d4341bc3d108be2816c846880398e96b33fd299e49653ceb402554a1")
+        verdict_commitment(
+            contributor,
+            12,
+            U256::from(5),
+            B256::repeat_byte(6),
+            B256::repeat_byte(8),
+            B256::repeat_byte(7)
+        ),
+        b256!("c413dc558798b7435c41a33ddeccb3b30b3e140f871002ff0e23e870b54ec17b")
     );
 }
 

@@ -14,8 +14,8 @@ use openledger_types::amount::{ONE_OPEN, SUPPLY};
 use openledger_types::batch::{Payout, PayoutKind, payout_tree, verdict_digest};
 use openledger_types::split::FeeSplit;
 
-use crate::settlement::verdict_commitment;
 use crate::{Block, Call, MapStorage, ModuleError, Storage, dispatch, open as token, params};
+use openledger_types::batch::verdict_commitment;
 
 /// Account number `n`.
 pub(crate) fn account(n: u8) -> Address {
@@ -44,6 +44,9 @@ pub(crate) const OPERATOR: u8 = 3;
 pub(crate) const VERIFIER: u8 = 4;
 pub(crate) const VALIDATOR: u8 = 5;
 pub(crate) const PAYER: u8 = 6;
+
+/// What verifiers who re-execute a batch meet on the way.
+pub(crate) const TRACE: B256 = B256::repeat_byte(0x7c);
 
 impl World {
     pub(crate) fn new() -> Self {
@@ -227,7 +230,8 @@ impl World {
     ) -> ISettlement::commitVerdictCall {
         let registered = self.view(STAKING, IStaking::stakerCall { account: account(verifier) }).registeredAt;
         let digest = self.digest(batch, agrees);
-        let commitment = verdict_commitment(account(verifier), registered, batch, digest, hash(verifier));
+        let commitment =
+            verdict_commitment(account(verifier), registered, batch, digest, TRACE, hash(verifier));
         ISettlement::commitVerdictCall { batch, commitment }
     }
 
@@ -236,7 +240,7 @@ impl World {
         self.send(
             verifier,
             SETTLEMENT,
-            ISettlement::revealVerdictCall { batch, digest, salt: hash(verifier) },
+            ISettlement::revealVerdictCall { batch, digest, trace: TRACE, salt: hash(verifier) },
         );
     }
 

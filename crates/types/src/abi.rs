@@ -442,10 +442,11 @@ sol! {
         error InvalidProof(bytes32 root);
 
         function post(BatchPost calldata batch) external returns (uint256 id);
-        /// `commitment` = keccak256(abi.encode(verifier, registeredAt, batch, digest, salt)): a copier has nothing to copy.
+        /// `commitment` = keccak256(abi.encode(verifier, registeredAt, batch, digest, trace, salt)): a copier has nothing to copy.
         function commitVerdict(uint256 batch, bytes32 commitment) external;
-        /// `digest` = keccak256(abi.encode(receiptsRoot, payoutsRoot, fileHash)) as the verifier computed them.
-        function revealVerdict(uint256 batch, bytes32 digest, bytes32 salt) external;
+        /// `digest` = keccak256(abi.encode(receiptsRoot, payoutsRoot, fileHash)) as the verifier computed them; `trace` = the hash of
+        /// what it met on the way, which stands in no file: who agrees without looking does not know it.
+        function revealVerdict(uint256 batch, bytes32 digest, bytes32 trace, bytes32 salt) external;
         /// Fixes the seed that assigns verifiers and samples receipts, from the hash of the block that holds the post. From the
         /// next block on; a commitment does it, too.
         function draw(uint256 batch) external returns (bytes32 seed);
@@ -468,7 +469,8 @@ sol! {
         function revealStep(uint256 challenge, bool upheld, bytes32 salt) external;
         /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
         function resolve(uint256 challenge) external;
-        /// Slashes a verifier who committed and did not reveal, or agreed with a batch that a challenge refuted.
+        /// Slashes a verifier who committed and did not reveal, agreed with a batch that a challenge refuted, or agreed with one that is
+        /// final with a trace that less stake stands behind than behind another.
         function punish(uint256 batch, address verifier) external;
 
         function batchCount() external view returns (uint256);

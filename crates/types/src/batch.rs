@@ -70,6 +70,18 @@ pub fn verdict_digest(receipts_root: B256, payouts_root: B256, file_hash: B256) 
     keccak256((receipts_root, payouts_root, file_hash).abi_encode())
 }
 
+/// What a verifier commits to: `keccak256(abi.encode(verifier, registeredAt, batch, digest, trace, salt))`.
+pub fn verdict_commitment(
+    verifier: Address,
+    registered_at: u64,
+    batch: U256,
+    digest: B256,
+    trace: B256,
+    salt: B256,
+) -> B256 {
+    keccak256((verifier, registered_at, batch, digest, trace, salt).abi_encode())
+}
+
 /// The digest of a verifier who could not fetch the batch file: `keccak256("withheld")`. It agrees with nothing, so a file
 /// that most stake cannot fetch is the operator's failure.
 pub const WITHHELD: B256 = b256!("c58997d93295e3223a3b182d24e0a4bd8fd49fb7f3913569e418959a6d9efd2a");

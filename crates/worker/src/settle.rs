@@ -21,6 +21,9 @@ use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
+/// What the hash of a trace begins with.
+const TRACE_DOMAIN: &[u8] = b"openledger-trace/1";
+
 /// What a batch is settled under.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -55,6 +58,9 @@ impl Terms {
 
 /// Settles answers of one adapter and epoch: weights, one replay, payouts. The same bytes on any machine.
 ///
+/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of [`TRACE_DOMAIN`], the bits of every answer's gradient
+/// in order, and those of every record's score as the replay gives it. Neither stands in the file, where scores are rounded.
+///
 /// `checkpoint` is where an interrupted replay is kept and continued from.
 ///
 /// # Errors
@@ -68,7 +74,7 @@ pub fn batch_file(
     answers: Vec<Answer>,
     checkpoint: Option<&std::path::Path>,
     progress: &Progress,
-) -> Result<BatchFile> {
+) -> Result<(BatchFile, B256)> {
     let mut trajectory = Trajectory::new(run, transcript, None)?;
     let theta = trajectory.last().theta.clone();
     let mut fees = Vec::with_capacity(answers.len());
@@ -97,6 +103,7 @@ pub fn batch_file(
     };
     let options = ReplayOptions { weights: None, checkpoint };
     let scores = replay(&mut trajectory, &objective, options, &mut report)?;
+    let trace = trace(&gradients, &scores);
     let clusters = lineage
         .set
         .records()
@@ -115,7 +122,7 @@ pub fn batch_file(
     let (operator, epoch) =
         answers.first().map_or((Address::ZERO, 0), |a| (a.receipt.operator, a.receipt.epoch));
     let settlement = settle(weights, &clusters, operator, lineage.adapter.developer)?;
-    Ok(BatchFile {
+    let file = BatchFile {
         chain_id: terms.chain_id,
         operator,
         epoch,
@@ -126,7 +133,18 @@ pub fn batch_file(
         parts: settlement.parts,
         base: settlement.base,
         payouts: settlement.payouts,
-    })
+    };
+    Ok((file, trace))
+}
+
+fn trace(gradients: &[Vec<f32>], scores: &[f64]) -> B256 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(TRACE_DOMAIN);
+    for part in gradients.iter().flat_map(|gradient| gradient.chunks(512)) {
+        hasher.update(&part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+    }
+    hasher.update(&scores.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+    B256::from(*hasher.finalize().as_bytes())
 }
 
 /// Settles and posts the unsettled answers of an epoch. Posting twice gives the batch that is there.
@@ -154,7 +172,9 @@ pub async fn post(
         compute(move || {
             let run = lineage.run(&machine, &progress)?;
             let transcript = lineage.transcript(&blobs, &run)?;
-            batch_file(&lineage, &terms, &run, transcript, answers, Some(&checkpoint), &progress)
+            let settled =
+                batch_file(&lineage, &terms, &run, transcript, answers, Some(&checkpoint), &progress)?;
+            Ok(settled.0)
         })
         .await?
     };

@@ -3,7 +3,6 @@
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{SolCall, SolValue};
 use openledger_attribution::settle::{AnswerFee, ClusterScore, Rules, Settlement, settle, weights};
-use openledger_protocol::settlement::verdict_commitment;
 use openledger_protocol::{Block, Call, MapStorage, Mapping, ModuleError, Slot, Storage, dispatch, params};
 use openledger_types::abi::{
     BatchPost, BatchStatus, Charge, DatanetRef, IDatanets, IEscrow, IModels, ISettlement, IStaking, Modality,
@@ -11,12 +10,15 @@ use openledger_types::abi::{
 };
 use openledger_types::addresses::{DATANETS, ESCROW, MODELS, PARAMS, SETTLEMENT, STAKING};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
-use openledger_types::batch::{Payout, payout_leaf, payout_tree, verdict_digest};
+use openledger_types::batch::{Payout, payout_leaf, payout_tree, verdict_commitment, verdict_digest};
 
 /// A day: how long an epoch of the economy is, seconds.
 pub(crate) const DAY: u64 = 86_400;
 /// Seconds of a block.
 const BLOCK_SECONDS: u64 = 2;
+
+/// What a verifier who re-executes a batch meets on the way.
+pub(crate) const WORK: B256 = B256::repeat_byte(0x30);
 
 /// A governed number that a scenario sets at genesis.
 pub(crate) type Override = (&'static str, u128);
@@ -325,33 +327,40 @@ impl Market {
         Posted { id, truth, claimed, file_hash, payouts: payouts.to_vec() }
     }
 
-    /// Commits and reveals these verdicts, as far as the draw assigns them, and leaves all windows for verdicts behind.
-    /// Returns how many were given.
+    /// Commits and reveals these verdicts of verifiers who have done the work, as far as the draw assigns them, and leaves all windows
+    /// for verdicts behind. Returns how many were given.
     pub(crate) fn verify(&mut self, batch: U256, verdicts: &[(Address, B256)]) -> usize {
+        let worked: Vec<_> = verdicts.iter().map(|(who, digest)| (*who, *digest, WORK)).collect();
+        self.verify_with(batch, &worked)
+    }
+
+    /// As [`Self::verify`], with what each has met on the way.
+    pub(crate) fn verify_with(&mut self, batch: U256, verdicts: &[(Address, B256, B256)]) -> usize {
         self.send(
-            verdicts.first().map_or(Address::ZERO, |(who, _)| *who),
+            verdicts.first().map_or(Address::ZERO, |(who, ..)| *who),
             SETTLEMENT,
             ISettlement::drawCall { batch },
         );
         let mut committed = Vec::new();
-        for (verifier, digest) in verdicts {
+        for (verifier, digest, trace) in verdicts {
             if !self.view(SETTLEMENT, ISettlement::isAssignedCall { batch, verifier: *verifier }) {
                 continue;
             }
             let registered = self.view(STAKING, IStaking::stakerCall { account: *verifier }).registeredAt;
-            let commitment = verdict_commitment(*verifier, registered, batch, *digest, B256::ZERO);
+            let commitment = verdict_commitment(*verifier, registered, batch, *digest, *trace, B256::ZERO);
             if self.try_send_cheap(
                 *verifier,
                 SETTLEMENT,
                 ISettlement::commitVerdictCall { batch, commitment },
             ) {
-                committed.push((*verifier, *digest));
+                committed.push((*verifier, *digest, *trace));
             }
         }
         let window = self.blocks("verify_window");
         self.pass_blocks(window + 1);
-        for (verifier, digest) in &committed {
-            let call = ISettlement::revealVerdictCall { batch, digest: *digest, salt: B256::ZERO };
+        for (verifier, digest, trace) in &committed {
+            let call =
+                ISettlement::revealVerdictCall { batch, digest: *digest, trace: *trace, salt: B256::ZERO };
             self.send(*verifier, SETTLEMENT, call);
         }
         let window = self.blocks("reveal_window");

@@ -80,7 +80,7 @@ pub(crate) const PROPERTIES: &[Property] = &[
     Property {
         id: "P6 lazy",
         claim: "a verifier who agrees without looking has less than one who looks, before the cost of looking",
-        protection: "being wrong where the operator lies",
+        protection: "a trace of the work that stands in no file",
         play: verifiers::lazy,
     },
     Property {

@@ -1,13 +1,13 @@
 //! Verifiers who work, who copy, who conspire and who are gone.
 
 use alloy_primitives::{Address, B256, U256};
-use openledger_protocol::settlement::verdict_commitment;
 use openledger_types::abi::{BatchStatus, ISettlement, IStaking, StakeRole};
 use openledger_types::addresses::{SETTLEMENT, STAKING};
+use openledger_types::batch::verdict_commitment;
 use rand::Rng;
 
 use super::disputes::{dispute, epoch_of, stolen, wrong};
-use super::market::{Market, account, gain, in_open, open};
+use super::market::{Market, WORK, account, gain, in_open, open};
 use super::plan::{Outcome, Play, largest};
 
 /// Verifiers by name, with these stakes in OPEN.
@@ -179,20 +179,24 @@ pub(crate) fn copier(play: &Play) -> Outcome {
         let registered =
             |market: &mut Market, v| market.view(STAKING, IStaking::stakerCall { account: v }).registeredAt;
         let first = registered(&mut market, honest[0]);
-        let seen = verdict_commitment(honest[0], first, posted.id, posted.truth, B256::ZERO);
+        let seen = verdict_commitment(honest[0], first, posted.id, posted.truth, WORK, B256::ZERO);
         let own = registered(&mut market, copier);
-        let told = verdict_commitment(copier, own, posted.id, posted.truth, B256::ZERO);
+        let told = verdict_commitment(copier, own, posted.id, posted.truth, WORK, B256::ZERO);
         let commitment = if play.unprotected { told } else { seen };
         for v in &honest {
             let since = registered(&mut market, *v);
-            let commitment = verdict_commitment(*v, since, posted.id, posted.truth, B256::ZERO);
+            let commitment = verdict_commitment(*v, since, posted.id, posted.truth, WORK, B256::ZERO);
             market.send(*v, SETTLEMENT, ISettlement::commitVerdictCall { batch: posted.id, commitment });
         }
         market.send(copier, SETTLEMENT, ISettlement::commitVerdictCall { batch: posted.id, commitment });
         market.pass_blocks(1);
         for v in honest.iter().chain([&copier]) {
-            let call =
-                ISettlement::revealVerdictCall { batch: posted.id, digest: posted.truth, salt: B256::ZERO };
+            let call = ISettlement::revealVerdictCall {
+                batch: posted.id,
+                digest: posted.truth,
+                trace: WORK,
+                salt: B256::ZERO,
+            };
             let revealed = market.try_send(*v, SETTLEMENT, &call).is_ok();
             assert!(revealed || *v == copier, "an honest verifier reveals what it committed to");
         }
@@ -231,9 +235,11 @@ pub(crate) fn lazy(play: &Play) -> Outcome {
             settled.settlement.payouts.clone()
         };
         let posted = market.post(operator, 1, &settled, &payouts);
-        let mut verdicts: Vec<_> = honest.iter().map(|v| (*v, posted.truth)).collect();
-        verdicts.push((lazy, if play.unprotected { posted.truth } else { posted.claimed }));
-        market.verify(posted.id, &verdicts);
+        let mut verdicts: Vec<_> = honest.iter().map(|v| (*v, posted.truth, WORK)).collect();
+        // Unprotected, the lazy one is told what stands in no file.
+        let trace = if play.unprotected { WORK } else { B256::ZERO };
+        verdicts.push((lazy, posted.claimed, trace));
+        market.verify_with(posted.id, &verdicts);
         let status = market.finalise(posted.id);
         assert_eq!(status == BatchStatus::Finalised, !lies, "most of the stake looks");
         let punish = ISettlement::punishCall { batch: posted.id, verifier: lazy };

@@ -13,7 +13,7 @@ mod staking;
 
 pub use datanets::contribution_commitment;
 pub use params::Param;
-pub use settlement::{Finalisation, verdict_commitment};
+pub use settlement::Finalisation;
 
 use std::marker::PhantomData;
 

@@ -1,7 +1,7 @@
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_primitives::{B256, U256};
 use openledger_types::abi::{Batch, BatchPost, ISettlement};
 use openledger_types::batch::Payout;
+use openledger_types::batch::verdict_commitment;
 
 use super::{Module, Settlement};
 use crate::error::ClientError;
@@ -27,17 +27,6 @@ pub enum Finalisation {
     },
 }
 
-/// What a verifier commits to: `keccak256(abi.encode(verifier, registeredAt, batch, digest, salt))`.
-pub fn verdict_commitment(
-    verifier: Address,
-    registered_at: u64,
-    batch: U256,
-    digest: B256,
-    salt: B256,
-) -> B256 {
-    keccak256((verifier, U256::from(registered_at), batch, digest, salt).abi_encode())
-}
-
 impl Module<'_, Settlement> {
     /// Posts a batch and returns its number.
     ///
@@ -56,10 +45,11 @@ impl Module<'_, Settlement> {
         wallet: &Wallet,
         batch: U256,
         digest: B256,
+        trace: B256,
         salt: B256,
     ) -> Result<(), ClientError> {
         let registered_at = self.client.staking().staker(wallet.address()).await?.registeredAt;
-        let commitment = verdict_commitment(wallet.address(), registered_at, batch, digest, salt);
+        let commitment = verdict_commitment(wallet.address(), registered_at, batch, digest, trace, salt);
         let call = ISettlement::commitVerdictCall { batch, commitment };
         self.transact_for::<ISettlement::VerdictCommitted, _>(wallet, &call).await.map(drop)
     }
@@ -73,9 +63,10 @@ impl Module<'_, Settlement> {
         wallet: &Wallet,
         batch: U256,
         digest: B256,
+        trace: B256,
         salt: B256,
     ) -> Result<bool, ClientError> {
-        let call = ISettlement::revealVerdictCall { batch, digest, salt };
+        let call = ISettlement::revealVerdictCall { batch, digest, trace, salt };
         Ok(self.transact_for::<ISettlement::VerdictRevealed, _>(wallet, &call).await?.agrees)
     }
 

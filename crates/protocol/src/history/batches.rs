@@ -3,7 +3,9 @@
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{BatchPost, BatchStatus, ChallengeStatus, Charge, ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
-use openledger_types::batch::{Payout, PayoutKind, payout_leaf, payout_tree, verdict_digest};
+use openledger_types::batch::{
+    Payout, PayoutKind, payout_leaf, payout_tree, verdict_commitment, verdict_digest,
+};
 
 use super::cast::{DEVELOPER, MEMBERS, OPERATORS, VALIDATORS, VERIFIERS};
 use super::{History, Operation, Posted};
@@ -33,7 +35,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let registered = staking::staker(&mut h.storage, h.cast.account(verifier)).ok()?.registeredAt;
         let digest = digest(h, batch.id, agrees)?;
         let (account, salt) = (h.account(verifier), salt(verifier));
-        let commitment = settlement::verdict_commitment(account, registered, batch.id, digest, salt);
+        let commitment = verdict_commitment(account, registered, batch.id, digest, trace(verifier), salt);
         let call = ISettlement::commitVerdictCall { batch: batch.id, commitment };
         if h.send(verifier, SETTLEMENT, call).is_some() {
             let posted = h.batches.iter_mut().find(|posted| posted.id == batch.id)?;
@@ -52,7 +54,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let verifier = h.draws.pick(&committed)?;
         let honest = h.draws.chance(95);
         let digest = digest(h, batch.id, batch.verdicts[&verifier] == honest)?;
-        let call = ISettlement::revealVerdictCall { batch: batch.id, digest, salt: salt(verifier) };
+        let call = ISettlement::revealVerdictCall {
+            batch: batch.id,
+            digest,
+            trace: trace(verifier),
+            salt: salt(verifier),
+        };
         let done = h.send(verifier, SETTLEMENT, call).is_some();
         h.require(!done || honest, || "a verdict was revealed that was not committed".into());
         Some(())
@@ -284,6 +291,11 @@ fn with_turn(
 
 fn salt(verifier: usize) -> B256 {
     B256::from(U256::from(verifier + 1))
+}
+
+/// What a verifier met on the way; one in three has not been there.
+fn trace(verifier: usize) -> B256 {
+    if verifier.is_multiple_of(3) { salt(verifier) } else { B256::ZERO }
 }
 
 fn digest(h: &mut History<'_>, batch: U256, agrees: bool) -> Option<B256> {

@@ -124,8 +124,8 @@ pub(super) fn refuse(
     Ok(slashed)
 }
 
-/// Slashes a verifier who committed and stayed silent, or who agreed with a batch that a challenge refuted. What is taken is
-/// burnt: nobody gains from another's fault.
+/// Slashes a verifier who committed and stayed silent, who agreed with a batch that a challenge refuted, or who agreed with a final
+/// one with a trace that less stake stands behind than behind another. What is taken is burnt: nobody gains from another's fault.
 ///
 /// # Errors
 /// `UnknownBatch`, `NothingToPunish`.
@@ -143,7 +143,9 @@ pub fn punish(storage: &mut dyn Storage, id: U256, verifier: Address) -> Result<
             posted.payouts_root.get(storage)?,
             posted.file_hash.get(storage)?,
         );
-        refuted && digest == agreed
+        let astray =
+            progress.status == BatchStatus::Finalised && verdict::is_led_astray(storage, id, verifier)?;
+        digest == agreed && (refuted || astray)
     } else {
         // A challenge that refuted the batch before the window was over took the chance to reveal.
         state.committed_at != 0 && !refuted && storage.block().number > until

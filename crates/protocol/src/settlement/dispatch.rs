@@ -24,7 +24,7 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         }
         Calls::revealVerdict(c) => {
             call.write()?;
-            nothing(reveal_verdict(storage, call.caller, c.batch, c.digest, c.salt)?)
+            nothing(reveal_verdict(storage, call.caller, c.batch, c.digest, c.trace, c.salt)?)
         }
         Calls::finalise(c) => {
             call.write()?;

@@ -57,7 +57,7 @@ pub use challenge::{
 pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
 pub use sampling::{draw, is_assigned, seed};
-pub use verdict::{commit_verdict, reveal_verdict, verdict, verdict_commitment};
+pub use verdict::{commit_verdict, reveal_verdict, verdict};
 
 use crate::dispatch::next_id;
 use crate::error::{Result, overflow, revert};
@@ -104,6 +104,8 @@ place! {
         /// Wei that the operator paid of the fees, verifiers and validators who were bonded at the post.
         15: forfeited: Slot<(u128, u32)>,
         16: dispute: Slot<Dispute>,
+        /// The most stake behind one trace of the verdicts that agree, wei.
+        17: leading_trace: Slot<U256>,
     }
 }
 
@@ -115,6 +117,8 @@ const BY_EPOCH: Mapping<Address, Mapping<u64, Mapping<U256, Slot<U256>>>> = Mapp
 const VERDICTS: Mapping<U256, Mapping<Address, VerdictSlots>> = Mapping::new(SETTLEMENT, 3);
 /// One bit per payout: by batch, then 256 payouts at a time.
 const CLAIMED: Mapping<U256, Mapping<U256, Slot<U256>>> = Mapping::new(SETTLEMENT, 4);
+/// Stake behind the verdicts that agree, wei: by batch, then trace.
+const TRACES: Mapping<U256, Mapping<B256, Slot<U256>>> = Mapping::new(SETTLEMENT, 8);
 
 /// Posts a batch and charges its payers.
 ///

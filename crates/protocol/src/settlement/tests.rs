@@ -5,15 +5,15 @@ use openledger_types::abi::{
 };
 use openledger_types::addresses::{BURN, ESCROW, MODELS, PARAMS, SETTLEMENT, STAKING, TREASURY};
 use openledger_types::batch::{
-    Payout, PayoutKind, WITHHELD, challenge_start, sampled_receipts, verdict_digest,
+    Payout, PayoutKind, WITHHELD, challenge_start, sampled_receipts, verdict_commitment, verdict_digest,
 };
 
 use super::{MAX_CHARGES, bond_held, held, step_commitment};
 use crate::layout::{Mapping, Slot};
 use crate::params::param_name;
 use crate::tests::{
-    DEVELOPER, OPERATOR, PAYER, VALIDATOR, VERIFIER, World, account, batch, claim_call, hash, open, post_of,
-    typed,
+    DEVELOPER, OPERATOR, PAYER, TRACE, VALIDATOR, VERIFIER, World, account, batch, claim_call, hash, open,
+    post_of, typed,
 };
 
 /// Sets a governed number as if at genesis.
@@ -212,10 +212,10 @@ fn a_file_that_verifiers_cannot_fetch_is_the_operators_failure() {
     let mut world = World::with_market();
     let (id, _) = world.post(1, fee());
     let registered = staker(&mut world, VERIFIER).registeredAt;
-    let commitment = super::verdict_commitment(account(VERIFIER), registered, id, WITHHELD, hash(1));
+    let commitment = verdict_commitment(account(VERIFIER), registered, id, WITHHELD, TRACE, hash(1));
     world.send(VERIFIER, SETTLEMENT, ISettlement::commitVerdictCall { batch: id, commitment });
     world.advance(1);
-    let reveal = ISettlement::revealVerdictCall { batch: id, digest: WITHHELD, salt: hash(1) };
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest: WITHHELD, trace: TRACE, salt: hash(1) };
     world.send(VERIFIER, SETTLEMENT, reveal);
     world.send(9, SETTLEMENT, ISettlement::finaliseCall { batch: id });
     assert_eq!(status(&mut world, id), BatchStatus::Refused);
@@ -319,7 +319,7 @@ fn no_digest_is_public_while_anybody_can_still_commit() {
     world.commit_verdict(VALIDATOR, id, true);
     world.advance(1);
     let digest = world.digest(id, true);
-    let reveal = |n: u8| ISettlement::revealVerdictCall { batch: id, digest, salt: hash(n) };
+    let reveal = |n: u8| ISettlement::revealVerdictCall { batch: id, digest, trace: TRACE, salt: hash(n) };
     let error: ISettlement::WindowOpen = world.refused(VALIDATOR, SETTLEMENT, reveal(VALIDATOR));
     assert_eq!(error.until, 106);
     world.commit_verdict(VERIFIER, id, true);
@@ -344,7 +344,7 @@ fn verdicts_come_from_those_who_were_bonded_at_the_post_and_only_in_their_window
         let _: ISettlement::NotVerifier = world.refused(stranger, SETTLEMENT, call);
     }
     let digest = world.digest(id, true);
-    let reveal = ISettlement::revealVerdictCall { batch: id, digest, salt: hash(VALIDATOR) };
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest, trace: TRACE, salt: hash(VALIDATOR) };
     let _: ISettlement::NoVerdict = world.refused(VALIDATOR, SETTLEMENT, reveal.clone());
     world.commit_verdict(VALIDATOR, id, true);
     let call = world.verdict_call(VALIDATOR, id, true);
@@ -353,7 +353,8 @@ fn verdicts_come_from_those_who_were_bonded_at_the_post_and_only_in_their_window
     let call = world.verdict_call(VERIFIER, id, true);
     let error: ISettlement::WindowClosed = world.refused(VERIFIER, SETTLEMENT, call);
     assert_eq!(error.since, 106);
-    let wrong = ISettlement::revealVerdictCall { batch: id, digest: hash(1), salt: hash(VALIDATOR) };
+    let wrong =
+        ISettlement::revealVerdictCall { batch: id, digest: hash(1), trace: TRACE, salt: hash(VALIDATOR) };
     let error: ISettlement::WrongReveal = world.refused(VALIDATOR, SETTLEMENT, wrong);
     assert_ne!(error.commitment, error.got);
     world.advance(4);
@@ -763,4 +764,69 @@ fn a_payout_can_go_straight_into_stake_by_its_owner() {
     let delegation = IStaking::delegationCall { delegator: account(OPERATOR), validator: account(VALIDATOR) };
     assert_eq!(world.view(STAKING, delegation).stake, claim.amount);
     let _: ISettlement::AlreadyClaimed = world.refused(9, SETTLEMENT, claim);
+}
+
+/// Agrees with a batch that the account has not looked at: it knows the digest, which follows from what is posted, and no trace.
+fn agree_blindly(world: &mut World, n: u8, id: U256) {
+    let registered = staker(world, n).registeredAt;
+    let digest = world.digest(id, true);
+    let commitment = verdict_commitment(account(n), registered, id, digest, hash(0xb1), hash(n));
+    world.send(n, SETTLEMENT, ISettlement::commitVerdictCall { batch: id, commitment });
+}
+
+fn reveal_blindly(world: &mut World, n: u8, id: U256) {
+    let digest = world.digest(id, true);
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest, trace: hash(0xb1), salt: hash(n) };
+    world.send(n, SETTLEMENT, reveal);
+}
+
+#[test]
+fn d20_who_agrees_without_looking_is_slashed_and_who_looked_is_not() {
+    let mut world = World::with_market();
+    world.pay(8, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.pay(9, STAKING, open(9_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.advance(1);
+    let (id, _) = world.post(1, fee());
+    world.advance(1);
+    for looked in [VERIFIER, 8] {
+        world.commit_verdict(looked, id, true);
+    }
+    agree_blindly(&mut world, 9, id);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    reveal_blindly(&mut world, 9, id);
+    world.reveal_verdict(8, id, true);
+    let punish = |n: u8| ISettlement::punishCall { batch: id, verifier: account(n) };
+    let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(9));
+    world.advance(200);
+    world.send(PAYER, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Finalised);
+    let before = staker(&mut world, 9).stake;
+    world.send(PAYER, SETTLEMENT, punish(9));
+    assert!(staker(&mut world, 9).stake < before);
+    let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(9));
+    for looked in [VERIFIER, 8] {
+        let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(looked));
+    }
+}
+
+#[test]
+fn d20_where_as_much_stake_says_one_as_the_other_nobody_is_slashed_for_it() {
+    let mut world = World::with_market();
+    world.pay(9, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.advance(1);
+    let (id, _) = world.post(1, fee());
+    world.advance(1);
+    world.commit_verdict(VERIFIER, id, true);
+    agree_blindly(&mut world, 9, id);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    reveal_blindly(&mut world, 9, id);
+    world.advance(200);
+    world.send(PAYER, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(staker(&mut world, 9).stake, staker(&mut world, VERIFIER).stake);
+    for n in [VERIFIER, 9] {
+        let call = ISettlement::punishCall { batch: id, verifier: account(n) };
+        let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, call);
+    }
 }

@@ -1,13 +1,12 @@
 //! Verdicts: who may give one, until when, and what they add up to.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::{BatchStatus, ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
-use openledger_types::batch::verdict_digest;
+use openledger_types::batch::{verdict_commitment, verdict_digest};
 
 use super::decide::Dispute;
-use super::{BATCHES, VERDICTS, known, need_status, sampling};
+use super::{BATCHES, TRACES, VERDICTS, known, need_status, sampling};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Slot, Word, place};
 use crate::math::{add, half};
@@ -71,6 +70,7 @@ place! {
         2: state: Slot<State>,
         /// What the verifier had at stake when it committed, wei.
         3: stake: Slot<U256>,
+        4: trace: Slot<B256>,
     }
 }
 
@@ -124,17 +124,6 @@ pub(super) fn reveal_until(storage: &mut dyn Storage, progress: &Progress) -> Re
     Ok(commit_until.saturating_add(params::get_u64(storage, "reveal_window")?))
 }
 
-/// What a verifier commits to: `keccak256(abi.encode(verifier, registeredAt, batch, digest, salt))`.
-pub fn verdict_commitment(
-    verifier: Address,
-    registered_at: u64,
-    batch: U256,
-    digest: B256,
-    salt: B256,
-) -> B256 {
-    keccak256((verifier, registered_at, batch, digest, salt).abi_encode())
-}
-
 /// Commits a verdict.
 ///
 /// # Errors
@@ -185,7 +174,8 @@ pub fn commit_verdict(
     emit(storage, SETTLEMENT, &ISettlement::VerdictCommitted { batch, verifier, commitment })
 }
 
-/// Reveals a verdict: it agrees if the digest is that of the posted roots.
+/// Reveals a verdict: it agrees if the digest is that of the posted roots. The stake behind each trace of those who agree is
+/// counted: whoever re-executed has the same one as all others who did.
 ///
 /// # Errors
 /// `UnknownBatch`, `WrongStatus` unless posted, `NoVerdict` of this verifier, `VerdictExists` if it is revealed already,
@@ -195,6 +185,7 @@ pub fn reveal_verdict(
     verifier: Address,
     batch: U256,
     digest: B256,
+    trace: B256,
     salt: B256,
 ) -> Result<()> {
     let mut progress = known(storage, batch)?;
@@ -221,11 +212,12 @@ pub fn reveal_verdict(
         return Err(revert(ISettlement::WindowClosed { since: until }));
     }
     let commitment = slots.commitment.get(storage)?;
-    let got = verdict_commitment(verifier, registered_at, batch, digest, salt);
+    let got = verdict_commitment(verifier, registered_at, batch, digest, trace, salt);
     if got != commitment {
         return Err(revert(ISettlement::WrongReveal { commitment, got }));
     }
     slots.digest.set(storage, digest)?;
+    slots.trace.set(storage, trace)?;
     slots.state.set(storage, State { revealed: true, ..state })?;
     let posted = BATCHES.at(batch);
     let agrees = digest
@@ -242,11 +234,28 @@ pub fn reveal_verdict(
     let side = if agrees { &mut agree } else { &mut disagree };
     *side = half(add(U256::from(*side), stake)?)?;
     posted.stakes.set(storage, (agree, disagree))?;
+    if agrees {
+        let behind = TRACES.at(batch).at(trace);
+        let stake = add(behind.get(storage)?, stake)?;
+        behind.set(storage, stake)?;
+        let most = posted.leading_trace.get(storage)?;
+        posted.leading_trace.set(storage, most.max(stake))?;
+    }
     if is_complete(storage, batch, &progress)? {
         let dispute = posted.dispute.get(storage)?;
         posted.dispute.set(storage, Dispute { quiet_since: dispute.quiet_since.max(now), ..dispute })?;
     }
     emit(storage, SETTLEMENT, &ISettlement::VerdictRevealed { batch, verifier, digest, agrees })
+}
+
+/// True if a verifier who agreed met something else on the way than those with more stake who agreed, too.
+///
+/// # Errors
+/// Those of the storage.
+pub(super) fn is_led_astray(storage: &mut dyn Storage, batch: U256, verifier: Address) -> Result<bool> {
+    let trace = VERDICTS.at(batch).at(verifier).trace.get(storage)?;
+    let behind = TRACES.at(batch).at(trace).get(storage)?;
+    Ok(behind < BATCHES.at(batch).leading_trace.get(storage)?)
 }
 
 /// A verdict: its commitment, and its digest once revealed; zeros if there is none.

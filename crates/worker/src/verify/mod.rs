@@ -122,7 +122,13 @@ pub async fn verify_answer(
     let posted = batch_of(client, &blobs, answer).await?;
     let only = answer.receipt.sequence as usize;
     match posted {
-        Some((id, file)) => verify_file(client, folders, machine, id, file, Some(only), progress).await,
+        Some((id, file)) => {
+            let checked = verify_file(client, folders, machine, id, file, Some(only), progress).await?;
+            Ok(match checked {
+                Checked::Equal { .. } => Verdict::Equal { batch: Some(id) },
+                Checked::Different(difference) => Verdict::Different(difference),
+            })
+        }
         None => {
             let lineage = Lineage::load(client, &blobs, answer.receipt.adapter).await?;
             let (machine, answer, progress) = (machine.clone(), answer.clone(), progress.clone());
@@ -136,6 +142,16 @@ pub async fn verify_answer(
     }
 }
 
+/// What came of recomputing a batch file.
+enum Checked {
+    /// It is what it says; `trace` is what stands in no file ([`batch_file`]).
+    Equal {
+        /// The hash.
+        trace: B256,
+    },
+    Different(Difference),
+}
+
 /// Recomputes a posted batch: every answer of it, or the answer `only` and the payouts of all.
 async fn verify_file(
     client: &Client,
@@ -145,9 +161,9 @@ async fn verify_file(
     file: BatchFile,
     only: Option<usize>,
     progress: &Progress,
-) -> Result<Verdict> {
+) -> Result<Checked> {
     if let Some(difference) = statement::batch(client, id, &file).await? {
-        return Ok(Verdict::Different(difference));
+        return Ok(Checked::Different(difference));
     }
     for (at, answer) in file.answers.iter().enumerate() {
         let checked = match statement::documents(answer, file.chain_id) {
@@ -155,18 +171,18 @@ async fn verify_file(
             None => statement::on_chain(client, answer).await?,
         };
         if let Some(difference) = checked {
-            return Ok(Verdict::Different(difference.within(&format!("answers[{at}]"))));
+            return Ok(Checked::Different(difference.within(&format!("answers[{at}]"))));
         }
     }
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
     let terms = Terms::load(client).await?;
     let (machine, progress) = (machine.clone(), progress.clone());
-    let difference = compute(move || {
+    compute(move || {
         let run = lineage.run(&machine, &progress)?;
         let executor = match execution::Executor::new(&machine, &lineage, &blobs, &run) {
             Err(WorkerError::Mismatch { what, expected, got }) => {
-                return Ok(Some(Difference::new(what, expected, got)));
+                return Ok(Checked::Different(Difference::new(what, expected, got)));
             }
             executor => executor?,
         };
@@ -175,25 +191,29 @@ async fn verify_file(
             if only.is_none_or(|only| only == at)
                 && let Some(difference) = executor.check(answer, &format!("answers[{at}]."))?
             {
-                return Ok(Some(difference));
+                return Ok(Checked::Different(difference));
             }
         }
         progress.report("re-execution of answers", file.answers.len() as u64, file.answers.len() as u64, "");
         let transcript = lineage.transcript(&blobs, &run)?;
         match batch_file(&lineage, &terms, &run, transcript, file.answers.clone(), None, &progress) {
-            Ok(made) => Ok(first_difference("", &made, &file)),
+            Ok((made, trace)) => {
+                Ok(first_difference("", &made, &file).map_or(Checked::Equal { trace }, Checked::Different))
+            }
             Err(WorkerError::Influence(
                 error @ openledger_attribution::influence::Error::FalseStep { .. },
-            )) => Ok(Some(Difference::new("transcript", "the gradients that the run has", error))),
+            )) => {
+                let expected = "the gradients that the run has";
+                Ok(Checked::Different(Difference::new("transcript", expected, error)))
+            }
             Err(error) => Err(error),
         }
     })
-    .await?;
-    Ok(difference.map_or(Verdict::Equal { batch: Some(id) }, Verdict::Different))
+    .await
 }
 
-/// The verifier's role for one posted batch: fetches the file, re-executes all of it, commits to the digest it computed and
-/// reveals it in a later block. Run again after a kill it goes on where it was.
+/// The verifier's role for one posted batch: fetches the file, re-executes all of it, commits to the digest it computed and to
+/// the trace of its work, and reveals both in a later block. Run again after a kill it goes on where it was.
 ///
 /// # Errors
 /// [`WorkerError::Chain`], and failures of the machine; a file that is withheld or damaged makes a verdict against the batch.
@@ -206,18 +226,21 @@ pub async fn judge(
     progress: &Progress,
 ) -> Result<Verdict> {
     let blobs = Blobs::open(folders.corpus())?;
-    let verdict = match load_batch(client, &blobs, batch).await {
+    let checked = match load_batch(client, &blobs, batch).await {
         Ok(file) => verify_file(client, folders, machine, batch, file, None, progress).await?,
         Err(error @ (WorkerError::Corpus(_) | WorkerError::Document { .. })) => {
-            Verdict::Different(Difference::new("batch file", "the file that the batch names", error))
+            Checked::Different(Difference::new("batch file", "the file that the batch names", error))
         }
         Err(error) => return Err(error),
     };
     let posted = client.settlement().batch(batch).await?;
     // Whoever finds a difference states a digest that is not the posted one; which one it is says nothing more.
-    let digest = match verdict {
-        Verdict::Equal { .. } => verdict_digest(posted.receiptsRoot, posted.payoutsRoot, posted.fileHash),
-        Verdict::Different(_) => B256::ZERO,
+    let (verdict, digest, trace) = match checked {
+        Checked::Equal { trace } => {
+            let digest = verdict_digest(posted.receiptsRoot, posted.payoutsRoot, posted.fileHash);
+            (Verdict::Equal { batch: Some(batch) }, digest, trace)
+        }
+        Checked::Different(difference) => (Verdict::Different(difference), B256::ZERO, B256::ZERO),
     };
     let salt = alloy_primitives::keccak256(
         [crate::contribute::contributor_secret(wallet), B256::from(batch)].concat(),
@@ -228,10 +251,10 @@ pub async fn judge(
         (!verdict.commitment.is_zero(), !verdict.digest.is_zero())
     };
     if !committed {
-        client.settlement().commit_verdict(wallet, batch, digest, salt).await?;
+        client.settlement().commit_verdict(wallet, batch, digest, trace, salt).await?;
     }
     if !revealed {
-        reveal_when_due(client, wallet, batch, digest, salt).await?;
+        reveal_when_due(client, wallet, batch, digest, trace, salt).await?;
     }
     Ok(verdict)
 }
@@ -242,11 +265,12 @@ async fn reveal_when_due(
     wallet: &Wallet,
     batch: U256,
     digest: B256,
+    trace: B256,
     salt: B256,
 ) -> Result<()> {
     let deadline = tokio::time::Instant::now() + client.config().confirm_timeout;
     loop {
-        match client.settlement().reveal_verdict(wallet, batch, digest, salt).await {
+        match client.settlement().reveal_verdict(wallet, batch, digest, trace, salt).await {
             Err(error)
                 if error.decode_revert::<ISettlement::WindowOpen>().is_some()
                     && tokio::time::Instant::now() < deadline =>

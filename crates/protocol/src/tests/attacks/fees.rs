@@ -106,7 +106,7 @@ fn d41_odd_wei_shares_of_nothing_and_overflows_neither_make_nor_lose_value() {
     }
     let mut world = World::with_market();
     let (good, _) = batch(1, open(1));
-    let totals = RoleTotals { contributors: U256::MAX, base: U256::ONE, ..good.totals.clone() };
+    let totals = RoleTotals { contributors: U256::MAX, base: U256::ONE, ..good.totals };
     let call = ISettlement::postCall { batch: BatchPost { totals, ..good } };
     let _: alloy_sol_types::Panic = world.refused(OPERATOR, SETTLEMENT, call);
 }

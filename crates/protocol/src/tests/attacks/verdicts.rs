@@ -3,18 +3,18 @@
 use alloy_primitives::U256;
 use openledger_types::abi::{ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
-use openledger_types::batch::{WITHHELD, verdict_digest};
+use openledger_types::batch::{WITHHELD, verdict_commitment, verdict_digest};
 
 use super::*;
-use crate::settlement::verdict_commitment;
+use crate::tests::TRACE;
 
 /// A verifier's digest, committed and revealed.
 fn say(world: &mut World, n: u8, batch: U256, digest: B256) {
     let registered = staker(world, n).registeredAt;
-    let commitment = verdict_commitment(account(n), registered, batch, digest, hash(n));
+    let commitment = verdict_commitment(account(n), registered, batch, digest, TRACE, hash(n));
     world.send(n, SETTLEMENT, ISettlement::commitVerdictCall { batch, commitment });
     world.advance(1);
-    world.send(n, SETTLEMENT, ISettlement::revealVerdictCall { batch, digest, salt: hash(n) });
+    world.send(n, SETTLEMENT, ISettlement::revealVerdictCall { batch, digest, trace: TRACE, salt: hash(n) });
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn d20_a_copied_commitment_cannot_be_revealed_and_silence_costs() {
     world.advance(5);
     world.reveal_verdict(VERIFIER, id, true);
     let digest = world.digest(id, true);
-    let reveal = ISettlement::revealVerdictCall { batch: id, digest, salt: hash(VERIFIER) };
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest, trace: TRACE, salt: hash(VERIFIER) };
     let _: ISettlement::WrongReveal = world.refused(VALIDATOR, SETTLEMENT, reveal);
     world.advance(4);
     world.send(9, SETTLEMENT, ISettlement::punishCall { batch: id, verifier: account(VALIDATOR) });
@@ -85,10 +85,10 @@ fn d21_a_verdict_is_bound_to_the_registration_and_a_newcomer_inherits_nothing() 
     let registered = staker(&mut world, VERIFIER).registeredAt;
     // A verdict under another registration does not open.
     let digest = world.digest(id, true);
-    let commitment = verdict_commitment(account(VERIFIER), registered + 1, id, digest, hash(1));
+    let commitment = verdict_commitment(account(VERIFIER), registered + 1, id, digest, TRACE, hash(1));
     world.send(VERIFIER, SETTLEMENT, ISettlement::commitVerdictCall { batch: id, commitment });
     world.advance(1);
-    let reveal = ISettlement::revealVerdictCall { batch: id, digest, salt: hash(1) };
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest, trace: TRACE, salt: hash(1) };
     let _: ISettlement::WrongReveal = world.refused(VERIFIER, SETTLEMENT, reveal);
     // Who took the role after the post has no word in it, also under an account that had one before.
     let mut world = World::with_market();
@@ -118,7 +118,7 @@ fn d22_silence_is_slashed_and_nobody_speaks_twice() {
     world.commit_verdict(VERIFIER, id, true);
     world.advance(1);
     let digest = world.digest(id, false);
-    let other = ISettlement::revealVerdictCall { batch: id, digest, salt: hash(VERIFIER) };
+    let other = ISettlement::revealVerdictCall { batch: id, digest, trace: TRACE, salt: hash(VERIFIER) };
     let _: ISettlement::WrongReveal = world.refused(VERIFIER, SETTLEMENT, other.clone());
     world.reveal_verdict(VERIFIER, id, true);
     let _: ISettlement::VerdictExists = world.refused(VERIFIER, SETTLEMENT, other);
