@@ -9,7 +9,7 @@ use alloy_consensus::{
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::Address;
 use openledger_execution::{AccountState, MAX_TRANSACTION_GAS};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::mpsc;
 
 /// EIP-3860.
@@ -32,6 +32,14 @@ impl Admission {
         transaction: TxEnvelope,
         origin: Origin,
     ) -> Result<Arc<Recovered<TxEnvelope>>, PoolError> {
+        self.enter(self.check(transaction)?, origin)
+    }
+
+    /// Checks what the transaction alone tells, and recovers its sender.
+    ///
+    /// # Errors
+    /// Those of [`PoolError`] that do not depend on the state.
+    pub(crate) fn check(&self, transaction: TxEnvelope) -> Result<Recovered<TxEnvelope>, PoolError> {
         let ledger = &self.ledger;
         let rules =
             AdmissionRules { chain_id: ledger.genesis.chain_id, block_gas_limit: ledger.genesis.gas_limit };
@@ -49,7 +57,43 @@ impl Admission {
                 sender
             }
         };
-        let transaction = Recovered::new_unchecked(transaction, sender);
+        Ok(Recovered::new_unchecked(transaction, sender))
+    }
+
+    /// Reads the accounts of the senders, so that [`enter`](Self::enter) has them at hand.
+    ///
+    /// # Errors
+    /// [`PoolError::Unavailable`] if the engine has stopped or its storage fails.
+    pub(crate) async fn prepare(&self, transactions: &[Recovered<TxEnvelope>]) -> Result<(), PoolError> {
+        let accounts = &self.ledger.accounts;
+        let mut missing: BTreeSet<Address> =
+            transactions.iter().map(|transaction| transaction.signer()).collect();
+        loop {
+            let mut head = 0;
+            missing.retain(|sender| accounts.get(*sender).map_err(|at| head = at).is_err());
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let senders: Vec<Address> = missing.iter().copied().collect();
+            let found = self.snapshot(head).accounts(&senders).await;
+            let found = found.map_err(|error| PoolError::Unavailable(error.to_string()))?;
+            // What was read of an older head than the newest does not count, and is read again.
+            for (sender, account) in senders.into_iter().zip(found) {
+                accounts.put(head, sender, account);
+            }
+        }
+    }
+
+    /// Takes a checked transaction into the pool. May wait for the engine as [`admit`](Self::admit) does.
+    ///
+    /// # Errors
+    /// Those of [`PoolError`] that depend on the account and on what waits.
+    pub(crate) fn enter(
+        &self,
+        transaction: Recovered<TxEnvelope>,
+        origin: Origin,
+    ) -> Result<Arc<Recovered<TxEnvelope>>, PoolError> {
+        let (ledger, sender) = (&self.ledger, transaction.signer());
         let transaction = ledger.pool.insert(transaction, self.newest(sender)?, origin)?;
         // A block that used the nonce may have become final since the account was read.
         ledger.pool.advance(sender, self.newest(sender)?.nonce);
@@ -62,11 +106,16 @@ impl Admission {
             Ok(account) => return Ok(account),
             Err(head) => head,
         };
-        let snapshot =
-            Snapshot { number: head, ledger: self.ledger.clone(), requests: self.requests.clone() };
-        let account = snapshot.account(address).map_err(|error| PoolError::Unavailable(error.to_string()))?;
+        let account = self
+            .snapshot(head)
+            .account(address)
+            .map_err(|error| PoolError::Unavailable(error.to_string()))?;
         self.ledger.accounts.put(head, address, account);
         Ok(account)
+    }
+
+    fn snapshot(&self, number: u64) -> Snapshot {
+        Snapshot { number, ledger: self.ledger.clone(), requests: self.requests.clone() }
     }
 }
 

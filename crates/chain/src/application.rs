@@ -17,6 +17,7 @@ use crate::{
     block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, Seal},
     executor,
     ledger::{self, Executed, Ledger},
+    runtime::Runtime,
     senders::Senders,
     state::{self, Databases, Key, Sealed, Value},
 };
@@ -29,7 +30,7 @@ use commonware_glue::stateful::{
     self, Finality, Input, Proposed,
     db::{DatabaseSet, Merkleized as _, Unmerkleized as _},
 };
-use commonware_runtime::{Clock, tokio};
+use commonware_runtime::Clock;
 use commonware_storage::qmdb::sync::Target;
 use commonware_utils::non_empty_range;
 use futures::StreamExt;
@@ -74,12 +75,16 @@ impl App {
     }
 
     /// The batch that a block on `parent` executes over.
-    fn base(&self, batch: state::Batch, parent: &Block) -> state::Batch {
+    fn base<E: Runtime>(&self, batch: state::Batch<E>, parent: &Block) -> state::Batch<E> {
         if parent.number() == 0 { state::write(batch, &self.ledger.genesis_entries) } else { batch }
     }
 
     /// Hashes the changes of a block.
-    async fn seal(batch: state::Batch, context: Context, entries: &state::Entries) -> (Sealed, B256, Seal) {
+    async fn seal<E: Runtime>(
+        batch: state::Batch<E>,
+        context: Context,
+        entries: &state::Entries,
+    ) -> (Sealed<E>, B256, Seal) {
         let sealed =
             state::write(batch, entries).merkleize().await.expect("the state store can hash what it read");
         let bounds = sealed.bounds();
@@ -95,30 +100,34 @@ impl App {
     ///
     /// # Panics
     /// If execution itself fails, which says nothing about the block: voting against it would be for good.
-    async fn execute(
+    async fn execute<E: Runtime>(
         &self,
-        batch: &state::Batch,
+        batch: &state::Batch<E>,
         env: BlockEnv,
         transactions: Vec<TxEnvelope>,
     ) -> Result<(Vec<Address>, BlockOutcome), String> {
         let ledger = self.ledger.clone();
-        let recovered = ::tokio::task::spawn_blocking(move || recover(&ledger.senders, transactions))
-            .await
-            .expect("recovering senders does not panic")?;
+        let recovered = E::compute(move || recover(&ledger.senders, transactions)).await?;
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
         let needed = executor::needed(recovered.iter());
-        executor::run(batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
-            match execute_block(&env, &recovered, reader) {
-                Ok(outcome) => Ok((recovered.iter().map(|tx| tx.signer()).collect(), outcome)),
-                Err(error @ ExecutionError::InvalidTransaction { .. }) => Err(error.to_string()),
-                Err(error) => panic!("block {} cannot be executed: {error}", env.number),
-            }
+        let number = env.number;
+        let executed = executor::run(batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
+            let outcome = execute_block(&env, &recovered, reader)?;
+            Ok::<_, ExecutionError>((recovered.iter().map(|tx| tx.signer()).collect(), outcome))
+        });
+        executed.await.map_err(|error| match error {
+            ExecutionError::InvalidTransaction { .. } => error.to_string(),
+            error => panic!("block {number} cannot be executed: {error}"),
         })
-        .await
     }
 
     /// Executes `block` on `parent` and compares everything that its header says.
-    async fn check(&self, block: &Block, parent: &Block, batch: state::Batch) -> Result<Sealed, String> {
+    async fn check<E: Runtime>(
+        &self,
+        block: &Block,
+        parent: &Block,
+        batch: state::Batch<E>,
+    ) -> Result<Sealed<E>, String> {
         let header = block.header();
         if !Self::may_follow(parent, header.timestamp) {
             return Err(format!(
@@ -192,16 +201,16 @@ fn recover(senders: &Senders, transactions: Vec<TxEnvelope>) -> Result<Vec<Recov
         .ok_or_else(|| "a signature does not recover".to_owned())
 }
 
-impl stateful::Application<tokio::Context> for App {
+impl<E: Runtime> stateful::Application<E> for App {
     type SigningScheme = Scheme;
     type Context = Context;
     type Block = Block;
-    type Databases = Databases;
+    type Databases = Databases<E>;
     type Captured = ();
     type Provider = ();
     type Input = ();
 
-    fn sync_targets(block: &Block) -> <Databases as DatabaseSet<tokio::Context>>::SyncTargets {
+    fn sync_targets(block: &Block) -> <Databases<E> as DatabaseSet<E>>::SyncTargets {
         Target::new(block::digest(block.header().state_root), block.seal().state_range.clone())
     }
 
@@ -211,11 +220,11 @@ impl stateful::Application<tokio::Context> for App {
 
     async fn propose(
         &mut self,
-        (clock, context): (tokio::Context, Context),
+        (clock, context): (E, Context),
         ancestry: impl Ancestry<Block>,
-        batch: state::Batch,
+        batch: state::Batch<E>,
         _input: Input<(), ()>,
-    ) -> Option<Proposed<Self, tokio::Context>> {
+    ) -> Option<Proposed<Self, E>> {
         let mut ancestry = ancestry;
         let parent = ancestry.next().await?.inner().clone();
         let timestamp = self.timestamp(&clock, &parent);
@@ -259,11 +268,11 @@ impl stateful::Application<tokio::Context> for App {
 
     async fn process(
         &mut self,
-        _context: (tokio::Context, Context),
+        _context: (E, Context),
         ancestry: impl Ancestry<Block>,
-        batch: state::Batch,
+        batch: state::Batch<E>,
         _finality: Finality,
-    ) -> Option<Sealed> {
+    ) -> Option<Sealed<E>> {
         let mut ancestry = ancestry;
         let block = ancestry.next().await?.inner().clone();
         let parent = ancestry.next().await?.inner().clone();
@@ -278,10 +287,10 @@ impl stateful::Application<tokio::Context> for App {
 
     async fn capture(
         &mut self,
-        _context: (tokio::Context, Context),
+        _context: (E, Context),
         block: &Block,
-        _batch: &Sealed,
-        readers: <Databases as DatabaseSet<tokio::Context>>::Readers,
+        _batch: &Sealed<E>,
+        readers: <Databases<E> as DatabaseSet<E>>::Readers,
     ) {
         let number = block.number();
         let executed = self
@@ -294,18 +303,17 @@ impl stateful::Application<tokio::Context> for App {
         self.ledger.recent.note(number, old);
 
         let (ledger, block) = (self.ledger.clone(), block.clone());
-        ::tokio::task::spawn_blocking(move || ledger.index.put(&block, &executed.senders, &executed.outcome))
+        E::compute(move || ledger.index.put(&block, &executed.senders, &executed.outcome))
             .await
-            .expect("writing the index does not panic")
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
     async fn finalized(
         &mut self,
-        _context: (tokio::Context, Context),
+        _context: (E, Context),
         block: &Block,
         (): (),
-        _readers: <Databases as DatabaseSet<tokio::Context>>::Readers,
+        _readers: <Databases<E> as DatabaseSet<E>>::Readers,
     ) {
         let executed = self
             .ledger

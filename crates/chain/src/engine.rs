@@ -1,18 +1,21 @@
-//! The wiring of the engine: network, block stores, state machine, consensus.
+//! The wiring of the engine: block stores, state machine, consensus.
 //!
-//! Everything generic is made concrete here, once, because this is what takes long to compile.
+//! It is generic only in what it runs on: a runtime and links. Both are made concrete in one place for each, because
+//! this is what takes long to compile.
 
 use crate::{
     Block,
     admission::Admission,
     application::App,
+    block::Context,
     executor::ReadRequest,
     faults::Watch,
     gossip,
-    key::ConsensusKey,
     ledger::Ledger,
+    network::{self, Links, Membership},
     pacing::{Pace, Paced},
     rebuild,
+    runtime::Runtime,
     state::{self, Databases, Key, Store, Value},
 };
 use ::tokio::sync::{mpsc, oneshot};
@@ -20,7 +23,7 @@ use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use commonware_broadcast::buffered;
 use commonware_codec::Encode;
 use commonware_consensus::{
-    Reporters,
+    Application, Reporters,
     marshal::{
         self,
         core::Actor as Marshal,
@@ -37,7 +40,7 @@ use commonware_consensus::{
     types::{Epoch, FixedEpocher, Height, ViewDelta},
 };
 use commonware_cryptography::{
-    ChaCha20Poly1305, Digested, Digestible, Sha256,
+    Digested, Digestible, Sha256,
     certificate::{ConstantProvider, Verifier as _},
     ed25519,
     keccak256::Digest,
@@ -46,21 +49,12 @@ use commonware_glue::stateful::{
     Config as StatefulConfig, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_resolver},
 };
-use commonware_p2p::{
-    Address as PeerAddress, AddressableManager, AddressableTrackedPeers, authenticated::lookup,
-    max_message_size,
-};
+use commonware_p2p::{Blocker, Provider, Receiver, Sender, max_message_size};
 use commonware_parallel::Sequential;
-use commonware_runtime::{Quota, Spawner, Supervisor, buffer::paged::CacheRef, tokio};
+use commonware_runtime::{Handle, Spawner, Supervisor, buffer::paged::CacheRef, tokio};
 use commonware_storage::{archive::prunable, mmr, qmdb::any::unordered::fixed, translator::EightCap};
-use commonware_stream::{
-    cups::{self, Cups},
-    sake::{self, Sake},
-};
-use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize, ordered};
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, ordered};
 use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
@@ -70,11 +64,8 @@ use std::{
 const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
 /// Operations of the state log in one message of state sync.
 const STATE_SYNC_OPERATIONS: NonZeroU64 = NZU64!(256);
-/// Messages a second and peer on one channel. The network reserves memory for this many from every peer.
-const QUOTA: Quota = Quota::per_second(NZU32!(256));
 /// Messages an actor may be behind.
-const MAILBOX: NonZeroUsize = NZUsize!(1024);
-const BUFFER: NonZeroUsize = NZUsize!(1 << 20);
+pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1024);
 /// Blocks whose acknowledgement may be outstanding.
 const PENDING_ACKNOWLEDGEMENTS: NonZeroUsize = NZUsize!(4);
 /// How long tasks may take to stop.
@@ -90,41 +81,79 @@ pub(crate) enum Request {
     Finalisation { number: u64, reply: oneshot::Sender<Option<Vec<u8>>> },
 }
 
-/// What the engine is told from outside.
-pub(crate) struct Controls {
+/// How the engine is reached from outside.
+pub(crate) struct Outside {
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) ready: std::sync::mpsc::SyncSender<()>,
-    pub(crate) shutdown: oneshot::Receiver<()>,
     pub(crate) admission: Admission,
     /// What clients sent, for the other validators; `None` if there are none.
     pub(crate) news: Option<mpsc::Receiver<Arc<Recovered<TxEnvelope>>>>,
 }
 
-/// Who takes part, and where they are.
-#[derive(Clone)]
-pub(crate) struct Membership {
-    pub(crate) signer: ConsensusKey,
-    pub(crate) listen: SocketAddr,
-    /// Every validator and every node that follows; this one's address is `listen`.
-    pub(crate) validators: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    pub(crate) followers: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    /// Whether this node only follows.
-    pub(crate) follows: bool,
-    /// Keeps signatures of one chain from counting on another.
-    pub(crate) namespace: Vec<u8>,
+/// When a process starts and stops.
+pub(crate) struct Controls {
+    pub(crate) ready: std::sync::mpsc::SyncSender<()>,
+    pub(crate) shutdown: oneshot::Receiver<()>,
+}
+
+/// Where a node keeps its files, and how much of them in memory.
+pub(crate) struct Place {
+    /// Tells the files of several nodes in one storage apart.
+    pub(crate) prefix: String,
+    pub(crate) page_cache: CacheRef,
+    /// Bytes that one file may have waiting to be written or read at once.
+    pub(crate) buffer: NonZeroUsize,
+}
+
+impl Place {
+    fn of(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// A node among others.
+pub(crate) struct Node<S, R, P, B> {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) public_key: ed25519::PublicKey,
+    /// The validators; with a key that signs if this is one of them.
+    pub(crate) scheme: Scheme,
+    pub(crate) links: Links<S, R, P, B>,
+    pub(crate) place: Place,
+    pub(crate) pace: Pace,
+    pub(crate) outside: Outside,
+}
+
+/// A node that runs. Its tasks are children of the context that it was started with.
+pub(crate) struct Running<E: Runtime> {
+    pub(crate) consensus: Handle<()>,
+    #[cfg_attr(not(feature = "simulate"), expect(dead_code, reason = "a simulation looks into the state"))]
+    pub(crate) databases: Databases<E>,
 }
 
 /// Block zero of a genesis, which the engine starts from.
 pub(crate) fn genesis_block(genesis: &openledger_execution::Genesis, leader: ed25519::PublicKey) -> Block {
     use commonware_glue::stateful::db::DatabaseSet;
-    let empty = <Databases as DatabaseSet<tokio::Context>>::initial_sync_targets();
+    let empty = <Databases<tokio::Context> as DatabaseSet<tokio::Context>>::initial_sync_targets();
     Block::genesis(genesis, leader, crate::block::hash(&empty.root), empty.range)
 }
 
-/// Runs a validator until it is told to stop.
+/// The validators as `membership` has them.
 ///
 /// # Errors
-/// [`ChainError`] if the index cannot be brought level with the state.
+/// If this node should vote and is not among them.
+pub(crate) fn scheme(membership: &Membership) -> Result<Scheme, String> {
+    let keys: Vec<_> = membership.validators.keys().cloned().collect();
+    let participants: ordered::Set<_> = keys.try_into().map_err(|error| format!("validators: {error:?}"))?;
+    if membership.follows {
+        return Ok(Scheme::verifier(&membership.namespace, participants));
+    }
+    Scheme::signer(&membership.namespace, participants, membership.signer.private())
+        .ok_or_else(|| "the consensus key is not among the validators".to_owned())
+}
+
+/// Runs a node over the real network until it is told to stop.
+///
+/// # Errors
+/// Why it could not start or go on.
 ///
 /// # Panics
 /// As the engine does, when its storage is damaged or fails.
@@ -133,218 +162,21 @@ pub(crate) async fn run(
     ledger: Arc<Ledger>,
     membership: Membership,
     pace: Pace,
+    outside: Outside,
     controls: Controls,
 ) -> Result<(), String> {
     let stopper = context.child("stopper");
-    let public_key = membership.signer.public();
-    let keys: Vec<_> = membership.validators.keys().cloned().collect();
-    let participants: ordered::Set<_> = keys.try_into().map_err(|error| format!("validators: {error:?}"))?;
-    let seats = u32::try_from(participants.len()).map_err(|error| error.to_string())?;
-    let scheme = if membership.follows {
-        Scheme::verifier(&membership.namespace, participants)
-    } else {
-        Scheme::signer(&membership.namespace, participants, membership.signer.private())
-            .ok_or("the consensus key is not among the validators")?
+    let seats = u32::try_from(membership.validators.len()).map_err(|error| error.to_string())?;
+    let (links, network) = network::start(&context, &membership, seats)?;
+    let place = Place {
+        prefix: String::new(),
+        page_cache: CacheRef::new(NZU16!(4096), NZUsize!(8192)),
+        buffer: NZUsize!(1 << 20),
     };
-
-    // Network. Every peer must have the same channels and sizes.
-    let mut network_config = lookup::Config::local(
-        Cups::<_, ChaCha20Poly1305>::new(
-            Sake {
-                signer: membership.signer.private(),
-                synchrony_bound: Duration::from_secs(5),
-                max_handshake_age: Duration::from_secs(10),
-                version: sake::Version::V1,
-            },
-            cups::Version::V1,
-        ),
-        &membership.namespace,
-        membership.listen,
-        NonZeroUsize::new(membership.validators.len() + membership.followers.len())
-            .ok_or("there are no validators")?,
-        largest_message(seats),
-        MAILBOX,
-    );
-    network_config.tracked_peer_sets = NZUsize!(1);
-    let (mut network, oracle) = lookup::Network::new(context.child("network"), network_config);
-    let mut manager = oracle.clone();
-    // Those who follow are sent what validators are, and are asked for nothing that consensus needs.
-    let (primary, secondary) = (peers(&membership.validators)?, peers(&membership.followers)?);
-    manager.track(0, AddressableTrackedPeers::new(primary, secondary));
-    let votes = network.register(0, QUOTA);
-    let certificates = network.register(1, QUOTA);
-    let resolver = network.register(2, QUOTA);
-    let backfill = network.register(3, QUOTA);
-    let broadcast = network.register(4, QUOTA);
-    let state_sync = network.register(5, QUOTA);
-    let (tell, hear) = network.register(6, gossip::MESSAGES_A_SECOND);
-    let network = network.start();
-
-    // Blocks and certificates, none of which is ever pruned: a new validator follows from block one.
-    let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(8192));
-    let finalizations = prunable::Archive::init(
-        context.child("finalizations"),
-        archive_config("finalizations", page_cache.clone(), Scheme::certificate_codec_config_unbounded()),
-    )
-    .await
-    .map_err(|error| format!("the certificates cannot be opened: {error}"))?;
-    let blocks =
-        prunable::Archive::init(context.child("blocks"), archive_config("blocks", page_cache.clone(), ()))
-            .await
-            .map_err(|error| format!("the blocks cannot be opened: {error}"))?;
-    let block_resolver = marshal_resolver::init(
-        context.child("block_resolver"),
-        marshal_resolver::Config {
-            public_key: public_key.clone(),
-            peer_provider: oracle.clone(),
-            blocker: oracle.clone(),
-            mailbox_size: MAILBOX,
-            fetch_timeout: NZDuration!(Duration::from_secs(2)),
-            fetch_retry_delay: Duration::from_millis(100),
-            priority_requests: false,
-            priority_responses: false,
-        },
-        backfill,
-    );
-    let (broadcaster, buffer) = buffered::Engine::new(
-        context.child("broadcast"),
-        buffered::Config {
-            public_key: public_key.clone(),
-            mailbox_size: MAILBOX,
-            deque_size: 16,
-            priority: false,
-            codec_config: (),
-            peer_provider: oracle.clone(),
-            strategy: Sequential,
-        },
-    );
-    broadcaster.start(broadcast);
-
-    let genesis = Digested::precomputed(ledger.genesis_block.clone(), ledger.genesis_block.digest());
-    let plan = SyncPlan::init(context.child("plan"), "state").await;
-    let (marshal_actor, marshal, floor) = Marshal::<_, Standard<Block>, _, _, _, _, _>::init(
-        context.child("marshal"),
-        finalizations,
-        blocks,
-        marshal::Config {
-            provider: ConstantProvider::new(scheme.clone()),
-            epocher: FixedEpocher::new(EPOCH_LENGTH),
-            start: plan.marshal_start(genesis),
-            partition_prefix: "marshal".into(),
-            mailbox_size: MAILBOX,
-            view_retention: ViewDelta::new(64),
-            prunable_items_per_section: NZU64!(4096),
-            page_cache: page_cache.clone(),
-            replay_buffer: BUFFER,
-            key_write_buffer: BUFFER,
-            value_write_buffer: BUFFER,
-            block_codec_config: (),
-            max_repair: NZUsize!(32),
-            max_pending_acks: PENDING_ACKNOWLEDGEMENTS,
-            strategy: Sequential,
-        },
-    )
-    .await;
-
-    // State machine.
-    let (state_sync_actor, state_sync_mailbox) =
-        state_resolver::Actor::<_, ed25519::PublicKey, _, _, mmr::Family, Store>::new(
-            context.child("state_sync"),
-            state_resolver::Config {
-                peer_provider: oracle.clone(),
-                blocker: oracle.clone(),
-                database: None,
-                mailbox_size: MAILBOX,
-                me: Some(public_key.clone()),
-                fetch_timeout: NZDuration!(Duration::from_secs(2)),
-                fetch_retry_delay: Duration::from_millis(100),
-                max_serve_ops: STATE_SYNC_OPERATIONS,
-                priority_requests: false,
-                priority_responses: false,
-            },
-        );
-    state_sync_actor.start(state_sync);
-    let (state_machine, mailbox) = Stateful::new(
-        context.child("stateful"),
-        StatefulConfig {
-            application: App { ledger: ledger.clone() },
-            db_config: state::store_config(page_cache.clone()),
-            provider: (),
-            marshal: (marshal.clone(), floor),
-            mailbox_size: MAILBOX,
-            plan,
-            resolvers: state_sync_mailbox,
-            sync_config: SyncEngineConfig {
-                fetch_batch_size: STATE_SYNC_OPERATIONS,
-                apply_batch_size: NZU64!(1024),
-                max_outstanding_requests: NZUsize!(8),
-            },
-            prune_config: None,
-            strategy: Sequential,
-        },
-    );
-    marshal_actor.start(mailbox.clone(), buffer, block_resolver);
-
-    // The head is where the state will open. The index is brought there before the state machine adds to it.
-    let processed = marshal.get_processed().await.map_or(0, |processed| processed.height().get());
-    rebuild::index(&ledger, &marshal, processed).await.map_err(|error| error.to_string())?;
-    let head = ledger
-        .index
-        .header(processed)
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| format!("the index has no block {processed}"))?;
-    ledger.accounts.advance(processed, &Default::default());
-    ledger.set_head(head);
-    state_machine.start();
-    let databases = mailbox.subscribe_databases().await;
-    context.child("requests").spawn({
-        let marshal = marshal.clone();
-        move |_| serve(controls.requests, databases, marshal)
-    });
-
-    if let Some(news) = controls.news {
-        let admission = controls.admission.clone();
-        context.child("tell").spawn(move |clock| gossip::tell(clock, admission, news, tell));
-        context.child("hear").spawn(move |_| gossip::hear(controls.admission, hear));
-    }
-
-    // Consensus.
-    let paced = Paced::new(mailbox, ledger.clone(), pace);
-    let deferred = Deferred::new(context.child("deferred"), paced, marshal, FixedEpocher::new(EPOCH_LENGTH));
-    let leader_timeout = pace.heartbeat + Duration::from_secs(2);
-    let engine = simplex::Engine::new(
-        context.child("simplex"),
-        simplex::Config {
-            scheme,
-            elector: RoundRobin::<Sha256>::default(),
-            blocker: oracle,
-            automaton: deferred.clone(),
-            relay: deferred.clone(),
-            reporter: Reporters::from((deferred, Watch { ledger: ledger.clone() })),
-            strategy: Sequential,
-            partition: "simplex".into(),
-            mailbox_size: MAILBOX,
-            epoch: Epoch::zero(),
-            floor: Floor::Genesis(ledger.genesis_block.digest()),
-            replay_buffer: BUFFER,
-            write_buffer: BUFFER,
-            page_cache,
-            leader_timeout,
-            certification_timeout: leader_timeout + Duration::from_secs(1),
-            timeout_retry: Duration::from_secs(1),
-            view_retention: ViewDelta::new(64),
-            skip: SkipPolicy::Enabled {
-                timeout: leader_timeout + Duration::from_secs(5),
-                budget: SkipBudget::Participants,
-            },
-            fetch_timeout: NZDuration!(Duration::from_secs(2)),
-            fetch_retry_delay: Duration::from_secs(1),
-            forward: ForwardPolicy::SilentLeader,
-            track_historical_votes: false,
-        },
-    )
-    .start(votes, certificates, resolver);
-
+    let scheme = scheme(&membership)?;
+    let public_key = membership.signer.public();
+    let node = Node { ledger, public_key, scheme, links, place, pace, outside };
+    let engine = start(context, node, std::convert::identity).await?.consensus;
     if controls.ready.send(()).is_err() {
         return Err("whoever started the chain has gone".to_owned());
     }
@@ -360,15 +192,202 @@ pub(crate) async fn run(
     outcome
 }
 
-fn peers(
-    addresses: &BTreeMap<ed25519::PublicKey, SocketAddr>,
-) -> Result<ordered::Map<ed25519::PublicKey, PeerAddress>, String> {
-    let peers = addresses.iter().map(|(key, address)| (key.clone(), PeerAddress::from(*address)));
-    peers.collect::<Vec<_>>().try_into().map_err(|error| format!("peers: {error:?}"))
+/// Starts a node and returns once it takes part. `wrap` may put something between consensus and the state machine.
+///
+/// # Errors
+/// If the index cannot be brought level with the state.
+///
+/// # Panics
+/// As the engine does, when its storage is damaged or fails.
+pub(crate) async fn start<E, S, R, P, B, W>(
+    context: E,
+    node: Node<S, R, P, B>,
+    wrap: impl FnOnce(Paced<E>) -> W,
+) -> Result<Running<E>, String>
+where
+    E: Runtime,
+    S: Sender<PublicKey = ed25519::PublicKey>,
+    R: Receiver<PublicKey = ed25519::PublicKey>,
+    P: Provider<PublicKey = ed25519::PublicKey>,
+    B: Blocker<PublicKey = ed25519::PublicKey>,
+    W: Application<E, SigningScheme = Scheme, Context = Context, Block = Block, Input = ()>,
+{
+    let Node { ledger, public_key, scheme, links, place, pace, outside } = node;
+    let (page_cache, buffer) = (place.page_cache.clone(), place.buffer);
+
+    // Blocks and certificates, none of which is ever pruned: a new validator follows from block one.
+    let finalizations = prunable::Archive::init(
+        context.child("finalizations"),
+        archive_config(&place, "finalizations", Scheme::certificate_codec_config_unbounded()),
+    )
+    .await
+    .map_err(|error| format!("the certificates cannot be opened: {error}"))?;
+    let blocks = prunable::Archive::init(context.child("blocks"), archive_config(&place, "blocks", ()))
+        .await
+        .map_err(|error| format!("the blocks cannot be opened: {error}"))?;
+    let block_resolver = marshal_resolver::init(
+        context.child("block_resolver"),
+        marshal_resolver::Config {
+            public_key: public_key.clone(),
+            peer_provider: links.peers.clone(),
+            blocker: links.blocker.clone(),
+            mailbox_size: MAILBOX,
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_millis(100),
+            priority_requests: false,
+            priority_responses: false,
+        },
+        links.backfill,
+    );
+    let (broadcaster, shared) = buffered::Engine::new(
+        context.child("broadcast"),
+        buffered::Config {
+            public_key: public_key.clone(),
+            mailbox_size: MAILBOX,
+            deque_size: 16,
+            priority: false,
+            codec_config: (),
+            peer_provider: links.peers.clone(),
+            strategy: Sequential,
+        },
+    );
+    broadcaster.start(links.broadcast);
+
+    let genesis = Digested::precomputed(ledger.genesis_block.clone(), ledger.genesis_block.digest());
+    let plan = SyncPlan::init(context.child("plan"), place.of("state")).await;
+    let (marshal_actor, marshal, floor) = Marshal::<_, Standard<Block>, _, _, _, _, _>::init(
+        context.child("marshal"),
+        finalizations,
+        blocks,
+        marshal::Config {
+            provider: ConstantProvider::new(scheme.clone()),
+            epocher: FixedEpocher::new(EPOCH_LENGTH),
+            start: plan.marshal_start(genesis),
+            partition_prefix: place.of("marshal"),
+            mailbox_size: MAILBOX,
+            view_retention: ViewDelta::new(64),
+            prunable_items_per_section: NZU64!(4096),
+            page_cache: page_cache.clone(),
+            replay_buffer: buffer,
+            key_write_buffer: buffer,
+            value_write_buffer: buffer,
+            block_codec_config: (),
+            max_repair: NZUsize!(32),
+            max_pending_acks: PENDING_ACKNOWLEDGEMENTS,
+            strategy: Sequential,
+        },
+    )
+    .await;
+
+    // State machine.
+    let (state_sync_actor, state_sync_mailbox) =
+        state_resolver::Actor::<_, ed25519::PublicKey, _, _, mmr::Family, Store<E>>::new(
+            context.child("state_sync"),
+            state_resolver::Config {
+                peer_provider: links.peers.clone(),
+                blocker: links.blocker.clone(),
+                database: None,
+                mailbox_size: MAILBOX,
+                me: Some(public_key.clone()),
+                fetch_timeout: NZDuration!(Duration::from_secs(2)),
+                fetch_retry_delay: Duration::from_millis(100),
+                max_serve_ops: STATE_SYNC_OPERATIONS,
+                priority_requests: false,
+                priority_responses: false,
+            },
+        );
+    state_sync_actor.start(links.state_sync);
+    let (state_machine, mailbox) = Stateful::new(
+        context.child("stateful"),
+        StatefulConfig {
+            application: App { ledger: ledger.clone() },
+            db_config: state::store_config(&place.prefix, page_cache.clone(), buffer),
+            provider: (),
+            marshal: (marshal.clone(), floor),
+            mailbox_size: MAILBOX,
+            plan,
+            resolvers: state_sync_mailbox,
+            sync_config: SyncEngineConfig {
+                fetch_batch_size: STATE_SYNC_OPERATIONS,
+                apply_batch_size: NZU64!(1024),
+                max_outstanding_requests: NZUsize!(8),
+            },
+            prune_config: None,
+            strategy: Sequential,
+        },
+    );
+    marshal_actor.start(mailbox.clone(), shared, block_resolver);
+
+    // The head is where the state will open. The index is brought there before the state machine adds to it.
+    let processed = marshal.get_processed().await.map_or(0, |processed| processed.height().get());
+    rebuild::index::<E>(&ledger, &marshal, processed).await.map_err(|error| error.to_string())?;
+    let head = ledger
+        .index
+        .header(processed)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| format!("the index has no block {processed}"))?;
+    ledger.accounts.advance(processed, &Default::default());
+    ledger.set_head(head);
+    state_machine.start();
+    let databases = mailbox.subscribe_databases().await;
+    let Outside { requests, admission, news } = outside;
+    context.child("requests").spawn({
+        let (databases, marshal) = (databases.clone(), marshal.clone());
+        move |_| serve(requests, databases, marshal)
+    });
+
+    if let Some(news) = news {
+        let (hearing, (tell, hear)) = (admission.clone(), links.gossip);
+        context.child("tell").spawn(move |clock| gossip::tell(clock, admission, news, tell));
+        context.child("hear").spawn(move |_| gossip::hear::<E>(hearing, hear));
+    }
+
+    // Consensus.
+    let paced = Paced::new(mailbox, ledger.clone(), pace);
+    let deferred =
+        Deferred::new(context.child("deferred"), wrap(paced), marshal, FixedEpocher::new(EPOCH_LENGTH));
+    let leader_timeout = pace.heartbeat + Duration::from_secs(2);
+    let consensus = simplex::Engine::new(
+        context.child("simplex"),
+        simplex::Config {
+            scheme,
+            elector: RoundRobin::<Sha256>::default(),
+            blocker: links.blocker,
+            automaton: deferred.clone(),
+            relay: deferred.clone(),
+            reporter: Reporters::from((deferred, Watch { ledger: ledger.clone() })),
+            strategy: Sequential,
+            partition: place.of("simplex"),
+            mailbox_size: MAILBOX,
+            epoch: Epoch::zero(),
+            floor: Floor::Genesis(ledger.genesis_block.digest()),
+            replay_buffer: buffer,
+            write_buffer: buffer,
+            page_cache,
+            leader_timeout,
+            certification_timeout: leader_timeout + Duration::from_secs(1),
+            timeout_retry: Duration::from_secs(1),
+            view_retention: ViewDelta::new(64),
+            skip: SkipPolicy::Enabled {
+                timeout: leader_timeout + Duration::from_secs(5),
+                budget: SkipBudget::Participants,
+            },
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_secs(1),
+            forward: ForwardPolicy::SilentLeader,
+            track_historical_votes: false,
+        },
+    )
+    .start(links.votes, links.certificates, links.resolver);
+    Ok(Running { consensus, databases })
 }
 
 /// Answers requests from outside until the handle is gone.
-async fn serve(mut requests: mpsc::Receiver<Request>, databases: Databases, marshal: MarshalHandle) {
+async fn serve<E: Runtime>(
+    mut requests: mpsc::Receiver<Request>,
+    databases: Databases<E>,
+    marshal: MarshalHandle,
+) {
     while let Some(request) = requests.recv().await {
         match request {
             Request::Read(ReadRequest { keys, reply }) => {
@@ -386,7 +405,7 @@ async fn serve(mut requests: mpsc::Receiver<Request>, databases: Databases, mars
 }
 
 /// The largest message of any channel.
-fn largest_message(seats: u32) -> u32 {
+pub(crate) fn largest_message(seats: u32) -> u32 {
     max_message_size(&[
         simplex::max_payload_size::<Scheme, Digest>(seats),
         marshal::max_payload_size::<Standard<Block>, Scheme>(seats, &()),
@@ -398,18 +417,18 @@ fn largest_message(seats: u32) -> u32 {
     ])
 }
 
-fn archive_config<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Config<EightCap, C> {
+fn archive_config<C>(place: &Place, name: &str, codec_config: C) -> prunable::Config<EightCap, C> {
     prunable::Config {
         translator: EightCap,
-        metadata_partition: format!("{name}-metadata"),
-        key_partition: format!("{name}-key"),
-        key_page_cache: page_cache,
-        value_partition: format!("{name}-value"),
+        metadata_partition: place.of(&format!("{name}-metadata")),
+        key_partition: place.of(&format!("{name}-key")),
+        key_page_cache: place.page_cache.clone(),
+        value_partition: place.of(&format!("{name}-value")),
         compression: Some(3),
         codec_config,
         items_per_section: NZU64!(4096),
-        key_write_buffer: BUFFER,
-        value_write_buffer: BUFFER,
-        replay_buffer: BUFFER,
+        key_write_buffer: place.buffer,
+        value_write_buffer: place.buffer,
+        replay_buffer: place.buffer,
     }
 }

@@ -4,15 +4,18 @@
 //! thread of its own and asks for others over a bounded channel; the task reads them and answers. Nobody blocks inside
 //! the runtime, a run of dependent reads costs one exchange each, and dropping the task ends the job at its next read.
 
-use crate::state::{self, Batch, Key, Value};
+use crate::{
+    runtime::Runtime,
+    state::{self, Batch, Key, Value},
+};
 use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use openledger_execution::{AccountState, StateError, StateReader};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, mpsc::SyncSender, mpsc::sync_channel},
+    sync::{Arc, Mutex},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Reads that may wait for their answer. The job waits for each answer, so one is in use.
 const QUEUE: usize = 4;
@@ -22,7 +25,7 @@ const CODES_CACHED: usize = 512;
 /// Keys that are wanted, and where the values go.
 pub(crate) struct ReadRequest {
     pub(crate) keys: Vec<Key>,
-    pub(crate) reply: SyncSender<Result<Vec<Option<Value>>, String>>,
+    pub(crate) reply: oneshot::Sender<Result<Vec<Option<Value>>, String>>,
 }
 
 /// Code by its hash, shared by everything that executes.
@@ -110,10 +113,10 @@ impl Entry for Remote {
         if let Some(values) = keys.iter().map(|key| self.known.get(key).cloned()).collect() {
             return Ok(values);
         }
-        let (reply, answer) = sync_channel(1);
+        let (reply, answer) = oneshot::channel();
         let gone = || StateError::Backend("the execution was cancelled".into());
         self.reads.blocking_send(ReadRequest { keys, reply }).map_err(|_closed| gone())?;
-        answer.recv().map_err(|_closed| gone())?.map_err(StateError::Backend)
+        answer.blocking_recv().map_err(|_closed| gone())?.map_err(StateError::Backend)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
@@ -136,8 +139,8 @@ pub(crate) fn needed<'t>(transactions: impl Iterator<Item = &'t Recovered<TxEnve
 /// # Panics
 /// If the store fails or the job panics: neither says anything about the block, and the engine treats a failing
 /// store as fatal everywhere.
-pub(crate) async fn run<T: Send + 'static>(
-    batch: &Batch,
+pub(crate) async fn run<E: Runtime, T: Send + 'static>(
+    batch: &Batch<E>,
     codes: CodeCache,
     hashes: BlockHashes,
     needed: BTreeSet<Key>,
@@ -148,12 +151,12 @@ pub(crate) async fn run<T: Send + 'static>(
     let known = needed.into_iter().zip(values).collect();
     let (reads, mut requests) = mpsc::channel(QUEUE);
     let reader = Reader { entries: Remote { known, reads, hashes }, codes };
-    let job = tokio::task::spawn_blocking(move || job(&reader));
-    while let Some(ReadRequest { keys, reply }) = requests.recv().await {
+    let job = E::start(move || job(&reader));
+    while let Some(ReadRequest { keys, reply }) = E::next(&mut requests).await {
         let keys: Vec<&Key> = keys.iter().collect();
         let values = batch.get_many(&keys).await.expect("the state store can be read");
         // The job is gone only if it panicked, which the join below reports.
         drop(reply.send(Ok(values)));
     }
-    job.await.expect("execution does not panic")
+    job.await
 }

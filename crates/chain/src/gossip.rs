@@ -11,13 +11,13 @@
 //! Bounds: a peer may send [`MESSAGES_A_SECOND`] messages of at most [`MAX_MESSAGE_BYTES`]; the network delays what is
 //! more. One message is checked at a time, so that a flood takes one core at most and never delays votes.
 
-use crate::{MAX_TRANSACTION_BYTES, admission::Admission, block, pool::Origin};
+use crate::{MAX_TRANSACTION_BYTES, admission::Admission, block, pool::Origin, runtime::Runtime};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Encodable2718;
 use commonware_codec::{Copying, Error as CodecError};
 use commonware_cryptography::ed25519;
 use commonware_p2p::{CheckedSender as _, LimitedSender, Receiver, Recipients};
-use commonware_runtime::{Clock, Quota, tokio as runtime};
+use commonware_runtime::{Clock, Quota};
 use commonware_utils::NZU32;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -37,7 +37,7 @@ pub(crate) const QUEUED: usize = 16_384;
 
 /// Tells all other validators what arrives in `news`, and again what still waits.
 pub(crate) async fn tell(
-    clock: runtime::Context,
+    clock: impl Clock,
     admission: Admission,
     mut news: mpsc::Receiver<Arc<Recovered<TxEnvelope>>>,
     mut peers: impl LimitedSender<PublicKey = ed25519::PublicKey>,
@@ -46,6 +46,7 @@ pub(crate) async fn tell(
     let mut again = clock.current() + AGAIN;
     loop {
         let first = tokio::select! {
+            biased;
             first = news.recv() => first,
             () = clock.sleep_until(again) => {
                 let pool = &admission.ledger.pool;
@@ -69,7 +70,7 @@ pub(crate) async fn tell(
 
 /// Sends transactions in as few messages as their bound allows, no faster than the quota does.
 async fn send<'t>(
-    clock: &runtime::Context,
+    clock: &impl Clock,
     peers: &mut impl LimitedSender<PublicKey = ed25519::PublicKey>,
     transactions: impl Iterator<Item = &'t Arc<Recovered<TxEnvelope>>>,
 ) {
@@ -88,27 +89,39 @@ async fn send<'t>(
 }
 
 /// Checks what the other validators tell and takes it into the pool.
-pub(crate) async fn hear(admission: Admission, mut peers: impl Receiver<PublicKey = ed25519::PublicKey>) {
+pub(crate) async fn hear<E: Runtime>(
+    admission: Admission,
+    mut peers: impl Receiver<PublicKey = ed25519::PublicKey>,
+) {
     while let Ok((peer, message)) = peers.recv().await {
-        let admission = admission.clone();
-        let checked = tokio::task::spawn_blocking(move || {
+        let checking = admission.clone();
+        let checked = E::compute(move || {
             let transactions = decode(message.as_ref())?;
+            // Usual for those that are left out: they were told before.
+            let checked = transactions.into_iter().filter_map(|transaction| checking.check(transaction).ok());
+            Ok::<Vec<_>, CodecError>(checked.collect())
+        });
+        let transactions = match checked.await {
+            Ok(transactions) => transactions,
+            Err(error) => {
+                tracing::warn!(%peer, %error, "another validator sent transactions that cannot be read");
+                continue;
+            }
+        };
+        if let Err(error) = admission.prepare(&transactions).await {
+            tracing::warn!(%error, "the senders of another validator's transactions cannot be read");
+            continue;
+        }
+        let entering = admission.clone();
+        E::compute(move || {
             for transaction in transactions {
-                if let Err(reason) = admission.admit(transaction, Origin::Peer) {
-                    // Usual: it was told before, or is in a block already.
+                if let Err(reason) = entering.enter(transaction, Origin::Peer) {
+                    // Usual: it is in a block already.
                     tracing::trace!(%reason, "a transaction of another validator is not taken");
                 }
             }
-            Ok::<_, CodecError>(())
-        });
-        match checked.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%peer, %error, "another validator sent transactions that cannot be read");
-            }
-            // The runtime is stopping.
-            Err(_cancelled) => return,
-        }
+        })
+        .await;
     }
 }
 

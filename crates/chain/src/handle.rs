@@ -17,7 +17,7 @@ use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::T
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
 use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateReader};
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering, mpsc::sync_channel},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -458,8 +458,45 @@ impl Snapshot {
     /// An account, empty if there is none.
     pub(crate) fn account(&self, address: Address) -> Result<AccountState, StateError> {
         let values = self.read(vec![state::account_key(address)])?;
-        Ok(values.into_iter().flatten().next().as_ref().map(state::decode_account).unwrap_or_default())
+        Ok(account_of(values.into_iter().next().flatten()))
     }
+
+    /// Several accounts, without blocking.
+    pub(crate) async fn accounts(&self, addresses: &[Address]) -> Result<Vec<AccountState>, StateError> {
+        let keys: Vec<Key> = addresses.iter().map(|address| state::account_key(*address)).collect();
+        let values = if self.number == 0 {
+            self.ledger.genesis_values(&keys)
+        } else {
+            let (request, answer) = ask(keys.clone());
+            self.requests.send(request).await.map_err(|_closed| stopped())?;
+            self.then(&keys, answer.await.map_err(|_closed| stopped())?)?
+        };
+        Ok(values.into_iter().map(account_of).collect())
+    }
+
+    /// Values of the store as they were at this height.
+    fn then(&self, keys: &[Key], newest: Answer) -> Answer<StateError> {
+        let values = newest.map_err(StateError::Backend)?;
+        self.ledger
+            .recent
+            .at(self.number, keys, values)
+            .ok_or_else(|| StateError::Backend(format!("the state at block {} is gone", self.number)))
+    }
+}
+
+type Answer<E = String> = Result<Vec<Option<Value>>, E>;
+
+fn ask(keys: Vec<Key>) -> (Request, oneshot::Receiver<Answer>) {
+    let (reply, answer) = oneshot::channel();
+    (Request::Read(ReadRequest { keys, reply }), answer)
+}
+
+fn stopped() -> StateError {
+    StateError::Backend("the chain has stopped".into())
+}
+
+fn account_of(value: Option<Value>) -> AccountState {
+    value.as_ref().map(state::decode_account).unwrap_or_default()
 }
 
 impl Entry for Snapshot {
@@ -467,16 +504,9 @@ impl Entry for Snapshot {
         if self.number == 0 {
             return Ok(self.ledger.genesis_values(&keys));
         }
-        let stopped = || StateError::Backend("the chain has stopped".into());
-        let (reply, answer) = sync_channel(1);
-        self.requests
-            .blocking_send(Request::Read(ReadRequest { keys: keys.clone(), reply }))
-            .map_err(|_closed| stopped())?;
-        let values = answer.recv().map_err(|_closed| stopped())?.map_err(StateError::Backend)?;
-        self.ledger
-            .recent
-            .at(self.number, &keys, values)
-            .ok_or_else(|| StateError::Backend(format!("the state at block {} is gone", self.number)))
+        let (request, answer) = ask(keys.clone());
+        self.requests.blocking_send(request).map_err(|_closed| stopped())?;
+        self.then(&keys, answer.blocking_recv().map_err(|_closed| stopped())?)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {

@@ -116,6 +116,18 @@ impl Index {
         Ok(index)
     }
 
+    /// An index that is gone with the process.
+    #[cfg(feature = "simulate")]
+    pub(crate) fn in_memory(genesis: B256) -> Result<Self, ChainError> {
+        let path = PathBuf::from("in memory");
+        let database = Database::builder()
+            .create_with_backend(redb::backends::InMemoryBackend::new())
+            .map_err(|error| ChainError::Index { path: path.clone(), reason: error.to_string() })?;
+        let index = Self { path, database };
+        index.initialise(genesis)?;
+        Ok(index)
+    }
+
     pub(crate) fn failed(&self, error: impl std::fmt::Display) -> ChainError {
         ChainError::Index { path: self.path.clone(), reason: error.to_string() }
     }

@@ -44,7 +44,7 @@ pub(crate) struct Ledger {
     /// The account that is paid for the blocks of a leader.
     pub(crate) seats: BTreeMap<ed25519::PublicKey, Address>,
     pub(crate) pool: Pool,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     pub(crate) recent: Recent,
     pub(crate) codes: CodeCache,
     pub(crate) senders: Senders,
@@ -62,7 +62,7 @@ impl Ledger {
         genesis_block: Block,
         seats: BTreeMap<ed25519::PublicKey, Address>,
         pool: Pool,
-        index: Index,
+        index: Arc<Index>,
     ) -> Result<Self, ChainError> {
         let writes =
             genesis.state_writes().map_err(|error| ChainError::Genesis { reason: error.to_string() })?;

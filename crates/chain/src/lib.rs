@@ -15,11 +15,15 @@ mod journal;
 mod key;
 mod ledger;
 mod lock;
+mod network;
 mod pacing;
 mod pool;
 mod rebuild;
 mod recent;
+mod runtime;
 mod senders;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 mod start;
 mod state;
 #[cfg(test)]

@@ -3,11 +3,10 @@
 //! The wait stands before the state machine, not inside its `propose`: there, building holds up the finalisation of the
 //! parent.
 
-use crate::{Block, application::App, block::Context, ledger::Ledger};
+use crate::{Block, application::App, block::Context, ledger::Ledger, runtime::Runtime};
 use commonware_consensus::{Application, marshal::ancestry::Ancestry, simplex::scheme::ed25519::Scheme};
 use commonware_cryptography::Digested;
 use commonware_glue::stateful::Mailbox;
-use commonware_runtime::{Clock, tokio};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -26,17 +25,23 @@ pub(crate) struct Pace {
 }
 
 /// The state machine, paced.
-#[derive(Clone)]
-pub(crate) struct Paced {
-    inner: Mailbox<tokio::Context, App>,
+pub(crate) struct Paced<E: Runtime> {
+    inner: Mailbox<E, App>,
     ledger: Arc<Ledger>,
     pace: Pace,
     /// When the newest block was seen first, by building it or by looking at it.
     seen: Arc<Mutex<SystemTime>>,
 }
 
-impl Paced {
-    pub(crate) fn new(inner: Mailbox<tokio::Context, App>, ledger: Arc<Ledger>, pace: Pace) -> Self {
+impl<E: Runtime> Clone for Paced<E> {
+    fn clone(&self) -> Self {
+        let Self { inner, ledger, pace, seen } = self;
+        Self { inner: inner.clone(), ledger: ledger.clone(), pace: *pace, seen: seen.clone() }
+    }
+}
+
+impl<E: Runtime> Paced<E> {
+    pub(crate) fn new(inner: Mailbox<E, App>, ledger: Arc<Ledger>, pace: Pace) -> Self {
         Self { inner, ledger, pace, seen: Arc::new(Mutex::new(UNIX_EPOCH)) }
     }
 
@@ -51,7 +56,7 @@ impl Paced {
     }
 }
 
-impl Application<tokio::Context> for Paced {
+impl<E: Runtime> Application<E> for Paced<E> {
     type SigningScheme = Scheme;
     type Context = Context;
     type Block = Block;
@@ -59,13 +64,14 @@ impl Application<tokio::Context> for Paced {
 
     async fn propose(
         &mut self,
-        (clock, context): (tokio::Context, Context),
+        (clock, context): (E, Context),
         ancestry: impl Ancestry<Block>,
         input: (),
     ) -> Option<Digested<Block>> {
         clock.sleep(self.rest_of_interval(clock.current())).await;
         let rest = self.pace.heartbeat.saturating_sub(self.pace.interval);
-        ::tokio::select! {
+        tokio::select! {
+            biased;
             () = self.ledger.pool.wait_ready() => {}
             () = clock.sleep(rest) => {}
         }
@@ -73,11 +79,7 @@ impl Application<tokio::Context> for Paced {
         self.inner.propose((clock, context), ancestry, input).await
     }
 
-    async fn verify(
-        &mut self,
-        (clock, context): (tokio::Context, Context),
-        ancestry: impl Ancestry<Block>,
-    ) -> bool {
+    async fn verify(&mut self, (clock, context): (E, Context), ancestry: impl Ancestry<Block>) -> bool {
         if let Some(block) = ancestry.peek() {
             let due = UNIX_EPOCH + Duration::from_secs(block.inner().header().timestamp);
             let early = due.duration_since(clock.current()).unwrap_or_default();

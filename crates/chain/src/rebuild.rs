@@ -1,6 +1,6 @@
 //! Brings the index level with the state by executing stored blocks again, in memory, from genesis.
 
-use crate::{Block, ChainError, ledger::Ledger};
+use crate::{Block, ChainError, ledger::Ledger, runtime::Runtime};
 use alloy_consensus::{proofs, transaction::SignerRecoverable};
 use commonware_consensus::{
     marshal::{Identifier, core::Mailbox, standard::Standard},
@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`ChainError::Index`] if it cannot be written, or if a stored block does not give what its header says.
-pub(crate) async fn index(
+pub(crate) async fn index<E: Runtime>(
     ledger: &Arc<Ledger>,
     marshal: &Mailbox<Scheme, Standard<Block>>,
     height: u64,
@@ -38,9 +38,7 @@ pub(crate) async fn index(
             .await
             .ok_or_else(|| failed(format!("block {number} is not stored")))?;
         let ledger = ledger.clone();
-        state = tokio::task::spawn_blocking(move || replay(&ledger, block.inner(), state, number > last))
-            .await
-            .map_err(|error| failed(error.to_string()))??;
+        state = E::compute(move || replay(&ledger, block.inner(), state, number > last)).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::{
     ChainError, ChainHandle, ConsensusKey, PoolLimits,
     admission::Admission,
-    engine::{self, Controls, Membership},
+    engine::{self, Controls, Outside},
     gossip,
     handle::Inner,
     index::Index,
@@ -11,6 +11,7 @@ use crate::{
     key,
     ledger::Ledger,
     lock::FolderLock,
+    network::Membership,
     pacing::Pace,
     pool::Pool,
 };
@@ -95,10 +96,10 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
         .cloned()
         .ok_or_else(|| ChainError::Genesis { reason: "there is no validator".into() })?;
     let genesis_block = engine::genesis_block(&config.genesis, leader);
-    let index = Index::open(&folder.join("index.redb"), config.genesis.hash())?;
+    let index = Arc::new(Index::open(&folder.join("index.redb"), config.genesis.hash())?);
     let (journal, waiting) = Journal::open(&folder.join("waiting-transactions"))?;
     let pool = Pool::new(config.pool, config.genesis.base_fee);
-    let namespace = format!("openledger-{}-{}", config.genesis.chain_id, config.genesis.hash()).into_bytes();
+    let namespace = namespace(&config.genesis);
     let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, seats, pool, index)?);
     let follows = config.follow;
     let membership = Membership {
@@ -118,7 +119,8 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let (news, told) = mpsc::channel(gossip::QUEUED);
     let (news, told) = if alone { (None, None) } else { (Some(news), Some(told)) };
     let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
-    let controls = Controls { requests: received, ready, shutdown: stop, admission, news: told };
+    let outside = Outside { requests: received, admission, news: told };
+    let controls = Controls { ready, shutdown: stop };
     let thread = std::thread::Builder::new()
         .name("chain".into())
         .spawn({
@@ -126,7 +128,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
             move || {
                 // Held until the last task has ended.
                 let _lock = lock;
-                run(&folder, ledger, membership, pace, controls)
+                run(&folder, ledger, membership, pace, outside, controls)
                     .inspect_err(|error| tracing::error!(%error, "the validator stopped"))
             }
         })
@@ -151,12 +153,18 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     Ok(handle)
 }
 
+/// What the signatures of a chain are bound to.
+pub(crate) fn namespace(genesis: &Genesis) -> Vec<u8> {
+    format!("openledger-{}-{}", genesis.chain_id, genesis.hash()).into_bytes()
+}
+
 /// Runs the engine to its end. Its storage reports damage by panicking, which becomes an error here.
 fn run(
     folder: &Path,
     ledger: Arc<Ledger>,
     membership: Membership,
     pace: Pace,
+    outside: Outside,
     controls: Controls,
 ) -> Result<(), ChainError> {
     let engine = |reason| ChainError::Engine { folder: folder.to_owned(), reason };
@@ -165,7 +173,8 @@ fn run(
         .with_worker_threads(THREADS)
         .with_tcp_nodelay(Some(true));
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        runtime::Runner::new(config).start(|context| engine::run(context, ledger, membership, pace, controls))
+        runtime::Runner::new(config)
+            .start(|context| engine::run(context, ledger, membership, pace, outside, controls))
     }));
     match ran {
         Ok(outcome) => outcome.map_err(engine),
@@ -173,7 +182,8 @@ fn run(
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it panicked without a message").to_owned()
 }

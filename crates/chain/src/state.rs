@@ -14,8 +14,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use commonware_cryptography::keccak256::{Digest, Keccak256};
 use commonware_glue::stateful::db::{DatabaseSet, Shared};
 use commonware_parallel::Sequential;
-use commonware_runtime::{buffer::paged::CacheRef, tokio};
+use commonware_runtime::{Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
+    Context,
     journal::contiguous::fixed::Config as LogConfig,
     mmr::{self, full::Config as MmrConfig},
     qmdb::any::{FixedConfig, unordered::fixed},
@@ -23,6 +24,7 @@ use commonware_storage::{
 };
 use commonware_utils::{NZU64, NZUsize, sequence::FixedBytes};
 use openledger_execution::{AccountState, StateWrites};
+use std::num::NonZeroUsize;
 
 /// Bytes of one entry's value: those of an account, the widest kind.
 const VALUE_BYTES: usize = 72;
@@ -34,23 +36,26 @@ pub(crate) type Key = Digest;
 /// A value of the store.
 pub(crate) type Value = FixedBytes<VALUE_BYTES>;
 /// The store.
-pub(crate) type Store = fixed::Db<mmr::Family, tokio::Context, Key, Value, Keccak256, EightCap, Sequential>;
+pub(crate) type Store<E> = fixed::Db<mmr::Family, E, Key, Value, Keccak256, EightCap, Sequential>;
 /// The store as the engine shares it between tasks.
-pub(crate) type Databases = Shared<Store>;
+pub(crate) type Databases<E> = Shared<Store<E>>;
 /// Changes that are not yet hashed.
-pub(crate) type Batch = <Databases as DatabaseSet<tokio::Context>>::Unmerkleized;
+pub(crate) type Batch<E> = <Databases<E> as DatabaseSet<E>>::Unmerkleized;
 /// Changes with their root.
-pub(crate) type Sealed = <Databases as DatabaseSet<tokio::Context>>::Merkleized;
+pub(crate) type Sealed<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 /// What to write: `None` deletes.
 pub(crate) type Entries = Vec<(Key, Option<Value>)>;
 
 /// Where and how the store lives on disk.
-pub(crate) fn store_config(page_cache: CacheRef) -> FixedConfig<EightCap, Sequential> {
-    let buffer = NZUsize!(1 << 20);
+pub(crate) fn store_config(
+    prefix: &str,
+    page_cache: CacheRef,
+    buffer: NonZeroUsize,
+) -> FixedConfig<EightCap, Sequential> {
     FixedConfig {
         merkle_config: MmrConfig {
-            journal_partition: "state-tree-journal".into(),
-            metadata_partition: "state-tree-metadata".into(),
+            journal_partition: format!("{prefix}state-tree-journal"),
+            metadata_partition: format!("{prefix}state-tree-metadata"),
             items_per_blob: NZU64!(1 << 18),
             write_buffer: buffer,
             replay_buffer: buffer,
@@ -58,7 +63,7 @@ pub(crate) fn store_config(page_cache: CacheRef) -> FixedConfig<EightCap, Sequen
             page_cache: page_cache.clone(),
         },
         journal_config: LogConfig {
-            partition: "state-log".into(),
+            partition: format!("{prefix}state-log"),
             items_per_blob: NZU64!(1 << 18),
             page_cache,
             write_buffer: buffer,
@@ -175,7 +180,7 @@ pub(crate) fn entries(writes: &StateWrites) -> Entries {
 }
 
 /// Adds entries to a batch.
-pub(crate) fn write(batch: Batch, entries: &Entries) -> Batch {
+pub(crate) fn write<E: Context + Spawner>(batch: Batch<E>, entries: &Entries) -> Batch<E> {
     entries.iter().fold(batch, |batch, (key, value)| batch.write(*key, value.clone()))
 }
 
