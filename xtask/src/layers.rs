@@ -27,8 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "openledger",
         &["types", "node", "client", "corpus", "model", "train", "attribution", "serve", "worker", "gateway"],
     ),
-    ("sim", &["types", "protocol", "corpus", "attribution"]),
     ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution"]),
+    ("sim", &["types", "protocol", "execution", "chain", "corpus", "attribution"]),
     ("xtask", &[]),
 ];
 
