@@ -25,6 +25,7 @@ mod cast;
 mod check;
 mod data;
 mod money;
+mod nets;
 mod stakes;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolError, SolEvent};
-use openledger_types::abi::{IEscrow, ISettlement, IStaking};
+use openledger_types::abi::{IDatanets, IEscrow, ISettlement, IStaking};
 use openledger_types::amount::ONE_OPEN;
 use openledger_types::batch::Payout;
 
@@ -91,7 +92,9 @@ type Attempt = fn(&mut History<'_>) -> Option<()>;
 type Operation = (&'static str, u64, Attempt);
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [money::OPERATIONS, stakes::OPERATIONS, batches::OPERATIONS, data::OPERATIONS].into_iter().flatten()
+    [money::OPERATIONS, stakes::OPERATIONS, batches::OPERATIONS, data::OPERATIONS, nets::OPERATIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// The names of all operations.
@@ -334,6 +337,8 @@ fn ripe_at(reason: &[u8]) -> Option<Ripe> {
         error.until
     } else if let Ok(error) = IEscrow::WithdrawalPending::abi_decode(reason) {
         error.availableAt
+    } else if let Ok(error) = IDatanets::PeriodOpen::abi_decode(reason) {
+        error.until.saturating_add(1)
     } else {
         return None;
     };
