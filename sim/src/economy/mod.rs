@@ -2,6 +2,7 @@
 
 mod contributors;
 mod disputes;
+mod erasure;
 mod market;
 mod nature;
 mod payers;
@@ -136,6 +137,12 @@ pub(crate) const PROPERTIES: &[Property] = &[
         claim: "with a third of the verifiers gone every batch is decided and nothing stays in settlement",
         protection: "the two thirds that are left",
         play: verifiers::crash,
+    },
+    Property {
+        id: "P17",
+        claim: "what is withdrawn earns nothing more, what it earned is paid, and nobody else gets less",
+        protection: "the payees that the chain states",
+        play: erasure::erasure,
     },
 ];
 
