@@ -59,7 +59,7 @@ impl Terms {
 
 /// Settles answers of one adapter and epoch: weights, one replay, payouts. The same bytes on any machine.
 ///
-/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of [`TRACE_DOMAIN`], the bits of every answer's gradient
+/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of `TRACE_DOMAIN`, the bits of every answer's gradient
 /// in order, and those of every record's score as the replay gives it. Neither stands in the file, where scores are rounded.
 ///
 /// `checkpoint` is where an interrupted replay is kept and continued from.

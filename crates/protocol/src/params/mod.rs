@@ -5,7 +5,7 @@
 //! schedule for the same epoch replaces the first. Steps are counted from the value that holds when a change is scheduled, so
 //! a number moves by at most its step an epoch.
 //!
-//! The governor also schedules [`upgrades`] of the protocol itself. The genesis names the governor.
+//! The governor also schedules `upgrades` of the protocol itself. The genesis names the governor.
 
 mod dispatch;
 mod table;
