@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["types", "node", "client", "corpus", "model", "train", "attribution", "serve", "worker", "gateway"],
     ),
     ("sim", &["types", "protocol", "corpus", "attribution"]),
-    ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution"]),
+    ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution", "serve"]),
     ("xtask", &[]),
 ];
 
