@@ -4,9 +4,11 @@ mod attribution;
 mod bm25;
 mod cache;
 mod chain;
+mod cost;
 mod datamodel;
 mod heads;
 mod report;
+mod scheduler;
 mod spans;
 mod stats;
 
@@ -52,6 +54,8 @@ enum Area {
     Chain(chain::Options),
     /// How well influence predicts refitting a classification head, on handwritten digits
     Heads(heads::Options),
+    /// Many adapters behind one base: throughput, loads, fairness of memory, churn
+    Scheduler(scheduler::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
 }
@@ -62,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Area::Attribution(options) => attribution::run(&cli.common, options),
         Area::Chain(options) => chain::run(&cli.common, options),
         Area::Heads(options) => heads::run(&cli.common, options),
+        Area::Scheduler(options) => scheduler::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
     }
 }
