@@ -9,8 +9,10 @@ mod datamodel;
 mod heads;
 mod report;
 mod scheduler;
+mod serve;
 mod spans;
 mod stats;
+mod train;
 
 use std::path::PathBuf;
 
@@ -58,6 +60,10 @@ enum Area {
     Scheduler(scheduler::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
+    /// Tokens a CPU second with and without adapters, beside llama.cpp
+    Serve(serve::Options),
+    /// CPU seconds of a LoRA step
+    Train(train::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -68,5 +74,7 @@ fn main() -> anyhow::Result<()> {
         Area::Heads(options) => heads::run(&cli.common, options),
         Area::Scheduler(options) => scheduler::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
+        Area::Serve(options) => serve::run(&cli.common, options),
+        Area::Train(options) => train::run(&cli.common, options),
     }
 }
