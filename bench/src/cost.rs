@@ -49,6 +49,6 @@ pub(crate) fn load() -> f64 {
 /// Seconds to read `bytes` of memory once, from two buffers that are compared.
 pub(crate) fn read(buffers: &(Vec<u8>, Vec<u8>)) -> anyhow::Result<Cost> {
     let (equal, cost) = cost(|| Ok(std::hint::black_box(&buffers.0) == std::hint::black_box(&buffers.1)))?;
-    anyhow::ensure!(equal, "two buffers of zeros differ");
+    anyhow::ensure!(equal, "two equal buffers differ");
     Ok(cost)
 }
