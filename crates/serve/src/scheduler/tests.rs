@@ -281,13 +281,13 @@ async fn who_floods_the_queue_does_not_keep_the_others_waiting() {
     let scheduler = scheduler(1, settings);
     let short = Sampling { max_tokens: 6, ..WARM };
     let mut order = vec![];
-    let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let (ends, mut ended) = tokio::sync::mpsc::channel(16);
     for (number, tenant) in [A, B, A, A, A, A, A, A, B].into_iter().enumerate() {
         let tokens = submit(&scheduler, tenant, &short);
         let ends = ends.clone();
         tokio::spawn(async move {
             tokens.whole().await.expect("it is answered");
-            ends.send(number).expect("somebody counts");
+            ends.send(number).await.expect("somebody counts");
         });
     }
     drop(ends);
