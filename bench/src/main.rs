@@ -7,6 +7,7 @@ mod chain;
 mod cost;
 mod datamodel;
 mod heads;
+mod protocol;
 mod report;
 mod scheduler;
 mod serve;
@@ -58,6 +59,8 @@ enum Area {
     Heads(heads::Options),
     /// Many adapters behind one base: throughput, loads, fairness of memory, churn
     Scheduler(scheduler::Options),
+    /// Gas of every operation, claims of one large batch, properties over random histories
+    Protocol(protocol::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
     /// Tokens a CPU second with and without adapters, beside llama.cpp
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Area::Chain(options) => chain::run(&cli.common, options),
         Area::Heads(options) => heads::run(&cli.common, options),
         Area::Scheduler(options) => scheduler::run(&cli.common, options),
+        Area::Protocol(options) => protocol::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
         Area::Serve(options) => serve::run(&cli.common, options),
         Area::Train(options) => train::run(&cli.common, options),

@@ -28,7 +28,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["types", "node", "client", "corpus", "model", "train", "attribution", "serve", "worker", "gateway"],
     ),
     ("sim", &["types", "protocol", "corpus", "attribution"]),
-    ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution", "serve"]),
+    (
+        "bench",
+        &["types", "protocol", "execution", "client", "corpus", "model", "train", "attribution", "serve"],
+    ),
     ("xtask", &[]),
 ];
 

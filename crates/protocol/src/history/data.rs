@@ -39,7 +39,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("datanets.commit", 1, |h| {
+    ("datanets.commit", 3, |h| {
         let datanets = h.data.datanets.clone();
         let datanet = h.draws.recent(&datanets)?;
         let contributor = h.anyone();
@@ -56,7 +56,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("datanets.reveal", 2, |h| {
+    ("datanets.reveal", 5, |h| {
         let commitments = h.data.commitments.clone();
         let (contributor, reveal) = h.draws.recent(&commitments)?;
         let open = datanets::commitment_block(&mut h.storage, reveal.commitment(h.cast.account(contributor)));

@@ -211,8 +211,7 @@ impl History<'_> {
     fn step(&mut self) {
         loop {
             let weight = |history: &Self, (name, weight, _): &Operation| {
-                let new = history.tallies.get(name).is_none_or(|tally| tally.succeeded == 0);
-                if new { weight * 8 } else { *weight }
+                if history.has_seen(name) { *weight } else { weight * 8 }
             };
             let whole = operations().map(|operation| weight(self, operation)).sum();
             let mut ticket = self.draws.below(whole);
@@ -230,6 +229,11 @@ impl History<'_> {
                 return;
             }
         }
+    }
+
+    /// Whether an operation has succeeded, or an event happened, in this history.
+    fn has_seen(&self, name: &str) -> bool {
+        self.tallies.get(name).is_some_and(|tally| tally.succeeded != 0)
     }
 
     fn violate(&mut self, what: impl Into<String>) {
