@@ -5,7 +5,7 @@
 //! where they are used and some do not. Time passes between calls, past the end of a window where a call waits for it.
 //! Every call is tallied, so that a run shows what its histories reached.
 //!
-//! After every call ([`check`]): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
+//! After every call (`check`): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
 //! books owe, to the unit; what a payer has lost is what keys that it signed were charged, none above its cap; no payout is
 //! paid and no authorisation used twice; every governed number is in its range and moved by at most its step an epoch;
 //! votes are stake.
