@@ -208,7 +208,7 @@ pub(super) fn open_market(chain: &mut Chain) -> Result<()> {
         inputPrice: U256::ONE,
         outputPrice: U256::ONE,
     };
-    chain.send(developer, MODELS, zero, &adapter)?;
+    chain.send(developer, MODELS, open(1), &adapter)?;
     chain.send(account(PAYER), ESCROW, open(10_000), &IEscrow::depositCall {})?;
     for key in 0..KEYS {
         chain.send(account(PAYER), ESCROW, zero, &authorise(key))?;

@@ -262,7 +262,7 @@ fn data(meter: &mut Meter) -> Result<()> {
         inputPrice: U256::ONE,
         outputPrice: U256::ONE,
     };
-    meter.op("models_publishAdapter", DEVELOPER, MODELS, zero, adapter)?;
+    meter.op("models_publishAdapter", DEVELOPER, MODELS, open(1), adapter)?;
     let adapter = U256::from(2);
     let price = IModels::setPriceCall { adapter, inputPrice: open(1), outputPrice: open(1) };
     meter.op("models_setPrice", DEVELOPER, MODELS, zero, price)?;
