@@ -11,7 +11,7 @@ use crate::datanets::{self, Reveal, removal, rights};
 use crate::{Result, Storage, models, params};
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    ("datanets.setPolicy", 1, |h| {
+    ("datanets.setPolicy", 2, |h| {
         let datanet = recent_datanet(h)?;
         let acceptance = h.draws.pick(&[Acceptance::Owner, Acceptance::Curators, Acceptance::Open])?;
         let bond = if h.draws.chance(50) { h.amount() } else { U256::ZERO };
@@ -20,7 +20,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, DATANETS, IDatanets::setPolicyCall { datanet, policy });
         Some(())
     }),
-    ("datanets.rejectSpam", 1, |h| {
+    ("datanets.rejectSpam", 8, |h| {
         let contribution = with_status(h, ContributionStatus::Pending)?;
         let from = h.mostly(&[OWNER]);
         h.send(from, DATANETS, IDatanets::rejectSpamCall { contribution, reason: "spam".into() });
