@@ -1,6 +1,8 @@
 """The official client against our gateway."""
 
 import sys
+import time
+import urllib.request
 
 import openai
 
@@ -41,5 +43,43 @@ payment = refused(openai.APIStatusError, lambda: poor.chat.completions.create(mo
 assert payment.status_code == 402, payment.status_code
 wrong = openai.OpenAI(base_url=f"{gateway}/v1", api_key="wrong", max_retries=0)
 refused(openai.AuthenticationError, lambda: wrong.chat.completions.create(model=model, messages=question))
-refused(openai.BadRequestError, lambda: client.chat.completions.create(model=model, messages=question, n=2))
+refused(openai.BadRequestError, lambda: client.chat.completions.create(model=model, messages=question, n=9))
+refused(openai.BadRequestError, lambda: client.chat.completions.create(model=model, messages=question, stop=""))
+
+
+def ask(**parameters):
+    return client.chat.completions.create(model=model, messages=question, seed=1, temperature=0.9, **parameters)
+
+
+free = ask(max_tokens=24, logprobs=True, top_logprobs=2).choices[0]
+named = free.logprobs.content
+assert b"".join(bytes(token.bytes) for token in named).decode(errors="replace") == free.message.content
+assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in named)
+stop = next(c for c in free.message.content[1:] if c.isascii())
+stopped = ask(max_tokens=24, stop=[stop]).choices[0]
+assert stopped.finish_reason == "stop" and stopped.message.content == free.message.content.split(stop)[0], stopped
+several = ask(max_tokens=6, n=3)
+assert [choice.index for choice in several.choices] == [0, 1, 2]
+assert len({choice.model_extra["openledger"]["receipt"] for choice in several.choices}) == 3
+text = {0: "", 1: "", 2: ""}
+for chunk in ask(max_tokens=6, n=3, stream=True):
+    for choice in chunk.choices:
+        text[choice.index] += choice.delta.content or ""
+assert list(text.values()) == [choice.message.content for choice in several.choices], text
+changed = ask(max_completion_tokens=24, presence_penalty=1.5, frequency_penalty=0.5, extra_body={"top_k": 20, "min_p": 0.01})
+assert changed.usage.completion_tokens <= 24
+
+with client.chat.completions.create(model=model, messages=question, max_tokens=900, temperature=0, stream=True) as stream:
+    for number, _chunk in enumerate(stream):
+        if number == 3:
+            break
+for _ in range(100):
+    with urllib.request.urlopen(f"{gateway}/metrics") as page:
+        figures = dict(line.rsplit(" ", 1) for line in page.read().decode().splitlines() if line[:1] != "#")
+    if figures["openledger_requests_running"] == "0" and float(figures["openledger_requests_cancelled_total"]) >= 1:
+        break
+    time.sleep(0.1)
+else:
+    raise AssertionError(figures)
+assert int(figures["openledger_requests_finished_total"]) >= 8, figures
 print("the official client is served")

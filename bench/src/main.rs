@@ -4,11 +4,16 @@ mod attribution;
 mod bm25;
 mod cache;
 mod chain;
+mod cost;
 mod datamodel;
 mod heads;
+mod protocol;
 mod report;
+mod scheduler;
+mod serve;
 mod spans;
 mod stats;
+mod train;
 
 use std::path::PathBuf;
 
@@ -52,8 +57,16 @@ enum Area {
     Chain(chain::Options),
     /// How well influence predicts refitting a classification head, on handwritten digits
     Heads(heads::Options),
+    /// Many adapters behind one base: throughput, loads, fairness of memory, churn
+    Scheduler(scheduler::Options),
+    /// Gas of every operation, claims of one large batch, properties over random histories
+    Protocol(protocol::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
+    /// Tokens a CPU second with and without adapters, beside llama.cpp
+    Serve(serve::Options),
+    /// CPU seconds of a LoRA step
+    Train(train::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -62,6 +75,10 @@ fn main() -> anyhow::Result<()> {
         Area::Attribution(options) => attribution::run(&cli.common, options),
         Area::Chain(options) => chain::run(&cli.common, options),
         Area::Heads(options) => heads::run(&cli.common, options),
+        Area::Scheduler(options) => scheduler::run(&cli.common, options),
+        Area::Protocol(options) => protocol::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
+        Area::Serve(options) => serve::run(&cli.common, options),
+        Area::Train(options) => train::run(&cli.common, options),
     }
 }

@@ -37,6 +37,10 @@ pub(crate) fn run(offline: bool) -> Result<()> {
         "accuracy of attribution, small",
         cargo(&["run", "--package", "openledger-bench", "--", "attribution", "--quick"]),
     )?;
+    step(
+        "gas, claims and histories, small",
+        cargo(&["run", "--package", "openledger-bench", "--", "protocol", "--quick", "--histories", "20"]),
+    )?;
     if !offline {
         step("the whole flow and foreign clients", shell("conformance/run"))?;
     }

@@ -27,8 +27,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "openledger",
         &["types", "node", "client", "corpus", "model", "train", "attribution", "serve", "worker", "gateway"],
     ),
-    ("bench", &["types", "execution", "client", "corpus", "model", "train", "attribution"]),
     ("sim", &["types", "protocol", "execution", "chain", "corpus", "attribution"]),
+    (
+        "bench",
+        &["types", "protocol", "execution", "client", "corpus", "model", "train", "attribution", "serve"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -56,7 +56,7 @@ impl Epoch {
             })
         });
         let clusters: Vec<_> = clusters.collect::<Result<_>>()?;
-        Ok(settle(self.weights.clone(), &clusters, Address::ZERO, Address::ZERO)?)
+        Ok(settle(self.weights.clone(), &clusters, Address::ZERO, &[(Address::ZERO, 1)])?)
     }
 
     /// What influence pays each contributor, as parts of what it pays in all. Scores that are no nats are scaled to a largest

@@ -193,6 +193,97 @@ pub(crate) enum DatanetCommand {
         #[arg(long, default_value = "curator")]
         from: String,
     },
+    /// Say who decides over contributions, and with what bond
+    Policy {
+        /// Number of the Datanet
+        datanet: u64,
+        /// Who decides: the owner, curators by stake, or nobody unless the owner rejects in time
+        #[arg(value_enum)]
+        acceptance: AcceptanceArg,
+        /// OPEN that a contribution waits with; burnt if it is spam
+        #[arg(long, default_value = "0")]
+        bond: String,
+        /// Seconds for curators to vote, or for the owner to reject in an open Datanet
+        #[arg(long, default_value_t = 259_200, value_parser = clap::value_parser!(u64).range(60..=2_592_000))]
+        period: u64,
+        /// Key of the Datanet's owner
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// Vote over a contribution as a curator
+    Vote {
+        /// Number of the contribution
+        contribution: u64,
+        /// What it should be
+        #[arg(value_enum)]
+        ballot: BallotArg,
+        /// Key of the curator
+        #[arg(long)]
+        from: String,
+    },
+    /// Carry out a vote, or take in what nobody rejected in time
+    Decide {
+        /// Number of the contribution
+        contribution: u64,
+        /// Key that pays the gas
+        #[arg(long, default_value = "curator")]
+        from: String,
+    },
+    /// Take a contribution out: nothing accrues from then on, what it earned stays
+    Withdraw {
+        /// Number of the contribution
+        contribution: u64,
+        /// Key of who holds its whole right
+        #[arg(long)]
+        from: String,
+    },
+    /// Claim that a contribution should not be there, or answer such a claim, with a bond of 10 OPEN
+    Takedown {
+        /// Number of the contribution
+        contribution: u64,
+        /// Why it should not be there, or with --counter why it should
+        reason: String,
+        /// Answer a claim as a holder of the right
+        #[arg(long)]
+        counter: bool,
+        /// Key that claims or answers
+        #[arg(long)]
+        from: String,
+    },
+    /// Stake OPEN on a Datanet: it votes, and earns a tenth of what contributors earn there
+    Curate {
+        /// Number of the Datanet
+        datanet: u64,
+        /// Amount of OPEN, of which a hundredth is burnt; with --leave what is taken back
+        amount: String,
+        /// Take stake back
+        #[arg(long)]
+        leave: bool,
+        /// Key of the curator
+        #[arg(long)]
+        from: String,
+    },
+    /// Give units of the right to a contribution's income to somebody
+    Transfer {
+        /// Number of the contribution
+        contribution: u64,
+        /// Name of a key or an address
+        to: String,
+        /// How many of the 1000000 units
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        units: u32,
+        /// Key of the holder
+        #[arg(long)]
+        from: String,
+    },
+    /// Collect what a divided or curated contribution has earned, and claim one's part
+    Royalty {
+        /// Number of the contribution
+        contribution: u64,
+        /// Key of the holder
+        #[arg(long)]
+        from: String,
+    },
     /// Publish a version with every accepted contribution
     Publish {
         /// Number of the Datanet
@@ -208,6 +299,22 @@ pub(crate) enum DatanetCommand {
         /// Number of the Datanet
         datanet: u64,
     },
+}
+
+/// Who decides over contributions.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum AcceptanceArg {
+    Owner,
+    Curators,
+    Open,
+}
+
+/// A curator's vote.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum BallotArg {
+    Accept,
+    Reject,
+    Spam,
 }
 
 #[derive(Debug, Subcommand)]
@@ -240,6 +347,24 @@ pub(crate) enum ModelCommand {
         /// OPEN per completion token
         output_price: String,
         /// Key of the developer
+        #[arg(long, default_value = "developer")]
+        from: String,
+    },
+    /// Give an adapter, and the developer's income with it, to somebody
+    Transfer {
+        /// Number of the adapter
+        adapter: u64,
+        /// Name of a key or an address
+        to: String,
+        /// Key of the owner
+        #[arg(long, default_value = "developer")]
+        from: String,
+    },
+    /// End an adapter: nothing more is served with it
+    Retire {
+        /// Number of the adapter
+        adapter: u64,
+        /// Key of the owner
         #[arg(long, default_value = "developer")]
         from: String,
     },

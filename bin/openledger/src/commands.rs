@@ -4,6 +4,7 @@ mod audit;
 mod chat;
 mod datanet;
 mod model;
+mod rights;
 mod verify;
 mod wallet;
 

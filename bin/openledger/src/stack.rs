@@ -6,7 +6,8 @@ use alloy_primitives::U256;
 use anyhow::{Context, Result};
 use openledger_client::Client;
 use openledger_corpus::blob::Blobs;
-use openledger_serve::Engine;
+use openledger_model::Pool;
+use openledger_serve::{AdapterLimits, Engine, Scheduler};
 use openledger_types::abi::{BatchStatus, IModels, ISettlement, StakeRole};
 use openledger_types::batch::{BatchFile, Payout};
 use openledger_worker::claim::{claim_batch, load_batch};
@@ -18,9 +19,6 @@ use openledger_worker::{Machine, Progress, develop};
 
 use crate::home::Home;
 use crate::local::{self, Local};
-
-/// Requests that wait for their turn; one more is told to come again.
-const QUEUE: usize = 64;
 
 /// A serving worker.
 pub(crate) struct Stack<'a> {
@@ -53,15 +51,18 @@ impl<'a> Stack<'a> {
         let wallet = local.staked(client, local::OPERATOR, StakeRole::Operator, "operator_stake").await?;
         // Only who was bonded when a batch was posted may judge it.
         local.staked(client, local::VERIFIER, StakeRole::Verifier, "verifier_stake").await?;
-        let engine =
-            Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), QUEUE);
+        // Steps have threads of their own; what else is computed on this machine keeps to the machine's.
+        let steps = Pool::new(machine.pool.threads())?;
+        let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), steps);
+        let scheduler = Scheduler::start(engine, machine.pool.clone(), Default::default())?;
+        let registry = develop::registry(&machine, AdapterLimits::default())?;
         let settings = Settings {
             chain_id: client.chain_id(),
             split: Terms::load(client).await?.rules.split,
             folder: home.worker().answers(),
             limits: Limits::default(),
         };
-        let operator = Operator::open(settings, wallet, engine, Arc::new(client.clone()))?;
+        let operator = Operator::open(settings, wallet, scheduler, registry, Arc::new(client.clone()))?;
         let stack = Self { home, local, client: client.clone(), machine, operator, progress };
         stack.serve_all().await?;
         stack.take_note_of_posted().await?;
@@ -80,9 +81,16 @@ impl<'a> Stack<'a> {
                 let lineage = Lineage::load(&self.client, &blobs, id).await?;
                 let name = model_name(&self.client, id).await?;
                 let folders = self.home.worker();
-                let served =
-                    develop::serve(&self.client, &folders, &self.machine, &lineage, name, &self.progress)
-                        .await?;
+                let served = develop::serve(
+                    &self.client,
+                    &folders,
+                    &self.machine,
+                    &lineage,
+                    self.operator.registry(),
+                    name,
+                    &self.progress,
+                )
+                .await?;
                 self.operator.serve(served)?;
             }
             id += U256::from(1);

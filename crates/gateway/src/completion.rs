@@ -6,7 +6,7 @@ use openledger_types::receipt::{
     Answer, ContributorShare, EditedSpan, FinishReason, RecordInfluence, Request, Span, Tier, document_hash,
 };
 use openledger_types::split::{FeeParts, FeeSplit};
-use openledger_worker::operator::ServedAdapter;
+use openledger_worker::operator::{Logprobs, ServedAdapter, Whole};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -42,63 +42,123 @@ impl Header {
         })
     }
 
-    fn chunk(&self, delta: Value, finish_reason: Option<FinishReason>) -> Value {
-        let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason });
+    fn chunk(
+        &self,
+        index: usize,
+        delta: Value,
+        logprobs: Value,
+        finish_reason: Option<FinishReason>,
+    ) -> Value {
+        let choice =
+            json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason });
         self.object("chat.completion.chunk", json!([choice]))
     }
 
-    /// The chunk that begins a stream.
-    pub(crate) fn first_chunk(&self) -> Value {
-        self.chunk(json!({ "role": "assistant", "content": "" }), None)
+    /// The chunk that begins a choice of a stream.
+    pub(crate) fn first_chunk(&self, index: usize) -> Value {
+        self.chunk(index, json!({ "role": "assistant", "content": "" }), Value::Null, None)
     }
 
     /// A chunk with text.
-    pub(crate) fn text_chunk(&self, text: &str) -> Value {
-        self.chunk(json!({ "content": text }), None)
+    pub(crate) fn text_chunk(&self, index: usize, text: &str, logprobs: Value) -> Value {
+        self.chunk(index, json!({ "content": text }), logprobs, None)
     }
 
-    /// The chunks that end a stream; the last carries `openledger`.
-    pub(crate) fn last_chunks(
-        &self,
-        answer: &Answer,
-        extra: &OpenLedger<'_>,
-        include_usage: bool,
-    ) -> Vec<Value> {
-        let mut chunks = vec![self.chunk(json!({}), Some(answer.response.finish_reason))];
-        if include_usage {
-            let mut chunk = self.object("chat.completion.chunk", json!([]));
-            chunk["usage"] = usage(answer);
-            chunks.push(chunk);
-        }
-        if let Some(last) = chunks.last_mut() {
-            last["openledger"] = json!(extra);
-        }
-        chunks
+    /// The chunk that ends a choice.
+    pub(crate) fn last_chunk(&self, index: usize, answer: &Answer) -> Value {
+        self.chunk(index, json!({}), Value::Null, Some(answer.response.finish_reason))
     }
 
-    /// An answer that is not streamed.
-    pub(crate) fn completion(&self, answer: &Answer, extra: &OpenLedger<'_>) -> Value {
-        let message = json!({ "role": "assistant", "content": answer.response.text, "refusal": null });
-        let choice = json!({
-            "index": 0,
-            "message": message,
-            "logprobs": null,
-            "finish_reason": answer.response.finish_reason,
-        });
-        let mut completion = self.object("chat.completion", json!([choice]));
-        completion["usage"] = usage(answer);
-        completion["openledger"] = json!(extra);
+    /// The chunk that says what all choices used.
+    pub(crate) fn usage_chunk(&self, usage: Usage) -> Value {
+        let mut chunk = self.object("chat.completion.chunk", json!([]));
+        chunk["usage"] = usage.value();
+        chunk
+    }
+
+    /// Answers that are not streamed. One carries `openledger` itself; of several each choice does.
+    pub(crate) fn completion(&self, choices: Vec<Choice>) -> Value {
+        let usage = choices.iter().fold(Usage::default(), |usage, choice| usage.and(&choice.whole.answer));
+        let alone = choices.len() == 1;
+        let mut extras = Vec::new();
+        let choices: Vec<Value> = choices
+            .into_iter()
+            .map(|Choice { index, whole, extra, logprobs }| {
+                let response = &whole.answer.response;
+                let mut choice = json!({
+                    "index": index,
+                    "message": { "role": "assistant", "content": response.text, "refusal": null },
+                    "logprobs": logprobs,
+                    "finish_reason": response.finish_reason,
+                });
+                if alone {
+                    extras.push(extra);
+                } else {
+                    choice["openledger"] = extra;
+                }
+                choice
+            })
+            .collect();
+        let mut completion = self.object("chat.completion", json!(choices));
+        completion["usage"] = usage.value();
+        if let Some(extra) = extras.pop() {
+            completion["openledger"] = extra;
+        }
         completion
     }
 }
 
-fn usage(answer: &Answer) -> Value {
-    let (prompt, completion) = (answer.receipt.promptTokens, answer.receipt.completionTokens);
-    json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": u64::from(prompt) + u64::from(completion),
-    })
+/// One of the answers to a request.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) index: usize,
+    pub(crate) whole: Whole,
+    pub(crate) extra: Value,
+    pub(crate) logprobs: Value,
+}
+
+/// Tokens that are paid for. Every choice is an answer of its own, with the prompt in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    prompt: u64,
+    completion: u64,
+}
+
+impl Usage {
+    pub(crate) fn and(self, answer: &Answer) -> Self {
+        Self {
+            prompt: self.prompt + u64::from(answer.receipt.promptTokens),
+            completion: self.completion + u64::from(answer.receipt.completionTokens),
+        }
+    }
+
+    fn value(self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+        })
+    }
+}
+
+/// The probabilities of tokens as the API shapes them; `null` without any. `bytes` are those that a token stands for.
+pub(crate) fn logprobs<'a>(
+    tokens: impl Iterator<Item = (u32, &'a Logprobs)>,
+    bytes_of: impl Fn(u32) -> Vec<u8>,
+) -> Value {
+    let entry = |token: u32, logprob: f64| {
+        let bytes = bytes_of(token);
+        json!({ "token": String::from_utf8_lossy(&bytes), "logprob": logprob, "bytes": bytes })
+    };
+    let content: Vec<Value> = tokens
+        .map(|(token, logprobs)| {
+            let mut value = entry(token, logprobs.drawn);
+            value["top_logprobs"] =
+                logprobs.top.iter().map(|(token, logprob)| entry(*token, *logprob)).collect();
+            value
+        })
+        .collect();
+    if content.is_empty() { Value::Null } else { json!({ "content": content, "refusal": null }) }
 }
 
 /// What an answer cost, whom that pays, and which data it rests on.

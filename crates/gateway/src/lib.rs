@@ -5,6 +5,7 @@ mod chat;
 mod completion;
 mod cors;
 mod error;
+mod metrics;
 mod models;
 mod receipts;
 mod request;

@@ -1,7 +1,7 @@
 //! A chat request as the OpenAI API shapes it, read strictly: what is not supported is refused by name unless it says what
 //! happens anyway, so nobody pays for an answer that ignored what they asked.
 
-use openledger_types::receipt::{Message, Role};
+use openledger_types::receipt::{Message, ResponseFormat, Role};
 use openledger_worker::operator::Ask;
 use serde_json::{Map, Value};
 
@@ -19,6 +19,10 @@ const IGNORED: [&str; 8] = [
 
 /// Highest temperature, as in the API.
 const MAX_TEMPERATURE: f64 = 2.0;
+/// Most answers to one request.
+const MAX_CHOICES: u64 = 8;
+/// Most of the likeliest tokens that are named beside one, as in the API.
+const MAX_TOP_LOGPROBS: u64 = 20;
 
 /// A chat request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// Whether a stream ends with the count of tokens.
     pub include_usage: bool,
+    /// How many answers; each is paid for by itself.
+    pub choices: u32,
 }
 
 /// What is wrong with a request.
@@ -115,13 +121,22 @@ impl ChatRequest {
             messages,
             temperature_milli: temperature_milli(fields.remove("temperature"))?,
             top_p_milli: top_p_milli(fields.remove("top_p"))?,
+            top_k: small(integer(&mut fields, "top_k", 0, u32::MAX.into())?),
+            min_p_milli: min_p_milli(fields.remove("min_p"))?,
+            presence_penalty_milli: penalty_milli(fields.remove("presence_penalty"), "presence_penalty")?,
+            frequency_penalty_milli: penalty_milli(fields.remove("frequency_penalty"), "frequency_penalty")?,
+            repetition_penalty_milli: repetition_milli(fields.remove("repetition_penalty"))?,
+            stop: stop(fields.remove("stop"))?,
+            response_format: response_format(fields.remove("response_format"))?,
             seed: integer(&mut fields, "seed", 0, i64::MAX.unsigned_abs())?,
             max_tokens: max_tokens(&mut fields)?,
+            logprobs: logprobs(&mut fields)?,
         };
+        let choices = integer(&mut fields, "n", 1, MAX_CHOICES)?.map_or(1, |n| small(Some(n)));
         let stream = flag(&mut fields, "stream")?.unwrap_or(false);
         let include_usage = include_usage(&mut fields, stream)?;
         refuse_unsupported(&mut fields)?;
-        Ok(Self { model, ask, stream, include_usage })
+        Ok(Self { model, ask, stream, include_usage, choices })
     }
 }
 
@@ -212,9 +227,83 @@ fn top_p_milli(value: Option<Value>) -> Result<u32> {
     Ok(milli(top_p).max(1))
 }
 
-/// Thousandths of a number that was found to be at most 2.
+/// Thousandths of a number that was found to be small.
 fn milli(number: f64) -> u32 {
     (number * 1000.0).round() as u32
+}
+
+fn min_p_milli(value: Option<Value>) -> Result<u32> {
+    const EXPECTED: &str = "a number from 0 to 1";
+    let min_p = value.map_or(Ok(0.0), |value| number(value, "min_p", EXPECTED))?;
+    if (0.0..=1.0).contains(&min_p) { Ok(milli(min_p)) } else { invalid("min_p", EXPECTED) }
+}
+
+fn penalty_milli(value: Option<Value>, param: &str) -> Result<i32> {
+    const EXPECTED: &str = "a number from -2 to 2";
+    let penalty = value.map_or(Ok(0.0), |value| number(value, param, EXPECTED))?;
+    if (-2.0..=2.0).contains(&penalty) {
+        Ok((penalty * 1000.0).round() as i32)
+    } else {
+        invalid(param, EXPECTED)
+    }
+}
+
+fn repetition_milli(value: Option<Value>) -> Result<u32> {
+    const EXPECTED: &str = "a number from 0.1 to 10";
+    let penalty = value.map_or(Ok(1.0), |value| number(value, "repetition_penalty", EXPECTED))?;
+    if (0.1..=10.0).contains(&penalty) { Ok(milli(penalty)) } else { invalid("repetition_penalty", EXPECTED) }
+}
+
+/// One sequence or several.
+fn stop(value: Option<Value>) -> Result<Vec<String>> {
+    const EXPECTED: &str = "a text or an array of texts";
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::String(stop)) => Ok(vec![stop]),
+        Some(Value::Array(stops)) => stops
+            .into_iter()
+            .map(|stop| match stop {
+                Value::String(stop) => Ok(stop),
+                _ => invalid("stop", EXPECTED),
+            })
+            .collect(),
+        Some(_) => invalid("stop", EXPECTED),
+    }
+}
+
+fn logprobs(fields: &mut Map<String, Value>) -> Result<Option<u8>> {
+    let wanted = flag(fields, "logprobs")?.unwrap_or(false);
+    let top = integer(fields, "top_logprobs", 0, MAX_TOP_LOGPROBS)?;
+    if !wanted && top.is_some_and(|top| top > 0) {
+        return invalid("top_logprobs", "absent unless 'logprobs' is true");
+    }
+    let top = top.map_or(0, |top| u8::try_from(top).expect("it was found to be at most 20"));
+    Ok(wanted.then_some(top))
+}
+
+fn response_format(value: Option<Value>) -> Result<ResponseFormat> {
+    const EXPECTED: &str = "an object with type 'text', 'json_object' or 'json_schema'";
+    let Some(value) = value else { return Ok(ResponseFormat::Text) };
+    let Value::Object(mut format) = value else { return invalid("response_format", EXPECTED) };
+    match format.get("type").and_then(Value::as_str) {
+        Some("text") => Ok(ResponseFormat::Text),
+        Some("json_object") => Ok(ResponseFormat::JsonObject),
+        Some("json_schema") => {
+            let named = format.remove("json_schema");
+            match named.as_ref().and_then(|named| named.get("schema")) {
+                Some(schema @ Value::Object(_)) => {
+                    Ok(ResponseFormat::JsonSchema { schema: schema.to_string() })
+                }
+                _ => invalid("response_format.json_schema.schema", "a JSON schema"),
+            }
+        }
+        _ => invalid("response_format.type", EXPECTED),
+    }
+}
+
+/// A number that was found to fit, zero for none.
+fn small(number: Option<u64>) -> u32 {
+    number.map_or(0, |number| u32::try_from(number).expect("it was found to be within 32 bits"))
 }
 
 fn integer(fields: &mut Map<String, Value>, param: &str, least: u64, most: u64) -> Result<Option<u64>> {
@@ -276,15 +365,8 @@ fn refuse_unsupported(fields: &mut Map<String, Value>) -> Result<()> {
     }
     for (param, value) in fields {
         let (harmless, only) = match param.as_str() {
-            "n" => (value.as_u64() == Some(1), "only 1 is"),
-            "stop" => (is_empty(value), "answers end by themselves or at max_tokens"),
-            "presence_penalty" | "frequency_penalty" => (value.as_f64() == Some(0.0), "only 0 is"),
             "logit_bias" => (is_empty(value), "only an empty one is"),
-            "logprobs" | "store" => (value == &Value::Bool(false), "only false is"),
-            "top_logprobs" => (value.as_u64() == Some(0), "only 0 is"),
-            "response_format" => {
-                (value.get("type").and_then(Value::as_str) == Some("text"), "only {\"type\": \"text\"} is")
-            }
+            "store" => (value == &Value::Bool(false), "only false is"),
             "tools" | "functions" => (is_empty(value), "only an empty array is"),
             "tool_choice" | "function_call" => (
                 matches!(value.as_str(), Some("none" | "auto")),

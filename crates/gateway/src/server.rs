@@ -12,7 +12,7 @@ use openledger_worker::operator::Operator;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::body::MAX_BODY_BYTES;
-use crate::{ApiError, chat, cors, models, receipts};
+use crate::{ApiError, chat, cors, metrics, models, receipts};
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,8 @@ impl Gateway {
 }
 
 fn router(operator: Operator) -> Router {
+    let metrics =
+        Router::new().route("/metrics", get(metrics::show)).with_state(metrics::registry(&operator));
     Router::new()
         .route("/v1/chat/completions", post(chat::complete).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
         .route("/v1/models", get(models::list))
@@ -96,6 +98,7 @@ fn router(operator: Operator) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(cors::allow))
         .with_state(operator)
+        .merge(metrics)
 }
 
 async fn health() -> Response {
@@ -107,7 +110,7 @@ async fn ready(State(operator): State<Operator>) -> Response {
     if models == 0 {
         return ApiError::not_ready().into_response();
     }
-    Json(serde_json::json!({ "status": "ready", "models": models, "requests": operator.engine().queue().present() }))
+    Json(serde_json::json!({ "status": "ready", "models": models, "requests": operator.scheduler().present() }))
         .into_response()
 }
 

@@ -8,9 +8,9 @@ use std::{
 use alloy_primitives::{Address, B256, U256};
 use openledger_client::{ApiKey, Wallet, recover_receipt_signer};
 use openledger_model::{Adapter, LoraConfig, LoraLayout, Model, Pool, Target, init};
-use openledger_serve::Engine;
+use openledger_serve::{AdapterLimits, Adapters, Engine, Scheduler};
 use openledger_types::abi::Authorisation;
-use openledger_types::receipt::{Answer, Message, Role, decode_document};
+use openledger_types::receipt::{Answer, Message, ResponseFormat, Role, decode_document};
 use openledger_types::split::FeeSplit;
 use openledger_worker::operator::{
     Ask, Estimate, Evidence, Limits, Lookup, Operator, Payments, ServedAdapter, Settings, Standing,
@@ -70,7 +70,13 @@ impl House {
     async fn new() -> Self {
         let (model, tokenizer) = Model::tiny(5);
         let pool = Pool::new(1).expect("a thread starts");
-        let engine = Engine::new(Arc::new(model), Arc::new(tokenizer), pool, WAITING);
+        let engine = Engine::new(Arc::new(model), Arc::new(tokenizer), pool.clone());
+        let (rows, of_tenant) = (1, 1 + WAITING);
+        let serving = openledger_serve::Settings { rows, waiting: WAITING, of_tenant, ..Default::default() };
+        let shape = engine.model().config().clone();
+        let registry =
+            Adapters::start(shape, AdapterLimits::default(), |_| B256::ZERO).expect("a thread starts");
+        let scheduler = Scheduler::start(engine, pool, serving).expect("a thread starts");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (wallet, key) = (Wallet::random(), ApiKey::generate());
         let authorisation = Authorisation {
@@ -88,8 +94,8 @@ impl House {
             folder: folder.path().to_owned(),
             limits: Limits::default(),
         };
-        let operator =
-            Operator::open(settings, wallet, engine, Arc::new(escrow)).expect("an empty folder opens");
+        let operator = Operator::open(settings, wallet, scheduler, registry, Arc::new(escrow))
+            .expect("an empty folder opens");
         operator.serve(served(operator.engine())).expect("the name is free");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let gateway = Gateway::serve(operator.clone(), address).await.expect("a port is free");
@@ -160,7 +166,7 @@ fn served(engine: &Engine) -> ServedAdapter {
         output_price: U256::from(3000),
         developer: Address::repeat_byte(4),
         created_at: 1_700_000_000,
-        adapter: Arc::new(Adapter::new(shape, lora, theta).expect("it fits the layout")),
+        adapter: Some(Arc::new(Adapter::new(shape, lora, theta).expect("it fits the layout"))),
         evidence: Arc::new(Evidence { estimate: Estimate::None, spans: None }),
     }
 }
@@ -235,6 +241,89 @@ async fn a_stream_is_the_same_answer_in_pieces() {
 }
 
 #[tokio::test]
+async fn several_choices_are_answers_of_their_own() {
+    let house = House::new().await;
+    let alone = house.chat(&question()).await.json();
+    let request = with(question(), "n", json!(3));
+    let completion = house.chat(&request).await.json();
+    let choices = completion["choices"].as_array().expect("choices");
+    assert_eq!(choices.len(), 3);
+    assert_eq!(choices[0]["message"], alone["choices"][0]["message"], "the first has the request's seed");
+    let mut receipts: Vec<&str> =
+        choices.iter().filter_map(|choice| choice["openledger"]["receipt"].as_str()).collect();
+    receipts.dedup();
+    assert_eq!(receipts.len(), 3);
+    let prompt = alone["usage"]["prompt_tokens"].as_u64().expect("a count");
+    assert_eq!(completion["usage"]["prompt_tokens"], 3 * prompt);
+
+    let request = with(request, "stream", json!(true));
+    let request = with(request, "stream_options", json!({ "include_usage": true }));
+    let reply = house.chat(&request).await;
+    let events = reply.events();
+    let (end, chunks) = events.split_last().expect("there are events");
+    assert_eq!(end, "[DONE]");
+    let chunks: Vec<Value> =
+        chunks.iter().map(|e| serde_json::from_str(e).expect("a chunk is JSON")).collect();
+    for (index, choice) in choices.iter().enumerate() {
+        let text: String = chunks
+            .iter()
+            .filter_map(|chunk| chunk["choices"].get(0).filter(|c| c["index"] == index))
+            .filter_map(|c| c["delta"]["content"].as_str())
+            .collect();
+        assert_eq!(text, choice["message"]["content"], "choice {index}");
+    }
+    let last = chunks.last().expect("there are chunks");
+    assert_eq!(last["usage"], completion["usage"]);
+    assert_eq!(chunks.iter().filter(|chunk| chunk["openledger"]["receipt"].is_string()).count(), 3);
+}
+
+#[tokio::test]
+async fn stops_and_probabilities_are_given_as_the_api_shapes_them() {
+    let house = House::new().await;
+    let request = with(with(question(), "logprobs", json!(true)), "top_logprobs", json!(2));
+    let request = with(request, "max_tokens", json!(40));
+    let whole = house.chat(&request).await.json();
+    let choice = &whole["choices"][0];
+    let content = choice["logprobs"]["content"].as_array().expect("log probabilities");
+    let bytes: Vec<u8> = content
+        .iter()
+        .flat_map(|token| token["bytes"].as_array().expect("bytes"))
+        .map(|byte| byte.as_u64().expect("a byte") as u8)
+        .collect();
+    let text = choice["message"]["content"].as_str().expect("a text");
+    assert_eq!(String::from_utf8_lossy(&bytes), text);
+    assert!(content.iter().all(|token| token["top_logprobs"].as_array().is_some_and(|top| top.len() == 2)));
+    let stop: String = text.chars().filter(char::is_ascii).take(2).last().expect("some ASCII").into();
+    let stopped =
+        house.chat(&with(with(question(), "max_tokens", json!(40)), "stop", json!([stop]))).await.json();
+    assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
+    assert_eq!(stopped["choices"][0]["message"]["content"].as_str(), text.split(&stop).next());
+    let stream = with(request, "stream", json!(true));
+    let events = house.chat(&stream).await.events();
+    let named = events
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event).ok())
+        .filter_map(|chunk| chunk["choices"][0]["logprobs"]["content"].as_array().map(Vec::len))
+        .sum::<usize>();
+    assert_eq!(named, content.len());
+}
+
+#[tokio::test]
+async fn figures_are_shown_for_prometheus() {
+    let house = House::new().await;
+    let tokens = house.chat(&question()).await.json()["usage"]["completion_tokens"].clone();
+    let reply = house.get("/metrics").await;
+    assert!(reply.head.contains("application/openmetrics-text"), "{}", reply.head);
+    for line in [
+        format!("openledger_completion_tokens_total {tokens}"),
+        "openledger_requests_finished_total 1".into(),
+        "openledger_adapters_registered 0".into(),
+    ] {
+        assert!(reply.body.lines().any(|l| l == line), "{line}: {}", reply.body);
+    }
+}
+
+#[tokio::test]
 async fn refusals_have_the_status_and_shape_of_the_api() {
     let house = House::new().await;
     let stranger = ApiKey::generate();
@@ -264,11 +353,12 @@ async fn refusals_have_the_status_and_shape_of_the_api() {
     let long = with(question(), "max_tokens", json!(1024));
     check(house.chat(&long).await, 400, "context_length_exceeded", json!("messages"));
     check(
-        house.chat(&with(question(), "stop", json!("x"))).await,
+        house.chat(&with(question(), "logit_bias", json!({ "5": 1 }))).await,
         400,
         "unsupported_parameter",
-        json!("stop"),
+        json!("logit_bias"),
     );
+    check(house.chat(&with(question(), "stop", json!(""))).await, 400, "invalid_value", json!("stop"));
     let key = Some(house.key.reveal());
     check(house.send("POST", path, key, b"{").await, 400, "invalid_json", json!("body"));
     let large = vec![b' '; (1 << 20) + 1];
@@ -287,9 +377,8 @@ async fn a_full_queue_says_when_to_come_back() {
     let ask = || Ask {
         messages: vec![Message { role: Role::User, content: "hello".into() }],
         temperature_milli: 0,
-        top_p_milli: 1000,
-        seed: None,
         max_tokens: Some(2),
+        ..Ask::default()
     };
     let mut places = vec![];
     for _ in 0..=WAITING {
@@ -317,12 +406,12 @@ async fn a_client_that_goes_away_frees_the_machine() {
         }
         drop(connection);
         for _ in 0..2_000 {
-            if house.operator.engine().queue().present() == 0 {
+            if house.operator.scheduler().present() == 0 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(house.operator.engine().queue().present(), 0, "stream: {stream}");
+        assert_eq!(house.operator.scheduler().present(), 0, "stream: {stream}");
     }
 }
 
@@ -375,7 +464,7 @@ async fn shutting_down_waits_for_what_is_under_way() {
     let mut stream = TcpStream::connect(gateway.address()).await.expect("the gateway listens");
     stream.write_all(head.as_bytes()).await.expect("the gateway reads");
     for _ in 0..2_000 {
-        if house.operator.engine().queue().present() > 0 || !house.operator.pending().is_empty() {
+        if house.operator.scheduler().present() > 0 || !house.operator.pending().is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -406,8 +495,9 @@ fn requests_are_read_strictly() {
     assert_eq!(read("messages", echoed).messages[0].role, Role::Assistant);
     for (field, value) in [
         ("user", json!("u")),
-        ("n", json!(1)),
+        ("n", json!(8)),
         ("stop", json!([])),
+        ("top_k", json!(40)),
         ("presence_penalty", json!(0)),
         ("response_format", json!({ "type": "text" })),
         ("tools", json!([])),
@@ -417,14 +507,22 @@ fn requests_are_read_strictly() {
         read(field, value);
     }
 
+    let asked = read("stop", json!("x"));
+    assert_eq!(
+        (asked.stop, asked.logprobs, asked.repetition_penalty_milli),
+        (vec!["x".to_owned()], None, 1000)
+    );
+    assert_eq!(read("frequency_penalty", json!(-1.5)).frequency_penalty_milli, -1500);
+    let schema =
+        json!({ "type": "json_schema", "json_schema": { "name": "a", "schema": { "type": "object" } } });
+    let kept = ResponseFormat::JsonSchema { schema: r#"{"type":"object"}"#.into() };
+    assert_eq!(read("response_format", schema).response_format, kept);
+    let named = with(with(question(), "logprobs", json!(true)), "top_logprobs", json!(3));
+    assert_eq!(parse(named).expect("both are there").ask.logprobs, Some(3));
+
     let refused = |field: &str, value: Value| parse(with(question(), field, value)).expect_err(field);
     for (field, value) in [
-        ("n", json!(2)),
-        ("stop", json!(["x"])),
-        ("frequency_penalty", json!(0.5)),
-        ("response_format", json!({ "type": "json_object" })),
         ("tools", json!([{ "type": "function" }])),
-        ("logprobs", json!(true)),
         ("logit_bias", json!({ "5": 1 })),
         ("reasoning_effort", json!("low")),
     ] {
@@ -441,6 +539,15 @@ fn requests_are_read_strictly() {
         ("model", json!(7)),
         ("messages", json!("hi")),
         ("stream", json!("yes")),
+        ("n", json!(9)),
+        ("stop", json!(5)),
+        ("frequency_penalty", json!(2.5)),
+        ("presence_penalty", json!("much")),
+        ("repetition_penalty", json!(0)),
+        ("min_p", json!(2)),
+        ("logprobs", json!(1)),
+        ("top_logprobs", json!(21)),
+        ("top_logprobs", json!(2)),
         ("stream_options", json!({ "include_usage": true })),
     ] {
         let error = refused(field, value);

@@ -114,6 +114,8 @@ enums!(
     openledger_types::abi::Use,
     openledger_types::abi::Modality,
     openledger_types::abi::ContributionStatus,
+    openledger_types::abi::Acceptance,
+    openledger_types::abi::Ballot,
     openledger_types::abi::BatchStatus,
     openledger_types::abi::ChallengeStatus,
     openledger_types::abi::StakeRole

@@ -18,6 +18,7 @@ mod layout;
 mod map_storage;
 mod math;
 mod signature;
+mod since;
 mod storage;
 
 pub mod datanets;

@@ -191,7 +191,8 @@ impl World {
         );
         self.send(DEVELOPER, MODELS, IModels::commitTrainingCall { manifestHash: hash(4) });
         self.advance(1);
-        self.send(DEVELOPER, MODELS, publish(base, hash(4), hash(5), vec![DatanetRef { datanet, version }]))
+        let call = publish(base, hash(4), hash(5), vec![DatanetRef { datanet, version }]);
+        self.pay(DEVELOPER, MODELS, open(1), call)
     }
 
     pub(crate) fn authorise(&mut self, payer: u8, key: B256, operator: u8, cap: U256) {
@@ -375,6 +376,12 @@ fn only_payable_functions_take_value_and_none_writes_statically() {
         (ESCROW, IEscrow::depositCall::SELECTOR),
         (ESCROW, IEscrow::depositForCall::SELECTOR),
         (SETTLEMENT, ISettlement::challengeCall::SELECTOR),
+        (DATANETS, IDatanets::revealCall::SELECTOR),
+        (DATANETS, IDatanets::takedownCall::SELECTOR),
+        (DATANETS, IDatanets::counterNoticeCall::SELECTOR),
+        (DATANETS, IDatanets::curateCall::SELECTOR),
+        (MODELS, IModels::publishAdapterCall::SELECTOR),
+        (MODELS, IModels::publishDerivedCall::SELECTOR),
     ];
     let mut check = |module: Address, selectors: Vec<[u8; 4]>| {
         for selector in selectors {

@@ -1,24 +1,47 @@
-use std::{ops::ControlFlow, sync::Arc};
+//! What an answer is, alone.
 
-use alloy_primitives::B256;
-use openledger_model::{
-    Adapter, LoraConfig, LoraLayout, Message, Model, Pool, Role, Target, init, save_peft,
-};
-use openledger_types::receipt::{FinishReason, Sampling};
+use std::sync::Arc;
+
+use openledger_model::{Adapter, LoraConfig, LoraLayout, Message, Model, Pool, Role, Target, init};
+use openledger_types::receipt::{FinishReason, ResponseFormat, Sampling};
 use proptest::prelude::*;
 
-use crate::{Engine, Error, FirstDifference, Queue, TextStream, choose};
+use crate::sampling::choose;
+use crate::stop::StopText;
+use crate::{Engine, Error, FirstDifference, Generation, Logprobs, Outcome, TextStream};
 
-const GREEDY: Sampling = Sampling { temperature_milli: 0, top_p_milli: 1000, seed: 0, max_tokens: 24 };
-const WARM: Sampling = Sampling { temperature_milli: 900, top_p_milli: 950, seed: 7, max_tokens: 24 };
+pub(crate) const GREEDY: Sampling = Sampling::greedy(24);
+pub(crate) const WARM: Sampling = Sampling {
+    temperature_milli: 900,
+    top_p_milli: 950,
+    seed: 7,
+    max_tokens: 24,
+    top_k: 0,
+    min_p_milli: 0,
+    presence_penalty_milli: 0,
+    frequency_penalty_milli: 0,
+    repetition_penalty_milli: 1000,
+    stop: Vec::new(),
+    response_format: ResponseFormat::Text,
+};
 
-fn engine(threads: usize) -> Engine {
+pub(crate) fn engine(threads: usize) -> Engine {
     let (model, tokenizer) = Model::tiny(3);
-    Engine::new(Arc::new(model), Arc::new(tokenizer), Pool::new(threads).expect("threads start"), 2)
+    Engine::new(Arc::new(model), Arc::new(tokenizer), Pool::new(threads).expect("threads start"))
 }
 
-fn adapter(engine: &Engine, seed: u8) -> Adapter {
-    let config = LoraConfig { rank: 2, alpha: 16.0, first_layer: 1, targets: vec![Target::Q, Target::V] };
+pub(crate) fn adapter(engine: &Engine, seed: u8) -> Adapter {
+    adapter_of(engine, seed, 2, 1, &[Target::Q, Target::V])
+}
+
+pub(crate) fn adapter_of(
+    engine: &Engine,
+    seed: u8,
+    rank: usize,
+    first_layer: usize,
+    targets: &[Target],
+) -> Adapter {
+    let config = LoraConfig { rank, alpha: 16.0, first_layer, targets: targets.to_vec() };
     let shape = engine.model().config();
     let layout = LoraLayout::new(shape, &config).expect("the adapter fits the tiny model");
     let mut theta = init(shape, &layout, [seed; 32]);
@@ -29,14 +52,16 @@ fn adapter(engine: &Engine, seed: u8) -> Adapter {
     Adapter::new(shape, config, theta).expect("the parameters fit the layout")
 }
 
-fn prompt(engine: &Engine) -> Vec<u32> {
+pub(crate) fn prompt(engine: &Engine) -> Vec<u32> {
     engine.tokenizer().chat(&[Message::new(Role::User, "What is a crate?")]).expect("a short text has tokens")
 }
 
-fn whole(engine: &Engine, adapter: Option<&Arc<Adapter>>, sampling: &Sampling) -> crate::Generation {
-    engine
-        .generate(adapter, &prompt(engine), sampling, |_| ControlFlow::Continue(()))
-        .expect("the tiny model answers")
+pub(crate) fn whole(engine: &Engine, adapter: Option<&Arc<Adapter>>, sampling: &Sampling) -> Generation {
+    engine.generate(adapter, &prompt(engine), sampling, |_| {}).expect("the tiny model answers")
+}
+
+fn drawn(sampling: &Sampling, position: u64, logits: &[f32]) -> Result<u32, Error> {
+    choose(sampling, position, logits, |_token| true)
 }
 
 #[test]
@@ -48,7 +73,7 @@ fn greedy_takes_the_largest_logit_and_the_smallest_id_among_equals() {
         (&[-5.0], 0),
         (&[1.0, 2.0, 4.0], 2),
     ] {
-        assert_eq!(choose(&GREEDY, 0, logits).expect("finite logits"), token, "{logits:?}");
+        assert_eq!(drawn(&GREEDY, 0, logits).expect("finite logits"), token, "{logits:?}");
     }
 }
 
@@ -56,7 +81,7 @@ fn greedy_takes_the_largest_logit_and_the_smallest_id_among_equals() {
 fn a_logit_that_is_no_number_is_refused() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for sampling in [GREEDY, WARM] {
-            assert!(matches!(choose(&sampling, 5, &[0.0, bad]), Err(Error::NotFinite { position: 5 })));
+            assert!(matches!(drawn(&sampling, 5, &[0.0, bad]), Err(Error::NotFinite { position: 5 })));
         }
     }
 }
@@ -64,8 +89,8 @@ fn a_logit_that_is_no_number_is_refused() {
 #[test]
 fn draws_are_the_same_everywhere() {
     let logits: Vec<f32> = (0..200u32).map(|i| ((i * 7919) % 101) as f32 * 0.05).collect();
-    let drawn: Vec<u32> = (0..12).map(|at| choose(&WARM, at, &logits).expect("finite logits")).collect();
-    assert_eq!(drawn, [68, 197, 32, 64, 95, 123, 130, 145, 118, 76, 142, 172]);
+    let tokens: Vec<u32> = (0..12).map(|at| drawn(&WARM, at, &logits).expect("finite logits")).collect();
+    assert_eq!(tokens, [68, 197, 32, 64, 95, 123, 130, 145, 118, 76, 142, 172]);
 }
 
 #[test]
@@ -74,21 +99,18 @@ fn draws_follow_the_probabilities() {
     let mut counts = [0u32; 4];
     let sampling = Sampling { temperature_milli: 1000, top_p_milli: 1000, ..WARM };
     for at in 0..7000 {
-        counts[choose(&sampling, at, &logits).expect("finite logits") as usize] += 1;
+        counts[drawn(&sampling, at, &logits).expect("finite logits") as usize] += 1;
     }
     for (count, expected) in counts.into_iter().zip([4000u32, 2000, 1000, 0]) {
         assert!(count.abs_diff(expected) < 160, "{counts:?}");
     }
-    let nucleus = Sampling { top_p_milli: 570, ..sampling };
+    let nucleus = Sampling { top_p_milli: 570, ..sampling.clone() };
     assert!(
-        (0..200).all(|at| choose(&nucleus, at, &logits).expect("finite logits") == 0),
+        (0..200).all(|at| drawn(&nucleus, at, &logits).expect("finite logits") == 0),
         "4/7 is above 0.57"
     );
     let wider = Sampling { top_p_milli: 572, ..sampling };
-    assert!(
-        (0..200).any(|at| choose(&wider, at, &logits).expect("finite logits") == 1),
-        "4/7 is below 0.572"
-    );
+    assert!((0..200).any(|at| drawn(&wider, at, &logits).expect("finite logits") == 1), "4/7 is below 0.572");
 }
 
 #[test]
@@ -153,22 +175,15 @@ fn every_changed_token_is_found_where_it_is() {
 }
 
 #[test]
-fn a_refused_piece_ends_the_answer_before_it_and_what_is_left_verifies() {
+fn an_answer_cut_short_verifies_as_one_of_fewer_tokens() {
     let engine = engine(1);
-    let mut pieces = 0;
-    let answer = engine
-        .generate(None, &prompt(&engine), &WARM, |piece| {
-            pieces += 1;
-            if piece.position == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .expect("the tiny model answers");
-    assert!(answer.refused);
-    assert_eq!((pieces, answer.tokens.len(), answer.finish_reason), (6, 5, FinishReason::Length));
+    let answer = whole(&engine, None, &WARM);
     let shortened = Sampling { max_tokens: 5, ..WARM };
-    assert_eq!(
-        engine.verify_generation(None, &prompt(&engine), &shortened, &answer.tokens).expect("it re-executes"),
-        None
-    );
+    let verdict = engine.verify_generation(None, &prompt(&engine), &shortened, &answer.tokens[..5]);
+    assert_eq!(verdict.expect("it re-executes"), None);
+    let outcome = Outcome::of(engine.tokenizer(), &shortened, &answer.tokens);
+    assert_eq!((outcome.tokens, outcome.finish_reason, outcome.ended), (5, FinishReason::Length, true));
+    assert_eq!(outcome.text, engine.tokenizer().decode(&answer.tokens[..5]));
 }
 
 #[test]
@@ -179,9 +194,8 @@ fn the_pieces_put_together_are_the_answer() {
     let hot = Sampling { temperature_milli: 2000, max_tokens: 60, ..WARM };
     let answer = engine
         .generate(None, &prompt(&engine), &hot, |piece| {
-            text.push_str(piece.text);
+            text.push_str(&piece.text);
             tokens.push(piece.token);
-            ControlFlow::Continue(())
         })
         .expect("the tiny model answers");
     assert_eq!((text, tokens), (answer.text, answer.tokens));
@@ -203,6 +217,10 @@ fn what_does_not_fit_is_refused_before_any_work() {
         ("top_p", Sampling { top_p_milli: 0, ..GREEDY }),
         ("top_p", Sampling { top_p_milli: 1001, ..GREEDY }),
         ("max_tokens", Sampling { max_tokens: 0, ..GREEDY }),
+        ("min_p", Sampling { min_p_milli: 1001, ..GREEDY }),
+        ("presence_penalty", Sampling { presence_penalty_milli: 2001, ..GREEDY }),
+        ("frequency_penalty", Sampling { frequency_penalty_milli: -2001, ..GREEDY }),
+        ("repetition_penalty", Sampling { repetition_penalty_milli: 99, ..GREEDY }),
     ] {
         let Err(Error::Sampling { what: named, .. }) = engine.check(1, &bad) else {
             panic!("{bad:?} was accepted")
@@ -213,44 +231,100 @@ fn what_does_not_fit_is_refused_before_any_work() {
 }
 
 #[test]
-fn an_adapter_is_kept_under_the_hash_of_what_it_holds() {
-    let engine = engine(1);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let saved = adapter(&engine, 2);
-    let shape = engine.model().config();
-    save_peft(folder.path(), shape, &saved, "tiny").expect("the adapter is written");
-    let hash = B256::repeat_byte(2);
-    let wrong = engine.adapters().load(folder.path(), shape, hash, |_| B256::repeat_byte(3));
-    assert!(matches!(wrong, Err(Error::AdapterHash { .. })));
-    assert!(engine.adapters().get(hash).is_none());
-    let loaded = engine.adapters().load(folder.path(), shape, hash, |_| hash).expect("it is the right one");
-    assert_eq!((loaded.config(), loaded.theta()), (saved.config(), saved.theta()));
-    let again = engine.adapters().load(folder.path(), shape, hash, |_| panic!("it is in memory"));
-    assert!(Arc::ptr_eq(&again.expect("it is loaded"), &loaded));
-    assert!(engine.adapters().unload(hash));
-    assert!(engine.adapters().get(hash).is_none());
-    assert!(!engine.adapters().unload(hash));
+fn top_k_and_min_p_leave_the_likeliest() {
+    let logits = [0.0f32, (0.5f32).ln(), (0.25f32).ln(), (0.24f32).ln(), -60.0];
+    let all = Sampling { temperature_milli: 1000, top_p_milli: 1000, ..WARM };
+    let check = |sampling: Sampling, expected: &[u32]| {
+        let mut seen: Vec<u32> =
+            (0..400).map(|at| drawn(&sampling, at, &logits).expect("finite logits")).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, expected, "{sampling:?}");
+    };
+    check(all.clone(), &[0, 1, 2, 3]);
+    check(Sampling { top_k: 1, ..all.clone() }, &[0]);
+    check(Sampling { top_k: 3, ..all.clone() }, &[0, 1, 2]);
+    check(Sampling { top_k: 9, ..all.clone() }, &[0, 1, 2, 3]);
+    check(Sampling { min_p_milli: 245, ..all.clone() }, &[0, 1, 2]);
+    check(Sampling { min_p_milli: 1000, ..all.clone() }, &[0]);
+    // The nucleus is of what the others leave: 2/3 of the first two.
+    check(Sampling { top_k: 2, top_p_milli: 666, ..all.clone() }, &[0]);
+    check(Sampling { top_k: 2, top_p_milli: 668, ..all }, &[0, 1]);
 }
 
-#[tokio::test]
-async fn turns_are_taken_in_order_and_the_queue_is_bounded() {
-    let queue = Queue::new(2);
-    let running = queue.join().expect("the first has a place").turn().await;
-    let (second, third) = (queue.join().expect("one waits"), queue.join().expect("two wait"));
-    assert!(matches!(queue.join(), Err(Error::Busy { waiting: 2, retry_after_s: 1.. })));
-    let order = Arc::new(std::sync::Mutex::new(vec![]));
-    let wait = |place: crate::Place, name: u32| {
-        let order = order.clone();
-        async move {
-            let _turn = place.turn().await;
-            order.lock().expect("nobody panicked").push(name);
-        }
+#[test]
+fn penalties_follow_their_formula_and_verify() {
+    let engine = engine(1);
+    let plain = whole(&engine, None, &GREEDY);
+    let repeats =
+        |tokens: &[u32]| tokens.len() - tokens.iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert!(repeats(&plain.tokens) > 3, "the tiny model repeats itself: {:?}", plain.tokens);
+    for sampling in [
+        Sampling { presence_penalty_milli: 2000, ..GREEDY },
+        Sampling { frequency_penalty_milli: 2000, ..GREEDY },
+        Sampling { repetition_penalty_milli: 10_000, ..GREEDY },
+        Sampling { repetition_penalty_milli: 1300, frequency_penalty_milli: 500, ..WARM },
+    ] {
+        let answer = whole(&engine, None, &sampling);
+        assert_ne!(answer.tokens, plain.tokens, "{sampling:?}");
+        let verdict = engine.verify_generation(None, &prompt(&engine), &sampling, &answer.tokens);
+        assert_eq!(verdict.expect("it re-executes"), None, "{sampling:?}");
+        let other = Sampling { seed: sampling.seed, ..GREEDY };
+        let verdict = engine.verify_generation(None, &prompt(&engine), &other, &answer.tokens);
+        assert!(verdict.expect("it re-executes").is_some(), "without the penalty it is another answer");
+    }
+    let sampling = Sampling {
+        presence_penalty_milli: 500,
+        frequency_penalty_milli: 250,
+        repetition_penalty_milli: 2000,
+        ..GREEDY
     };
-    tokio::join!(wait(second, 2), wait(third, 3), async { drop(running) });
-    assert_eq!(*order.lock().expect("nobody panicked"), [2, 3]);
-    assert_eq!(queue.present(), 0);
-    drop(queue.join().expect("there is a place again"));
-    assert_eq!(queue.present(), 0);
+    let mut seen = crate::sampling::Seen::new(&sampling, &[0]).expect("something is penalised");
+    seen.push(1);
+    seen.push(1);
+    assert_eq!(*seen.penalise(&sampling, &[4.0, -1.0, 4.0]), [2.0, -3.0, 4.0]);
+}
+
+#[test]
+fn a_stop_sequence_ends_the_answer_before_it() {
+    let engine = engine(1);
+    let hot = Sampling { temperature_milli: 2000, max_tokens: 60, ..WARM };
+    let free = whole(&engine, None, &hot);
+    let letters: Vec<char> = free.text.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let stop = letters.get(letters.len() / 2).expect("hot text has letters").to_string();
+    let sampling = Sampling { stop: vec!["never there".into(), stop.clone()], ..hot };
+    let answer = whole(&engine, None, &sampling);
+    assert_eq!(answer.finish_reason, FinishReason::Stop);
+    assert_eq!(Some(answer.text.as_str()), free.text.split(&stop).next());
+    assert_eq!(
+        answer.tokens,
+        free.tokens[..answer.tokens.len()],
+        "the stop changes the end and nothing else"
+    );
+    let verify = |tokens: &[u32]| {
+        engine.verify_generation(None, &prompt(&engine), &sampling, tokens).expect("it re-executes")
+    };
+    assert_eq!(verify(&answer.tokens), None);
+    let longer = &free.tokens[..answer.tokens.len() + 1];
+    assert_eq!(
+        verify(longer).map(|first| (first.position, first.expected)),
+        Some((answer.tokens.len(), None))
+    );
+    let outcome = Outcome::of(engine.tokenizer(), &sampling, &answer.tokens);
+    assert_eq!((outcome.text, outcome.finish_reason), (answer.text, FinishReason::Stop));
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_logits() {
+    let logits = [0.0f32, (0.5f32).ln(), (0.5f32).ln(), (0.25f32).ln()];
+    let made = Logprobs::new(&logits, 3, 3);
+    let expected = [(0, 1.0 / 2.25), (1, 0.5 / 2.25), (2, 0.5 / 2.25)];
+    assert!((made.drawn - (0.25f64 / 2.25).ln()).abs() < 1e-6, "{made:?}");
+    assert_eq!(made.top.len(), 3);
+    for ((id, logprob), (expected_id, probability)) in made.top.iter().zip(expected) {
+        assert!(*id == expected_id && (logprob - f64::ln(probability)).abs() < 1e-6, "{made:?}");
+    }
+    assert_eq!(Logprobs::new(&logits, 0, 0).top, []);
 }
 
 proptest! {
@@ -272,5 +346,40 @@ proptest! {
             pieces.push_str(&piece);
         }
         prop_assert_eq!(pieces, text);
+    }
+
+    #[test]
+    fn text_up_to_a_stop_is_the_whole_text_cut_there(
+        text in "[ab]{0,24}", stops in prop::collection::vec("[ab]{1,4}", 1..3), cut in 1usize..4,
+    ) {
+        let mut stream = StopText::new(&stops);
+        let mut pieces = String::new();
+        let mut taken = 0;
+        for piece in text.as_bytes().chunks(cut) {
+            pieces.push_str(&stream.push(piece));
+            taken += piece.len();
+            prop_assert!(text.starts_with(&pieces));
+            if stream.stopped() {
+                break;
+            }
+        }
+        let first = stops.iter().filter_map(|stop| text[..taken].find(stop.as_str())).min();
+        prop_assert_eq!(stream.stopped(), first.is_some());
+        pieces.push_str(&stream.finish());
+        prop_assert_eq!(&pieces, &text[..first.unwrap_or(text.len())]);
+    }
+
+    #[test]
+    fn an_order_looked_at_in_part_is_the_whole_order(
+        weights in prop::collection::vec(0u64..50, 0..300), keep in 0usize..400,
+    ) {
+        let weights: Vec<(u64, u32)> = weights.into_iter().zip(0..).collect();
+        let mut sorted = weights.clone();
+        sorted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        sorted.truncate(keep);
+        let mut order = crate::sampling::Order::new(weights);
+        order.truncate(keep);
+        let looked: Vec<(u64, u32)> = (0..).map_while(|at| order.get(at)).collect();
+        prop_assert_eq!(looked, sorted);
     }
 }

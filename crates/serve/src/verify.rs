@@ -8,7 +8,8 @@ use std::sync::Arc;
 use openledger_model::{Adapter, Feed, Logits, Session};
 use openledger_types::receipt::Sampling;
 
-use crate::{Engine, Error, choose};
+use crate::answering::Answering;
+use crate::{Engine, Error, Outcome};
 
 /// Where an answer leaves what the model says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,34 +50,34 @@ impl Engine {
         tokens: &[u32],
     ) -> Result<Option<FirstDifference>, Error> {
         self.check(prompt.len(), sampling)?;
-        let eos = self.tokenizer().eos();
-        let limit = usize::try_from(sampling.max_tokens).unwrap_or(usize::MAX);
-        let end = tokens.iter().position(|token| *token == eos).map_or(limit, |at| at + 1).min(limit);
-        let answer = &tokens[..tokens.len().min(end)];
-        let mut first = self.first_wrong_token(adapter, prompt, sampling, answer, end)?;
-        if first.is_none() && tokens.len() > end {
-            first = Some(FirstDifference { position: end, expected: None, got: Some(tokens[end]) });
-        }
-        Ok(first)
+        let outcome = Outcome::of(self.tokenizer(), sampling, tokens);
+        let answer = &tokens[..outcome.tokens];
+        let first = self.first_wrong_token(adapter, prompt, sampling, answer, outcome.ended)?;
+        let longer = tokens.get(answer.len()).map(|got| FirstDifference {
+            position: answer.len(),
+            expected: None,
+            got: Some(*got),
+        });
+        Ok(first.or(longer))
     }
 
-    /// Compares the tokens of an answer that may have up to `end` of them; the position after them too, if there is one.
+    /// Compares the tokens of an answer, and the position after them too unless it has `ended`.
     fn first_wrong_token(
         &self,
         adapter: Option<&Arc<Adapter>>,
         prompt: &[u32],
         sampling: &Sampling,
         answer: &[u32],
-        end: usize,
+        ended: bool,
     ) -> Result<Option<FirstDifference>, Error> {
-        let positions = if answer.len() < end { answer.len() + 1 } else { answer.len() };
-        let mut tokens = prompt.to_vec();
-        tokens.extend_from_slice(&answer[..positions - 1]);
-        let mut session = self.session(adapter)?;
+        let read = if ended { answer.len() - 1 } else { answer.len() };
+        let tokens = [prompt, &answer[..read]].concat();
+        let mut session = self.alone(adapter)?;
         let mut feeds =
             [Feed { session: &mut session, tokens: &tokens, logits: Logits::From(prompt.len() - 1) }];
         let expected = Session::run(&mut feeds, |row| {
-            choose(sampling, (row.index + 1 - prompt.len()) as u64, row.logits)
+            let position = row.index + 1 - prompt.len();
+            Answering::after(self.tokenizer(), prompt, sampling, &answer[..position]).choose(row.logits)
         })?;
         for (position, expected) in expected.into_iter().enumerate() {
             let expected = expected?;

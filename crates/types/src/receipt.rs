@@ -129,8 +129,9 @@ pub struct Message {
     pub content: String,
 }
 
-/// How tokens are drawn. Integers, so that a request has one encoding and one meaning on every machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How tokens are drawn and when the answer ends. Integers, so that a request has one encoding and one meaning on every machine;
+/// what has its usual value is not written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Temperature in thousandths; 0 takes the likeliest token.
     pub temperature_milli: u32,
@@ -140,6 +141,84 @@ pub struct Sampling {
     pub seed: u64,
     /// Most tokens of the answer.
     pub max_tokens: u32,
+    /// Likeliest tokens that are kept; 0 keeps every token.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub top_k: u32,
+    /// Least probability of a token that is kept, in thousandths of the likeliest one's; 0 keeps every token.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub min_p_milli: u32,
+    /// Taken from the logit of every token that the answer has, in thousandths.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub presence_penalty_milli: i32,
+    /// Taken from a token's logit for each time that the answer has it, in thousandths.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub frequency_penalty_milli: i32,
+    /// Divides the positive logit, and multiplies the negative one, of every token that prompt or answer has, in thousandths; 1000 does nothing.
+    #[serde(default = "whole_milli", skip_serializing_if = "is_whole")]
+    pub repetition_penalty_milli: u32,
+    /// The answer ends where its text has one of these; the text ends before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// What the text must be.
+    #[serde(default, skip_serializing_if = "ResponseFormat::is_text")]
+    pub response_format: ResponseFormat,
+}
+
+impl Sampling {
+    /// The likeliest tokens, at most `max_tokens` of them.
+    pub const fn greedy(max_tokens: u32) -> Self {
+        Self {
+            temperature_milli: 0,
+            top_p_milli: 1000,
+            seed: 0,
+            max_tokens,
+            top_k: 0,
+            min_p_milli: 0,
+            presence_penalty_milli: 0,
+            frequency_penalty_milli: 0,
+            repetition_penalty_milli: 1000,
+            stop: Vec::new(),
+            response_format: ResponseFormat::Text,
+        }
+    }
+}
+
+/// What the text of an answer must be: only tokens that keep it so can be drawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat {
+    /// Any text.
+    #[default]
+    Text,
+    /// A JSON object.
+    JsonObject,
+    /// JSON of a schema.
+    JsonSchema {
+        /// The schema as JSON text.
+        schema: String,
+    },
+}
+
+impl ResponseFormat {
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_nothing(number: &i32) -> bool {
+    *number == 0
+}
+
+fn whole_milli() -> u32 {
+    1000
+}
+
+fn is_whole(number: &u32) -> bool {
+    *number == 1000
 }
 
 /// What was asked.

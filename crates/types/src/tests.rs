@@ -41,7 +41,7 @@ fn answer(sequence: u32, fee: u64) -> Answer {
         request: Request {
             salt: B256::ZERO,
             messages: vec![Message { role: Role::User, content: "what is a crate?".into() }],
-            sampling: Sampling { temperature_milli: 0, top_p_milli: 1000, seed: 0, max_tokens: 8 },
+            sampling: Sampling::greedy(8),
             prompt_tokens: vec![1, 2, 3],
         },
         response: Response {
@@ -61,6 +61,34 @@ fn answer(sequence: u32, fee: u64) -> Answer {
             edited_spans: vec![],
         },
     }
+}
+
+#[test]
+fn what_a_request_does_not_ask_for_is_not_written() {
+    let plain = Sampling::greedy(8);
+    let text = serde_json::to_string(&plain).unwrap();
+    assert_eq!(text, r#"{"temperature_milli":0,"top_p_milli":1000,"seed":0,"max_tokens":8}"#);
+    assert_eq!(serde_json::from_str::<Sampling>(&text).unwrap(), plain);
+    let full = Sampling {
+        top_k: 40,
+        min_p_milli: 50,
+        presence_penalty_milli: -500,
+        frequency_penalty_milli: 250,
+        repetition_penalty_milli: 1100,
+        stop: vec!["\n\n".into()],
+        response_format: ResponseFormat::JsonSchema { schema: r#"{"type":"object"}"#.into() },
+        ..plain
+    };
+    let text = serde_json::to_string(&full).unwrap();
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"temperature_milli":0,"top_p_milli":1000,"seed":0,"max_tokens":8,"top_k":40,"min_p_milli":50,"#,
+            r#""presence_penalty_milli":-500,"frequency_penalty_milli":250,"repetition_penalty_milli":1100,"#,
+            r#""stop":["\n\n"],"response_format":{"type":"json_schema","schema":"{\"type\":\"object\"}"}}"#
+        )
+    );
+    assert_eq!(decode_document::<Sampling>(text.as_bytes()).unwrap(), full);
 }
 
 #[test]

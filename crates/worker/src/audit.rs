@@ -4,7 +4,7 @@
 //! weight 0 on the contributor's records, and the batch's answers are scored with both. `claimed` is what the batch credits the contributor's records with, signed and
 //! before clipping; `measured` is the same sum with each answer's fall in log-probability in place of its derivative. The two differ by the curvature of training,
 //! so a claim stands unless it has the wrong sign or is off by more than [`TOLERATED`] times over the whole 95 % interval of what was measured, which resamples the answers;
-//! where they are fewer than [`MIN_ANSWERS`], it reaches from what the batch would cost if all were as the least affected answer to the same of the most affected.
+//! where they are fewer than `MIN_ANSWERS`, it reaches from what the batch would cost if all were as the least affected answer to the same of the most affected.
 //! What is smaller on both sides than [`NEGLIGIBLE_PPM`] of what the adapter's influence could claim is not judged.
 
 use alloy_primitives::{Address, B256, I256, U256, keccak256};

@@ -8,7 +8,7 @@ use openledger_corpus::blob::Blobs;
 use openledger_corpus::cluster::OrderKey;
 use openledger_corpus::manifest::{CommittedRecord, ContributionFile, DatanetManifest, ManifestDraft};
 use openledger_corpus::record::Record;
-use openledger_types::abi::{ContributionStatus, DatanetVersion, IDatanets};
+use openledger_types::abi::{ContributionStatus, DatanetVersion, IDatanets, Use};
 
 use crate::{Result, WorkerError};
 
@@ -154,7 +154,7 @@ pub async fn newest_version(client: &Client, blobs: &Blobs, datanet: U256) -> Re
     Ok(Some(Published { number, version, manifest }))
 }
 
-/// Publishes a version with every accepted record; if the newest version holds just those already, gives that one.
+/// Publishes a version with every accepted record that may be trained on; if the newest version holds just those already, gives that one.
 /// Near-duplicates are looked for in the newest versions of all other Datanets too.
 ///
 /// # Errors
@@ -207,7 +207,19 @@ async fn accepted_records(client: &Client, blobs: &Blobs, datanet: U256) -> Resu
             continue;
         }
         let file = checked_file(blobs, id, &contribution)?;
+        let own_terms =
+            client.datanets().call(&IDatanets::recordTermsCountCall { contribution: id }).await? > 0;
+        let mut terms =
+            client.datanets().call(&IDatanets::termsOfCall { contribution: id, record: 0 }).await?;
         for (at, record) in (0..).zip(file.records) {
+            if own_terms && at > 0 {
+                let call = IDatanets::termsOfCall { contribution: id, record: at };
+                terms = client.datanets().call(&call).await?;
+            }
+            // What may not be trained on is in no version.
+            if terms.train == Use::Deny {
+                continue;
+            }
             let order =
                 OrderKey { block: contribution.committedAt, contribution: self::number(id)?, record: at };
             records.push(CommittedRecord { record, contributor: contribution.contributor, order });

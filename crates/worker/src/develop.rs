@@ -12,6 +12,7 @@ use openledger_attribution::spans::SpanIndex;
 use openledger_client::{Client, Filter, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_model::Adapter;
+use openledger_serve::{AdapterLimits, Adapters};
 use openledger_train::{
     DatanetVersion, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, adapter_hash, save_adapter,
     train,
@@ -207,8 +208,8 @@ fn index_path(folder: &std::path::Path) -> PathBuf {
     folder.join("estimate-index")
 }
 
-/// What the operator serves: the adapter's parameters and evidence, from the worker's own files where they are there and else
-/// made again from the transcript.
+/// What the operator serves: the adapter, registered with the worker's own files where they are there and else made again from the transcript,
+/// and its evidence.
 ///
 /// # Errors
 /// [`WorkerError::Mismatch`] if what the transcript gives is not the adapter on chain.
@@ -217,24 +218,29 @@ pub async fn serve(
     folders: &Folders,
     machine: &Machine,
     lineage: &Lineage,
+    registry: &Adapters,
     name: String,
     progress: &Progress,
 ) -> Result<ServedAdapter> {
     let published = published_at(client, lineage.id).await?;
     let (folders, machine, lineage_, progress) =
         (folders.clone(), machine.clone(), lineage.clone(), progress.clone());
+    let registry = registry.clone();
     let (adapter, evidence) = compute(move || {
         let blobs = Blobs::open(folders.corpus())?;
         let folder = folders.adapter(lineage_.adapter.manifestHash);
-        let config = machine.model.config();
+        let (config, peft) = (machine.model.config(), folder.join("peft"));
+        let hash = lineage_.adapter.adapterHash;
         if let (Ok(adapter), Ok(index)) =
-            (openledger_model::load_peft(&folder.join("peft"), config), Index::load(&index_path(&folder)))
-            && hash_of(&adapter) == lineage_.adapter.adapterHash
+            (openledger_model::load_peft(&peft, config), Index::load(&index_path(&folder)))
+            && hash_of(&adapter) == hash
         {
-            return Ok((adapter, evidence(&machine, &lineage_, index)?));
+            registry.register(hash, peft)?;
+            return Ok((None, evidence(&machine, &lineage_, index)?));
         }
         let run = lineage_.run(&machine, &progress)?;
-        remake(&machine, &lineage_, &blobs, &run)
+        let (adapter, evidence) = remake(&machine, &lineage_, &blobs, &run)?;
+        Ok((Some(Arc::new(adapter)), evidence))
     })
     .await?;
     Ok(ServedAdapter {
@@ -247,9 +253,17 @@ pub async fn serve(
         output_price: lineage.adapter.outputPrice,
         developer: lineage.adapter.developer,
         created_at: published,
-        adapter: Arc::new(adapter),
+        adapter,
         evidence: Arc::new(evidence),
     })
+}
+
+/// The adapters of a base model by their content hash, read when they are asked for.
+///
+/// # Errors
+/// [`WorkerError::Serve`] when the system refuses a thread.
+pub fn registry(machine: &Machine, limits: AdapterLimits) -> Result<Adapters> {
+    Ok(Adapters::start(machine.model.config().clone(), limits, hash_of)?)
 }
 
 fn hash_of(adapter: &Adapter) -> B256 {

@@ -9,6 +9,7 @@ mod folders;
 pub mod lineage;
 mod machine;
 pub mod operator;
+pub mod payees;
 mod progress;
 pub mod settle;
 pub mod verify;

@@ -28,6 +28,8 @@ pub struct Lineage {
     pub seed: B256,
     /// What it was trained on: the record that stands for each cluster, in the order of the clusters.
     pub set: TrainingSet,
+    /// The contribution that founded each of these clusters: whose right is paid.
+    pub contributions: Vec<U256>,
     /// Merkle root over the hashes of the Datanet version manifests.
     pub datanets_root: B256,
 }
@@ -64,8 +66,9 @@ impl Lineage {
             .await?
             .ok_or(WorkerError::NotCommitted(adapter.manifestHash))?;
         let set = training_set(client, blobs, &manifest).await?;
+        let contributions = founding_contributions(blobs, &manifest)?;
         let datanets_root = datanets_root(&manifest);
-        Ok(Self { id, adapter, base_hash, manifest, seed, set, datanets_root })
+        Ok(Self { id, adapter, base_hash, manifest, seed, set, contributions, datanets_root })
     }
 
     /// The run made ready on a machine that holds the base model.
@@ -154,4 +157,14 @@ pub(crate) async fn training_set(
     }
     records.sort_by_key(|record| record.cluster);
     Ok(TrainingSet::new(records)?)
+}
+
+/// The contribution that founded each cluster of a training manifest, in the order of the training set.
+fn founding_contributions(blobs: &Blobs, manifest: &TrainManifest) -> Result<Vec<U256>> {
+    let mut contributions = Vec::new();
+    for named in &manifest.datanets {
+        let founders = DatanetManifest::load(blobs, named.manifest_hash)?.founders(blobs)?;
+        contributions.extend(founders.into_iter().map(|order| U256::from(order.contribution)));
+    }
+    Ok(contributions)
 }

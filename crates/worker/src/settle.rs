@@ -19,6 +19,7 @@ use openledger_types::split::FeeSplit;
 use crate::claim::load_batch;
 use crate::error::compute;
 use crate::lineage::Lineage;
+use crate::payees::Payees;
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
 /// What the hash of a trace begins with.
@@ -58,7 +59,7 @@ impl Terms {
 
 /// Settles answers of one adapter and epoch: weights, one replay, payouts. The same bytes on any machine.
 ///
-/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of [`TRACE_DOMAIN`], the bits of every answer's gradient
+/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of `TRACE_DOMAIN`, the bits of every answer's gradient
 /// in order, and those of every record's score as the replay gives it. Neither stands in the file, where scores are rounded.
 ///
 /// `checkpoint` is where an interrupted replay is kept and continued from.
@@ -66,9 +67,11 @@ impl Terms {
 /// # Errors
 /// [`WorkerError::Influence`] naming the first step of the transcript that does not follow from the run, and the errors of
 /// the parts.
+#[expect(clippy::too_many_arguments, reason = "a pure function of everything that decides over a batch")]
 pub fn batch_file(
     lineage: &Lineage,
     terms: &Terms,
+    payees: &Payees,
     run: &Run,
     transcript: Transcript,
     answers: Vec<Answer>,
@@ -108,12 +111,13 @@ pub fn batch_file(
         .set
         .records()
         .iter()
+        .zip(&payees.contributors)
         .zip(scores)
-        .map(|(record, score)| {
+        .map(|((record, payee), score)| {
             Ok(ClusterScore {
                 cluster: record.cluster,
                 record: record.record,
-                contributor: record.contributor,
+                contributor: *payee,
                 length: normalised_length(&record.text),
                 score_piconats: piconats(score)?,
             })
@@ -121,7 +125,7 @@ pub fn batch_file(
         .collect::<Result<Vec<_>>>()?;
     let (operator, epoch) =
         answers.first().map_or((Address::ZERO, 0), |a| (a.receipt.operator, a.receipt.epoch));
-    let settlement = settle(weights, &clusters, operator, lineage.adapter.developer)?;
+    let settlement = settle(weights, &clusters, operator, &payees.developers)?;
     let file = BatchFile {
         chain_id: terms.chain_id,
         operator,
@@ -165,6 +169,7 @@ pub async fn post(
         return Ok(posted);
     }
     let terms = Terms::load(client).await?;
+    let payees = Payees::load(client, lineage, &answers).await?;
     let checkpoint = checkpoint_path(folders, terms.chain_id, &answers)?;
     let file = {
         let (machine, lineage, progress) = (machine.clone(), lineage.clone(), progress.clone());
@@ -172,8 +177,9 @@ pub async fn post(
         compute(move || {
             let run = lineage.run(&machine, &progress)?;
             let transcript = lineage.transcript(&blobs, &run)?;
+            let checkpoint = Some(checkpoint.as_path());
             let settled =
-                batch_file(&lineage, &terms, &run, transcript, answers, Some(&checkpoint), &progress)?;
+                batch_file(&lineage, &terms, &payees, &run, transcript, answers, checkpoint, &progress)?;
             Ok(settled.0)
         })
         .await?

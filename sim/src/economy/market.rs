@@ -116,9 +116,12 @@ impl Market {
         let manifest_hash = keccak256("training");
         self.send(developer, MODELS, IModels::commitTrainingCall { manifestHash: manifest_hash });
         self.pass(BLOCK_SECONDS);
-        self.send(
+        let fee = self.param("deployment_fee");
+        self.fund(developer, fee);
+        self.pay(
             developer,
             MODELS,
+            fee,
             IModels::publishAdapterCall {
                 base,
                 manifestHash: manifest_hash,
@@ -274,7 +277,8 @@ impl Market {
                 }
             })
             .collect();
-        let settlement = settle(weights, &scores, operator, self.developer).expect("an epoch settles");
+        let settlement =
+            settle(weights, &scores, operator, &[(self.developer, 1_000_000)]).expect("an epoch settles");
         Settled { answers: answers.to_vec(), settlement }
     }
 

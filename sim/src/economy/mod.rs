@@ -2,6 +2,7 @@
 
 mod contributors;
 mod disputes;
+mod erasure;
 mod market;
 mod nature;
 mod payers;
@@ -19,7 +20,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use plan::{Play, Property};
+use plan::{Outcome, Play, Property};
 use report::Report;
 
 /// What `economy` understands.
@@ -137,6 +138,12 @@ pub(crate) const PROPERTIES: &[Property] = &[
         protection: "the two thirds that are left",
         play: verifiers::crash,
     },
+    Property {
+        id: "P17",
+        claim: "what is withdrawn earns nothing more, what it earned is paid, and nobody else gets less",
+        protection: "the payees that the chain states",
+        play: erasure::erasure,
+    },
 ];
 
 /// What of the list of properties is not played here, and where it is.
@@ -146,12 +153,28 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("P18", "the cost of poisoning depends on real training and is not measured yet"),
 ];
 
+/// Plays a property with every seed, on all cores.
+fn play_seeds(property: &Property, options: &Options) -> Vec<(u64, Outcome)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let play = |seed| (property.play)(&Play { seed, small: options.small, unprotected: false });
+    let mut outcomes: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|first| {
+                let seeds = (1..=options.seeds).skip(first as usize).step_by(threads as usize);
+                scope.spawn(move || seeds.map(|seed| (seed, play(seed))).collect::<Vec<_>>())
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a play does not panic")).collect()
+    });
+    outcomes.sort_by_key(|(seed, _)| *seed);
+    outcomes
+}
+
 pub(crate) fn run(options: &Options, out: &Path, json: bool) -> Result<()> {
     let mut report = Report::default();
     for property in PROPERTIES {
-        for seed in 1..=options.seeds {
-            let play = Play { seed, small: options.small, unprotected: false };
-            report.add(property, seed, (property.play)(&play));
+        for (seed, outcome) in play_seeds(property, options) {
+            report.add(property, seed, outcome);
         }
         report.say(property, json);
     }

@@ -60,7 +60,7 @@ fn conspire(play: &Play, honest: usize, percent: u64, watched: bool) -> Conspira
         ours / (ours + theirs)
     };
     let before = part(&mut market);
-    let mut found = Conspiracy { rounds: play.scaled(12, 4), ..Conspiracy::default() };
+    let mut found = Conspiracy { rounds: play.scaled(8, 4), ..Conspiracy::default() };
     for round in 0..found.rounds {
         for operator in [liar, victim] {
             let lies = operator == liar;
@@ -137,7 +137,7 @@ pub(crate) fn cabal(play: &Play) -> Outcome {
 /// P5 where a draw assigns some: what a cabal below half of the stake can do with the luck of the draw.
 pub(crate) fn cabal_of_a_draw(play: &Play) -> Outcome {
     let honest = play.scaled(64, 32);
-    let percents: &[u64] = if play.small { &[40] } else { &[20, 33, 45] };
+    let percents: &[u64] = if play.small { &[40] } else { &[33, 45] };
     let watched = !play.unprotected;
     let all: Vec<Conspiracy> =
         percents.iter().map(|percent| conspire(play, honest, *percent, watched)).collect();

@@ -81,8 +81,8 @@ pub(crate) fn wash(play: &Play) -> Outcome {
 
 fn grid(small: bool) -> Vec<Ring> {
     let budgets: &[u64] = if small { &[100] } else { &[1, 100, 100_000] };
-    let sizes: &[usize] = if small { &[4] } else { &[1, 4, 16] };
-    let owned: &[usize] = if small { &[CLUSTERS] } else { &[0, CLUSTERS / 2, CLUSTERS] };
+    let sizes: &[usize] = if small { &[4] } else { &[1, 16] };
+    let owned: &[usize] = if small { &[CLUSTERS] } else { &[CLUSTERS / 2, CLUSTERS] };
     let stakes: &[u64] = if small { &[0, 99] } else { &[0, 33, 99] };
     let mut rings = Vec::new();
     for (developer, operator) in [(false, false), (true, false), (false, true), (true, true)] {

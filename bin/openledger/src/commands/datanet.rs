@@ -101,6 +101,7 @@ pub(crate) async fn run(home: &Home, command: DatanetCommand, show: &Show) -> Re
             show.result(&json!({ "datanets": list }));
         }
         DatanetCommand::Show { datanet } => show_one(&connection, &blobs, datanet, show).await?,
+        other => super::rights::run(&local, client, other, show).await?,
     }
     connection.close().await
 }

@@ -47,6 +47,19 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
                 &json!({ "adapter": developed.id.to_string(), "model": name, "losses": developed.losses }),
             );
         }
+        ModelCommand::Transfer { adapter, to, from } => {
+            let (wallet, to) = (local.unlock(&from)?, local.address(&to)?);
+            let call = IModels::transferFromCall { from: wallet.address(), to, tokenId: U256::from(adapter) };
+            client.models().transact(&wallet, &call).await?;
+            show.line(format!("adapter {adapter} belongs to {to}, and with it the developer's income"));
+            show.result(&json!({ "adapter": adapter.to_string(), "owner": to }));
+        }
+        ModelCommand::Retire { adapter, from } => {
+            let call = IModels::retireCall { adapter: U256::from(adapter) };
+            client.models().transact(&local.unlock(&from)?, &call).await?;
+            show.line(format!("adapter {adapter} is retired"));
+            show.result(&json!({ "adapter": adapter.to_string(), "retired": true }));
+        }
         ModelCommand::Price { adapter, input_price, output_price, from } => {
             let wallet = local.unlock(&from)?;
             let call = IModels::setPriceCall {

@@ -58,4 +58,7 @@ pub enum SettleError {
         /// The base pool, wei.
         base: U256,
     },
+    /// Nobody has a part of the developer's income.
+    #[error("nobody is given who shares the developer's part")]
+    NoDevelopers,
 }

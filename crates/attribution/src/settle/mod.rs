@@ -23,11 +23,14 @@
 //! 5. *Influence.* `influence_c = s_c * w_ref / 10^12` wei, toward zero. Signed: what a cluster did for one answer and
 //!    against another is netted over the epoch.
 //! 6. *Clipping.* `raw_c = max(0, influence_c)`, per cluster and not per owner: a cluster is what it is whoever holds
-//!    it, so dividing one's clusters among many names changes no `raw_c`. Clipping by owner would make it pay.
+//!    it, so dividing one's clusters among many names changes no `raw_c`. Clipping by owner would make it pay. A cluster that
+//!    was withdrawn or taken down pays nobody: its `raw_c` and its length in rule 8 are zero, and what it explained is left to
+//!    the base pool.
 //! 7. *Cap.* `cap = Σ_q explained_q`. If `Σ_c raw_c <= cap` every cluster is paid `raw_c`; else `cap` is divided in
 //!    proportion ([`apportion`]).
 //! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided among all accepted clusters in proportion to how much text stands in them
 //!    ([`ClusterScore::length`]; [`apportion`]). Equal parts would pay whoever cuts their records in two twice.
+//!    The developer's part is divided in the same way among those whom the adapter's lineage gives it.
 //! 9. *Payouts.* Summed by role and account, zero amounts dropped, sorted by role, then account.
 //!
 //! Divisions round down. Every fee is accounted for to the wei: payouts, validators, treasury and burn add up to the

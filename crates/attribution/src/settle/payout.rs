@@ -21,7 +21,7 @@ pub struct ClusterScore {
     pub cluster: u32,
     /// Salted hash of the record that stands for it.
     pub record: B256,
-    /// Who owns it.
+    /// Whom its credit is paid to; nobody (zero) for a cluster that was withdrawn or taken down.
     pub contributor: Address,
     /// How much text stands in it, in any unit that is the same for all: its part of the base pool.
     pub length: u64,
@@ -51,35 +51,50 @@ impl Settlement {
     }
 }
 
-/// Settles an epoch (rules 5 to 9 of the module). `clusters` are all accepted clusters, in any order.
+/// Settles an epoch (rules 5 to 9 of the module). `clusters` are all accepted clusters, in any order; `developers` share the
+/// developer's part by these weights.
 ///
 /// # Errors
 /// [`SettleError::TooMany`], [`SettleError::DuplicateCluster`], [`SettleError::ClusterScore`],
-/// [`SettleError::NoClusters`].
+/// [`SettleError::NoClusters`], [`SettleError::NoDevelopers`].
 pub fn settle(
     weights: Weights,
     clusters: &[ClusterScore],
     operator: Address,
-    developer: Address,
+    developers: &[(Address, u32)],
 ) -> Result<Settlement, SettleError> {
     let clusters = in_order(clusters)?;
     let influence: Vec<_> =
         clusters.iter().map(|c| influence_wei(c.score_piconats, weights.reference)).collect();
-    let paid = pay(&influence, weights.cap);
+    let raw: Vec<_> = clusters
+        .iter()
+        .zip(&influence)
+        .map(|(c, influence)| if c.contributor.is_zero() { I256::ZERO } else { *influence })
+        .collect();
+    let paid = pay(&raw, weights.cap);
     let base = weights.parts.contributors - sum(&paid);
-    let lengths: Vec<_> = clusters.iter().map(|c| U256::from(c.length)).collect();
+    let lengths: Vec<_> = clusters
+        .iter()
+        .map(|c| if c.contributor.is_zero() { U256::ZERO } else { U256::from(c.length) })
+        .collect();
     if sum(&lengths).is_zero() && !base.is_zero() {
         return Err(SettleError::NoClusters { base });
     }
     let base_parts = apportion(base, &lengths);
 
+    let parts: Vec<_> = developers.iter().map(|(_, part)| U256::from(*part)).collect();
+    if sum(&parts).is_zero() {
+        return Err(SettleError::NoDevelopers);
+    }
     let mut accounts = Accounts::default();
     for ((cluster, paid), base) in clusters.iter().zip(&paid).zip(&base_parts) {
         accounts.add(PayoutKind::Contributor, cluster.contributor, *paid);
         accounts.add(PayoutKind::Base, cluster.contributor, *base);
     }
     accounts.add(PayoutKind::Operator, operator, weights.parts.operator);
-    accounts.add(PayoutKind::Developer, developer, weights.parts.developer);
+    for ((developer, _), amount) in developers.iter().zip(apportion(weights.parts.developer, &parts)) {
+        accounts.add(PayoutKind::Developer, *developer, amount);
+    }
 
     let credits = clusters
         .iter()

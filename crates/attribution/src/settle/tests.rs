@@ -26,7 +26,7 @@ fn cluster(number: u32, owner: u8, score_piconats: i128) -> ClusterScore {
 }
 
 fn settled(answers: &[AnswerFee], clusters: &[ClusterScore]) -> Settlement {
-    settle(weights(answers, &RULES).unwrap(), clusters, OPERATOR, DEVELOPER).unwrap()
+    settle(weights(answers, &RULES).unwrap(), clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap()
 }
 
 fn total<'a>(payouts: impl IntoIterator<Item = &'a Payout>) -> U256 {
@@ -164,7 +164,7 @@ fn a_worked_epoch_is_settled_to_the_wei() {
     // 0.1, 0.06, -0.08 nats at 400 wei: 40, 24, -32 wei, within the cap; 120 - 64 = 56 wei of base pool by thirds.
     let clusters =
         [cluster(7, 1, 100_000_000_000), cluster(2, 2, 60_000_000_000), cluster(4, 1, -80_000_000_000)];
-    let settlement = settle(weights, &clusters, OPERATOR, DEVELOPER).unwrap();
+    let settlement = settle(weights, &clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap();
     let credits: Vec<_> = settlement.credits.iter().map(|c| (c.cluster, c.influence_wei, c.paid)).collect();
     let wei = |n: i64| I256::try_from(n).unwrap();
     assert_eq!(
@@ -213,7 +213,8 @@ fn cutting_a_record_in_two_changes_no_part_of_the_base_pool() {
     }
     assert_eq!(paid_to(&settled(&answers, &whole), &[3]), U256::from(800_000));
     let nothing = ClusterScore { length: 0, ..cluster(0, 1, 0) };
-    let error = settle(weights(&answers, &RULES).unwrap(), &[nothing], OPERATOR, DEVELOPER).unwrap_err();
+    let error = settle(weights(&answers, &RULES).unwrap(), &[nothing], OPERATOR, &[(DEVELOPER, 1_000_000)])
+        .unwrap_err();
     assert_eq!(error, SettleError::NoClusters { base: U256::from(4_000_000) });
 }
 
@@ -229,7 +230,7 @@ fn the_largest_amounts_fit() {
     let rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 1 };
     let weights = weights(&[answer(SUPPLY, 1)], &rules).unwrap();
     let clusters: Vec<_> = (0..1000).map(|n| cluster(n, 1, MAX_SCORE_PICONATS)).collect();
-    let settlement = settle(weights, &clusters, OPERATOR, DEVELOPER).unwrap();
+    let settlement = settle(weights, &clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap();
     assert_eq!(settlement.base, U256::ZERO);
     assert_eq!(paid_to(&settlement, &[1]), settlement.parts.contributors);
 }
@@ -238,8 +239,8 @@ fn the_largest_amounts_fit() {
 fn what_cannot_be_settled_is_refused() {
     let fee = answer(U256::from(100), 1);
     let check = |answers: &[AnswerFee], clusters: &[ClusterScore], expected: SettleError| {
-        let result =
-            weights(answers, &RULES).and_then(|weights| settle(weights, clusters, OPERATOR, DEVELOPER));
+        let result = weights(answers, &RULES)
+            .and_then(|weights| settle(weights, clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]));
         assert_eq!(result.unwrap_err(), expected);
     };
     check(&[answer(SUPPLY, 1), fee], &[], SettleError::Fees { answer: 1, limit: SUPPLY });
@@ -258,4 +259,33 @@ fn what_cannot_be_settled_is_refused() {
     }
     assert_eq!(piconats(0.5e-12), Ok(0));
     assert_eq!(piconats(1.5e-12), Ok(2));
+}
+
+#[test]
+fn d45_a_withdrawn_cluster_is_paid_nothing_and_nobody_else_loses_by_it() {
+    let answers = [answer(U256::from(10_000_000), 2_000_000)];
+    let all =
+        [cluster(0, 1, 400_000_000_000), cluster(1, 2, 300_000_000_000), cluster(2, 3, 200_000_000_000)];
+    let mut without = all;
+    without[1].contributor = Address::ZERO;
+    let (before, after) = (settled(&answers, &all), settled(&answers, &without));
+    assert!(after.payouts.iter().all(|payout| !payout.account.is_zero()));
+    for owner in [1, 3] {
+        assert!(paid_to(&after, &[owner]) >= paid_to(&before, &[owner]));
+    }
+    assert_eq!(total(&before.payouts), total(&after.payouts), "what it would have got is not lost");
+}
+
+#[test]
+fn the_developers_part_follows_the_lineage_to_the_wei() {
+    let lineage = [(DEVELOPER, 666_667), (OPERATOR, 333_333)];
+    let fees = [answer(U256::from(1_000_003), 2_000_000)];
+    let priced = weights(&fees, &RULES).unwrap();
+    let whole = priced.parts.developer;
+    let settlement = settle(priced.clone(), &[cluster(0, 1, 5)], OPERATOR, &lineage).unwrap();
+    let developers: Vec<_> = settlement.payouts.iter().filter(|p| p.role == PayoutKind::Developer).collect();
+    assert_eq!(developers.len(), 2);
+    assert_eq!(total(developers.iter().copied()), whole);
+    let error = settle(priced, &[cluster(0, 1, 5)], OPERATOR, &[]).unwrap_err();
+    assert_eq!(error, SettleError::NoDevelopers);
 }

@@ -40,7 +40,8 @@ impl Module<'_, Datanets> {
         Ok(commitment)
     }
 
-    /// Reveals a contribution, once there is a later block than that of its commitment, and returns its number.
+    /// Reveals a contribution with the bond that the Datanet's policy asks for, once there is a later block than that of its
+    /// commitment, and returns its number.
     ///
     /// # Errors
     /// As [`Module::transact_for`], and [`ClientError::NoBlock`].
@@ -48,7 +49,8 @@ impl Module<'_, Datanets> {
         let commitment = contribution_commitment(wallet.address(), reveal);
         let committed_at = self.call(&IDatanets::commitmentBlockCall { commitment }).await?;
         self.later_than(committed_at).await?;
-        Ok(self.transact_for::<IDatanets::Revealed, _>(wallet, reveal).await?.contribution)
+        let bond = self.call(&IDatanets::policyCall { datanet: reveal.datanet }).await?.bond;
+        Ok(self.pay_for::<IDatanets::Revealed, _>(wallet, reveal, bond).await?.contribution)
     }
 
     /// Accepts a contribution.

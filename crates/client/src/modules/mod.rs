@@ -143,7 +143,23 @@ impl<I: Interface> Module<'_, I> {
         wallet: &Wallet,
         call: &C,
     ) -> Result<E, ClientError> {
-        let receipt = self.transact(wallet, call).await?;
+        self.pay_for(wallet, call, U256::ZERO).await
+    }
+
+    /// The same with value, wei.
+    ///
+    /// # Errors
+    /// As [`Module::transact_for`].
+    ///
+    /// # Panics
+    /// If the call is another module's.
+    pub async fn pay_for<E: SolEvent, C: SolCall>(
+        &self,
+        wallet: &Wallet,
+        call: &C,
+        value: U256,
+    ) -> Result<E, ClientError> {
+        let receipt = self.pay(wallet, call, value).await?;
         let hash = receipt.transaction_hash;
         let event = event_in(&receipt, I::ADDRESS);
         event.map(|event| event.data).ok_or(ClientError::NoEvent { hash, event: E::SIGNATURE })

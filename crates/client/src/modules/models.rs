@@ -51,8 +51,8 @@ impl Module<'_, Models> {
         Ok(Some(training_seed(manifest_hash, header.hash)))
     }
 
-    /// Publishes an adapter, once there is a later block than that of its training's commitment, and returns its
-    /// number.
+    /// Publishes an adapter for the deployment fee, once there is a later block than that of its training's commitment, and
+    /// returns its number.
     ///
     /// # Errors
     /// As [`Module::transact_for`], and [`ClientError::NoBlock`].
@@ -63,7 +63,8 @@ impl Module<'_, Models> {
     ) -> Result<U256, ClientError> {
         let training = self.call(&IModels::trainingCall { manifestHash: call.manifestHash }).await?;
         self.later_than(training.committedAt).await?;
-        Ok(self.transact_for::<IModels::AdapterPublished, _>(wallet, call).await?.adapter)
+        let fee = self.client.params().get("deployment_fee").await?;
+        Ok(self.pay_for::<IModels::AdapterPublished, _>(wallet, call, fee).await?.adapter)
     }
 
     /// A base model.

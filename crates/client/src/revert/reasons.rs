@@ -9,7 +9,7 @@ use openledger_types::abi::IOpen::IOpenErrors;
 use openledger_types::abi::IParams::IParamsErrors;
 use openledger_types::abi::ISettlement::ISettlementErrors;
 use openledger_types::abi::IStaking::IStakingErrors;
-use openledger_types::abi::{BatchStatus, ChallengeStatus, ContributionStatus, StakeRole};
+use openledger_types::abi::{Acceptance, BatchStatus, ChallengeStatus, ContributionStatus, StakeRole};
 use openledger_types::amount::format_open;
 
 /// The errors of one module.
@@ -98,6 +98,74 @@ impl Reason for IDatanetsErrors {
             Self::TrainingDenied(e) => {
                 format!("the terms of Datanet {} do not allow training on it", e.datanet)
             }
+            Self::InvalidPolicy(e) => format!(
+                "a policy has a bond of at most {} and a period of {} to {} seconds; this one has {} and {}",
+                open(e.bondLimit),
+                e.least,
+                e.most,
+                open(e.bond),
+                e.period
+            ),
+            Self::WrongBond(e) => format!("the bond is {}, not {}", open(e.needed), open(e.bond)),
+            Self::NotYours(e) => format!(
+                "contribution {} is decided by {}",
+                e.contribution,
+                match e.acceptance {
+                    Acceptance::Owner => "the Datanet's owner",
+                    Acceptance::Curators => "the vote of the Datanet's curators",
+                    Acceptance::Open => "the end of its period, unless the owner rejects it before",
+                    Acceptance::__Invalid => "no known policy",
+                }
+            ),
+            Self::OwnerDecides(e) => {
+                format!("contribution {} is for the Datanet's owner to decide", e.contribution)
+            }
+            Self::PeriodOpen(e) => format!("the period is open until {}", utc(e.until)),
+            Self::PeriodOver(e) => format!("the period is over since {}", utc(e.since)),
+            Self::NotCurator(e) => {
+                format!("{} had no stake on the Datanet before the contribution was revealed", e.account)
+            }
+            Self::AlreadyVoted(e) => format!("{} has voted already", e.curator),
+            Self::NotAccepted(e) => {
+                format!("contribution {} is {}, not accepted", e.contribution, contribution(e.status))
+            }
+            Self::NotContributor(e) => {
+                format!("only the contributor {} may do this, not {}", e.contributor, e.caller)
+            }
+            Self::UnknownRecord(e) => {
+                format!("contribution {} has no record {}; records count from 0", e.contribution, e.record)
+            }
+            Self::NotSoleHolder(e) => {
+                format!(
+                    "only who holds the whole right to contribution {} may do this, not {}",
+                    e.contribution, e.caller
+                )
+            }
+            Self::TakedownOpen(e) => {
+                format!(
+                    "somebody claims that contribution {} should not be there; wait for the decision",
+                    e.contribution
+                )
+            }
+            Self::NoTakedown(e) => format!("there is no such claim against contribution {}", e.contribution),
+            Self::Countered(e) => format!("{} has answered the claim already", e.defender),
+            Self::NotGovernor(e) => format!("only the governor {} may do this, not {}", e.governor, e.caller),
+            Self::ZeroAmount(_) => "the amount is zero, or nothing is left of it after the tax".to_owned(),
+            Self::InsufficientCuration(e) => {
+                format!("{} are at stake on this Datanet, not {}", open(e.stake), open(e.needed))
+            }
+            Self::ERC1155InsufficientBalance(e) => format!(
+                "{} holds {} of the 1000000 units of the right to contribution {}; {} are needed",
+                e.sender, e.balance, e.tokenId, e.needed
+            ),
+            Self::ERC1155InvalidReceiver(e) => format!("{} cannot hold a right", e.receiver),
+            Self::ERC1155InvalidOperator(e) => format!("{} cannot be an operator", e.operator),
+            Self::ERC1155MissingApprovalForAll(e) => {
+                format!("{} has not let {} move its rights", e.owner, e.operator)
+            }
+            Self::ERC1155InvalidArrayLength(e) => {
+                format!("{} ids and {} values do not go together", e.idsLength, e.valuesLength)
+            }
         }
     }
 }
@@ -133,6 +201,29 @@ impl Reason for IModelsErrors {
             Self::PriceTooHigh(e) => {
                 format!("a price of {} a token is above the limit of {}", open(e.price), open(e.limit))
             }
+            Self::WrongFee(e) => format!("the deployment fee is {}, not {}", open(e.needed), open(e.fee)),
+            Self::NotOwner(e) => {
+                format!("only the adapter's owner {} may do this, not {}", e.owner, e.caller)
+            }
+            Self::InvalidShare(e) => {
+                format!(
+                    "a share is from {} to {} parts per million here; this one is {}",
+                    e.least, e.most, e.ppm
+                )
+            }
+            Self::TooDeep(e) => format!("{} adapters would stand above it; at most {} can", e.depth, e.limit),
+            Self::ParentRetired(e) => format!("adapter {} is retired; nothing new can stand on it", e.parent),
+            Self::ERC721InvalidOwner(e) => format!("{} owns nothing", e.owner),
+            Self::ERC721NonexistentToken(e) => format!("there is no adapter {}", e.tokenId),
+            Self::ERC721IncorrectOwner(e) => {
+                format!("adapter {} belongs to {}, not to {}", e.tokenId, e.owner, e.sender)
+            }
+            Self::ERC721InvalidReceiver(e) => format!("{} cannot own an adapter", e.receiver),
+            Self::ERC721InsufficientApproval(e) => {
+                format!("{} may not move adapter {}", e.operator, e.tokenId)
+            }
+            Self::ERC721InvalidApprover(e) => format!("{} may not let others move this adapter", e.approver),
+            Self::ERC721InvalidOperator(e) => format!("{} cannot be an operator", e.operator),
         }
     }
 }
@@ -385,6 +476,8 @@ fn contribution(status: ContributionStatus) -> &'static str {
         ContributionStatus::Pending => "pending",
         ContributionStatus::Accepted => "accepted",
         ContributionStatus::Rejected => "rejected",
+        ContributionStatus::Withdrawn => "withdrawn",
+        ContributionStatus::TakenDown => "taken down",
         ContributionStatus::__Invalid => "in no known status",
     }
 }

@@ -7,7 +7,10 @@
 //! on: the records as blobs, and in `against` the manifests of the other Datanets whose records it was compared with, because
 //! duplicates are found across the whole network. [`DatanetManifest::verify`] makes it again from those.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -251,6 +254,33 @@ impl DatanetManifest {
     /// If the entry is not of this manifest, or the manifest was not verified.
     pub fn owner(&self, entry: &ManifestEntry) -> Address {
         self.clusters[entry.cluster as usize].owner
+    }
+
+    /// When the founder of each cluster was committed, here or in another Datanet, in the order of `clusters`: what names the
+    /// contribution whose right the cluster pays.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`]; [`CorpusError::ManifestMismatch`] for a founder that stands nowhere.
+    pub fn founders(&self, blobs: &Blobs) -> Result<Vec<OrderKey>> {
+        let mut earliest: BTreeMap<B256, OrderKey> = BTreeMap::new();
+        let mut note = |entries: &[ManifestEntry]| {
+            for ManifestEntry { record, order, .. } in entries {
+                let known = earliest.entry(*record).or_insert(*order);
+                *known = (*known).min(*order);
+            }
+        };
+        note(&self.entries);
+        for hash in &self.against {
+            note(&Self::load(blobs, *hash)?.entries);
+        }
+        let founder = |cluster: &ManifestCluster| {
+            earliest.get(&cluster.founder).copied().ok_or_else(|| CorpusError::ManifestMismatch {
+                what: "founder of a cluster".to_owned(),
+                expected: "a record of this manifest or of those it was compared with".to_owned(),
+                got: cluster.founder.to_string(),
+            })
+        };
+        self.clusters.iter().map(founder).collect()
     }
 
     fn compare(&self, made: &Self) -> Result<()> {

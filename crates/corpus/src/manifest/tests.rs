@@ -79,6 +79,8 @@ fn a_manifest_verifies_from_its_blobs_alone_whatever_order_the_records_came_in()
         "the copy pays the original's owner"
     );
     assert_eq!(loaded.canonical_entries().count(), loaded.clusters.len());
+    let founders: Vec<_> = loaded.founders(&blobs).unwrap().into_iter().map(|order| order.block).collect();
+    assert_eq!(founders, [5, 6, 7], "the original's contribution and not the copy's");
 }
 
 #[test]
@@ -95,6 +97,8 @@ fn a_cluster_founded_in_another_datanet_belongs_to_its_founder_there() {
     assert_eq!(manifest.owner(&manifest.entries[0]), Address::repeat_byte(1));
     assert!(manifest.entries[0].canonical, "it is still what this Datanet trains on");
     assert_eq!(manifest.clusters[0].founder, record(TEXTS[0], "MIT").hash());
+    let founders: Vec<_> = manifest.founders(&blobs).unwrap().into_iter().map(|o| o.contribution).collect();
+    assert_eq!(founders, [1, 2]);
     assert_eq!(manifest.owner(&manifest.entries[1]), Address::repeat_byte(2));
 }
 

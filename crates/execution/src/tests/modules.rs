@@ -422,14 +422,15 @@ fn publish_adapter(chain: &mut TestChain) {
         inputPrice: U256::ONE,
         outputPrice: U256::ONE,
     };
-    for (module, data) in [
-        (DATANETS, create_datanet().abi_encode()),
-        (DATANETS, version.abi_encode()),
-        (MODELS, base.abi_encode()),
-        (MODELS, training.abi_encode()),
-        (MODELS, adapter.abi_encode()),
+    let fee = open(1);
+    for (module, value, data) in [
+        (DATANETS, U256::ZERO, create_datanet().abi_encode()),
+        (DATANETS, U256::ZERO, version.abi_encode()),
+        (MODELS, U256::ZERO, base.abi_encode()),
+        (MODELS, U256::ZERO, training.abi_encode()),
+        (MODELS, fee, adapter.abi_encode()),
     ] {
-        assert!(chain.send(developer, module, U256::ZERO, data).0);
+        assert!(chain.send(developer, module, value, data).0);
     }
 }
 

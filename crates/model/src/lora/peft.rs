@@ -3,8 +3,13 @@
 //! Hugging Face orders the rows of a query or key head as two halves, GGUF as neighbouring pairs; rows of `B` are moved accordingly, so that PEFT on the Hugging
 //! Face model computes the same function.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{
+    borrow::Cow,
+    fs,
+    path::{Path, PathBuf},
+};
 
+use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +18,7 @@ use crate::{Config, Error, gguf::half};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+const PICKLE: &str = "adapter_model.bin";
 const MAX_CONFIG: u64 = 1 << 20;
 const MAX_WEIGHTS: u64 = 1 << 30;
 
@@ -60,23 +66,42 @@ fn usual_start() -> serde_json::Value {
 }
 
 impl PeftConfig {
-    /// The first thing in it that this crate does not compute.
+    /// The first thing in it that this crate does not compute, and what would help.
     fn unsupported(&self) -> Option<String> {
         // These starts change the base model's weights, which the adapter's file does not hold.
         let start = self.init_lora_weights.as_str().is_some_and(|s| s != "gaussian");
         [
-            (self.peft_type != "LORA", format!("peft_type {}", self.peft_type)),
-            (self.bias != "none", format!("bias {}", self.bias)),
-            (self.fan_in_fan_out, "fan_in_fan_out".into()),
-            (self.use_dora, "DoRA".into()),
-            (self.use_rslora, "rsLoRA".into()),
-            (start, format!("init_lora_weights {}", self.init_lora_weights)),
-            (self.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()), "modules_to_save".into()),
-            (!self.rank_pattern.is_empty(), "rank_pattern".into()),
-            (!self.alpha_pattern.is_empty(), "alpha_pattern".into()),
+            (self.peft_type != "LORA", format!("peft_type is {}; only LORA is computed here", self.peft_type)),
+            (self.bias != "none", format!("bias is {}; only `none` is computed here", self.bias)),
+            (self.fan_in_fan_out, "fan_in_fan_out is for layers that a Llama does not have".into()),
+            (
+                self.use_dora,
+                "use_dora: DoRA scales every output by a norm of base and adapter together, which is not computed here; train plain LoRA or rsLoRA"
+                    .into(),
+            ),
+            (
+                start,
+                format!(
+                    "init_lora_weights {}: this start changes the weights of the base, which the adapter's files do not hold; convert it to plain LoRA with PEFT's \
+                     save_pretrained(path_initial_model_for_weight_conversion=...)",
+                    self.init_lora_weights
+                ),
+            ),
+            (
+                self.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()),
+                "modules_to_save replaces whole modules of the base, which all adapters share here; train without it"
+                    .into(),
+            ),
+            (!self.rank_pattern.is_empty(), "rank_pattern: only one rank for all layers is computed here".into()),
+            (!self.alpha_pattern.is_empty(), "alpha_pattern: only one alpha for all layers is computed here".into()),
         ]
         .into_iter()
         .find_map(|(found, what)| found.then_some(what))
+    }
+
+    /// Numerator of the scale `alpha / r`. rsLoRA scales by `alpha / √r`, which is that of plain LoRA with `alpha · √r`.
+    fn alpha(&self) -> f32 {
+        if self.use_rslora { self.lora_alpha * (self.r as f32).sqrt() } else { self.lora_alpha }
     }
 }
 
@@ -135,7 +160,7 @@ pub fn save_peft(dir: &Path, model: &Config, adapter: &Adapter, base_name: &str)
     Ok(())
 }
 
-/// Reads an adapter that PEFT or [`save_peft`] wrote, in F32, F16 or BF16.
+/// Reads an adapter that PEFT or [`save_peft`] wrote, in F32, F16 or BF16; LoRA, or rsLoRA, whose scale becomes that of LoRA with another alpha.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Adapter`] for anything this crate cannot compute exactly.
@@ -143,8 +168,9 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
     let peft: PeftConfig = serde_json::from_slice(&read(dir, CONFIG, MAX_CONFIG)?)
         .map_err(|e| Error::Adapter(format!("{CONFIG}: {e}")))?;
     if let Some(what) = peft.unsupported() {
-        return Err(Error::Adapter(format!("{CONFIG}: {what} is not computed here")));
+        return Err(Error::Adapter(format!("{CONFIG}: {what}")));
     }
+    let alpha = peft.alpha();
     let mut targets =
         peft.target_modules.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, Error>>()?;
     targets.sort_unstable();
@@ -156,10 +182,15 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
             model.layers - 1
         )));
     }
-    let config = LoraConfig { rank: peft.r, alpha: peft.lora_alpha, first_layer, targets };
+    let config = LoraConfig { rank: peft.r, alpha, first_layer, targets };
     let layout = LoraLayout::new(model, &config)?;
 
-    let bytes = read(dir, WEIGHTS, MAX_WEIGHTS)?;
+    if !dir.join(WEIGHTS).exists() && dir.join(PICKLE).exists() {
+        return Err(Error::Adapter(format!(
+            "{PICKLE} is a pickle, which can execute anything when it is read; save the adapter with safe_serialization=True to get {WEIGHTS}"
+        )));
+    }
+    let bytes = map(dir, WEIGHTS, MAX_WEIGHTS)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::Adapter(format!("{WEIGHTS}: {e}")))?;
     let expected = 2 * layout.blocks().len();
     if tensors.len() != expected {
@@ -196,12 +227,25 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
 }
 
 fn read(dir: &Path, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    let path = checked(dir, file, limit)?;
+    fs::read(&path).map_err(Error::io(&path))
+}
+
+/// The path of a file that is not too large.
+fn checked(dir: &Path, file: &str, limit: u64) -> Result<PathBuf, Error> {
     let path = dir.join(file);
     let got = fs::metadata(&path).map_err(Error::io(&path))?.len();
-    if got > limit {
-        return Err(Error::FileTooLarge { path, got, limit });
-    }
-    fs::read(&path).map_err(Error::io(&path))
+    if got > limit { Err(Error::FileTooLarge { path, got, limit }) } else { Ok(path) }
+}
+
+#[expect(unsafe_code, reason = "weights are read once, from where the system holds them, without a copy")]
+fn map(dir: &Path, file: &str, limit: u64) -> Result<Mmap, Error> {
+    let path = checked(dir, file, limit)?;
+    let file = fs::File::open(&path).map_err(Error::io(&path))?;
+    // SAFETY: adapters are written once, under the name of their content. Were one changed while it is read, its
+    // numbers would be others or the process would be stopped by the system; bytes are read as numbers and every
+    // offset is checked against the length.
+    unsafe { Mmap::map(&file) }.map_err(Error::io(&path))
 }
 
 fn range(block: &Block, which: Half) -> std::ops::Range<usize> {

@@ -76,6 +76,43 @@ fn rows_of_queries_stand_in_hugging_face_order_in_the_file() {
 }
 
 #[test]
+fn rslora_is_lora_with_a_larger_alpha() {
+    let (model, _) = Model::tiny(1);
+    let dir = tempfile::tempdir().unwrap();
+    save_peft(dir.path(), model.config(), &adapter(model.config()), "tiny").unwrap();
+    let path = dir.path().join("adapter_config.json");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, plain.replace("\"use_rslora\": false", "\"use_rslora\": true")).unwrap();
+    let scale = load_peft(dir.path(), model.config()).unwrap().config().scale();
+    assert!((scale - 6.0 / 3f32.sqrt()).abs() < 1e-6, "{scale}");
+}
+
+#[test]
+fn a_refusal_says_what_would_help() {
+    let (model, _) = Model::tiny(1);
+    let dir = tempfile::tempdir().unwrap();
+    save_peft(dir.path(), model.config(), &adapter(model.config()), "tiny").unwrap();
+    let path = dir.path().join("adapter_config.json");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let refused = || load_peft(dir.path(), model.config()).unwrap_err().to_string();
+    for (from, to, said) in [
+        ("\"use_dora\": false", "\"use_dora\": true", "DoRA"),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa\"", "path_initial_model"),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": \"olora\"", "olora"),
+        ("\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]", "modules_to_save"),
+    ] {
+        let bad = good.replace(from, to);
+        assert_ne!(bad, good, "{from}");
+        std::fs::write(&path, bad).unwrap();
+        assert!(refused().contains(said), "{}", refused());
+    }
+    std::fs::write(&path, good).unwrap();
+    std::fs::rename(dir.path().join("adapter_model.safetensors"), dir.path().join("adapter_model.bin"))
+        .unwrap();
+    assert!(refused().contains("pickle"), "{}", refused());
+}
+
+#[test]
 fn what_is_not_computed_here_is_refused() {
     let (model, _) = Model::tiny(1);
     let dir = tempfile::tempdir().unwrap();

@@ -1,19 +1,36 @@
 //! Datanets: owner, licence and terms; contributions; versions.
 //!
 //! A contribution is first *committed*, as a hash that binds it to the contributor, and *revealed* in a later block. The
-//! block of the commitment is what decides who was first, and a copier cannot reveal what another committed. The owner
-//! *accepts* it or *rejects* it with a reason, and *publishes versions*: the content hash of a manifest and the root
-//! over its records. Datanets and contributions are counted from 1 across the network, versions from 1 in a Datanet.
+//! block of the commitment is what decides who was first, network-wide: the earliest of a cluster of near-duplicates owns it.
+//! A copier cannot reveal what another committed. Owner, curators or nobody decide over it by the Datanet's `policy`, and the
+//! owner *publishes versions*: the content hash of a manifest and the root over its records. Datanets and contributions are
+//! counted from 1 across the network, versions from 1 in a Datanet.
+//!
+//! - [`policy`]: who decides, and the bond.
+//! - [`terms`]: terms of use of contributions and records.
+//! - [`removal`]: withdrawal and takedown, which leave tombstones.
+//! - [`curation`]: stake on a Datanet, its votes and its yield.
+//! - [`rights`]: who has a contribution's income, as ERC-1155.
+//!
+//! # Invariants
+//! The module's balance is the bonds of contributions that wait, those of open takedowns, curators' stakes with what they
+//! still get, and what holders of rights have not claimed, of which a fraction of a wei per account waits.
 
+pub mod curation;
 mod dispatch;
 mod licenses;
+pub mod policy;
+pub mod removal;
+pub mod rights;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
 use openledger_types::abi::{
-    Contribution, ContributionStatus, Datanet, DatanetVersion, IDatanets, Modality, Terms, Use,
+    Acceptance, Contribution, ContributionStatus, Datanet, DatanetVersion, IDatanets, Modality, Policy,
+    Terms, Use,
 };
 use openledger_types::addresses::DATANETS;
 
@@ -23,6 +40,7 @@ pub use licenses::{MAX_LICENSE, is_license};
 use crate::dispatch::next_id;
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, Text, place};
+use crate::math::half;
 use crate::storage::{Storage, emit};
 
 /// Longest name, in bytes.
@@ -39,6 +57,8 @@ place! {
         1: terms: Slot<(Modality, Use, Use, Use)>,
         2: name: Text,
         3: license: Text,
+        /// Who decides, seconds of the period (0 for the default), bond in wei.
+        4: policy: Slot<(Acceptance, u64, u128)>,
     }
 }
 
@@ -49,7 +69,15 @@ place! {
         1: contributor: Slot<(Address, u64, ContributionStatus)>,
         2: records_root: Slot<B256>,
         3: file_hash: Slot<B256>,
-        4: records: Slot<u32>,
+        /// Records, policy of the reveal, its unix seconds, when the period ends, records with terms of their own.
+        4: records: Slot<(u32, Acceptance, u64, u64, u32)>,
+        /// Wei that it waits with.
+        5: bond: Slot<u128>,
+        /// Curators' stake that votes to accept, and to reject.
+        6: votes: Slot<(u128, u128)>,
+        /// Curators' stake that votes for spam.
+        7: spam: Slot<u128>,
+        8: terms: Slot<terms::Packed>,
     }
 }
 
@@ -145,14 +173,17 @@ pub fn commit(
     emit(storage, DATANETS, &IDatanets::Committed { datanet, contributor, commitment })
 }
 
-/// Opens a commitment into a contribution that waits for the owner.
+/// Opens a commitment into a contribution that waits, with a bond that the module has received.
 ///
 /// # Errors
-/// `UnknownDatanet`, `InvalidCount` for no records or too many, `UnknownCommitment` unless the caller's own,
+/// `UnknownDatanet`, `WrongBond`, `InvalidCount` for no records or too many, `UnknownCommitment` unless the caller's own,
 /// `RevealTooEarly` in the block of the commitment.
-pub fn reveal(storage: &mut dyn Storage, contributor: Address, reveal: &Reveal) -> Result<U256> {
+pub fn reveal(storage: &mut dyn Storage, contributor: Address, bond: U256, reveal: &Reveal) -> Result<U256> {
     let Reveal { datanet, records_root, file_hash, records, .. } = *reveal;
-    owner_of(storage, datanet)?;
+    let Policy { acceptance, bond: needed, period } = policy::policy(storage, datanet)?;
+    if bond != needed {
+        return Err(revert(IDatanets::WrongBond { bond, needed }));
+    }
     if records == 0 || records > MAX_RECORDS {
         return Err(revert(IDatanets::InvalidCount { count: records }));
     }
@@ -172,7 +203,9 @@ pub fn reveal(storage: &mut dyn Storage, contributor: Address, reveal: &Reveal) 
     slots.contributor.set(storage, (contributor, committed_at, ContributionStatus::Pending))?;
     slots.records_root.set(storage, records_root)?;
     slots.file_hash.set(storage, file_hash)?;
-    slots.records.set(storage, records)?;
+    let now = storage.block().timestamp;
+    slots.records.set(storage, (records, acceptance, now, now.saturating_add(period), 0))?;
+    slots.bond.set(storage, half(bond)?)?;
     emit(
         storage,
         DATANETS,
@@ -186,49 +219,6 @@ pub fn reveal(storage: &mut dyn Storage, contributor: Address, reveal: &Reveal) 
         },
     )?;
     Ok(contribution)
-}
-
-/// Takes a contribution in.
-///
-/// # Errors
-/// `UnknownContribution`, `NotOwner`, `NotPending`.
-pub fn accept(storage: &mut dyn Storage, caller: Address, contribution: U256) -> Result<()> {
-    let datanet = decide(storage, caller, contribution, ContributionStatus::Accepted)?;
-    emit(storage, DATANETS, &IDatanets::Accepted { datanet, contribution })
-}
-
-/// Refuses a contribution, with the reason that its contributor sees.
-///
-/// # Errors
-/// `InvalidReason` if empty or too long, `UnknownContribution`, `NotOwner`, `NotPending`.
-pub fn reject(storage: &mut dyn Storage, caller: Address, contribution: U256, reason: &str) -> Result<()> {
-    if reason.is_empty() || reason.len() > MAX_REASON {
-        let (length, limit) = (U256::from(reason.len()), U256::from(MAX_REASON));
-        return Err(revert(IDatanets::InvalidReason { length, limit }));
-    }
-    let datanet = decide(storage, caller, contribution, ContributionStatus::Rejected)?;
-    let reason = reason.to_owned();
-    emit(storage, DATANETS, &IDatanets::Rejected { datanet, contribution, reason })
-}
-
-fn decide(
-    storage: &mut dyn Storage,
-    caller: Address,
-    contribution: U256,
-    verdict: ContributionStatus,
-) -> Result<U256> {
-    let slots = CONTRIBUTIONS.at(contribution);
-    let (contributor, committed_at, status) = slots.contributor.get(storage)?;
-    if status == ContributionStatus::None {
-        return Err(revert(IDatanets::UnknownContribution { contribution }));
-    }
-    let datanet = slots.datanet.get(storage)?;
-    need_owner(storage, caller, datanet)?;
-    if status != ContributionStatus::Pending {
-        return Err(revert(IDatanets::NotPending { contribution, status }));
-    }
-    slots.contributor.set(storage, (contributor, committed_at, verdict))?;
-    Ok(datanet)
 }
 
 /// Publishes the next version.
@@ -313,17 +303,14 @@ pub fn datanet(storage: &mut dyn Storage, id: U256) -> Result<Datanet> {
 /// # Errors
 /// `UnknownContribution`.
 pub fn contribution(storage: &mut dyn Storage, id: U256) -> Result<Contribution> {
+    let (contributor, committed_at, status) = known(storage, id)?;
     let slots = CONTRIBUTIONS.at(id);
-    let (contributor, committed_at, status) = slots.contributor.get(storage)?;
-    if status == ContributionStatus::None {
-        return Err(revert(IDatanets::UnknownContribution { contribution: id }));
-    }
     Ok(Contribution {
         datanet: slots.datanet.get(storage)?,
         contributor,
         recordsRoot: slots.records_root.get(storage)?,
         fileHash: slots.file_hash.get(storage)?,
-        records: slots.records.get(storage)?,
+        records: slots.records.get(storage)?.0,
         status,
         committedAt: committed_at,
     })
@@ -367,6 +354,15 @@ pub(crate) fn check_trainable(storage: &mut dyn Storage, datanet: U256, number: 
     if train == Use::Deny { Err(revert(IDatanets::TrainingDenied { datanet })) } else { Ok(()) }
 }
 
+/// Contributor, block of the commitment and status of a contribution.
+fn known(storage: &mut dyn Storage, contribution: U256) -> Result<(Address, u64, ContributionStatus)> {
+    let found = CONTRIBUTIONS.at(contribution).contributor.get(storage)?;
+    if found.2 == ContributionStatus::None {
+        return Err(revert(IDatanets::UnknownContribution { contribution }));
+    }
+    Ok(found)
+}
+
 fn owner_of(storage: &mut dyn Storage, datanet: U256) -> Result<Address> {
     // A Datanet is created in a block, and no block in which modules run has the number 0.
     let (owner, created_at, _) = ALL.at(datanet).owner.get(storage)?;
@@ -376,4 +372,31 @@ fn owner_of(storage: &mut dyn Storage, datanet: U256) -> Result<Address> {
 fn need_owner(storage: &mut dyn Storage, caller: Address, datanet: U256) -> Result<()> {
     let owner = owner_of(storage, datanet)?;
     if caller == owner { Ok(()) } else { Err(revert(IDatanets::NotOwner { caller, owner })) }
+}
+
+/// Everything that the module owes to these accounts, wei scaled by 10¹⁸: its books, which tests hold its balance against.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) fn scaled_debts(storage: &mut dyn Storage, accounts: &[Address]) -> Result<U256> {
+    use crate::math::{add, mul};
+    const MILLIONTH: U256 = U256::from_limbs([1_000_000_000_000, 0, 0, 0]);
+    let mut debts = U256::ZERO;
+    let mut datanet = DATANET_COUNT.get(storage)?;
+    while !datanet.is_zero() {
+        debts = add(debts, curation::scaled_debts(storage, datanet, accounts)?)?;
+        datanet = datanet.wrapping_sub(U256::ONE);
+    }
+    let mut contribution = CONTRIBUTION_COUNT.get(storage)?;
+    while !contribution.is_zero() {
+        let mut bonds = U256::from(CONTRIBUTIONS.at(contribution).bond.get(storage)?);
+        let takedown = removal::takedown_of(storage, contribution)?;
+        let sides = U256::from(
+            u8::from(!takedown.claimant.is_zero()).wrapping_add(u8::from(!takedown.defender.is_zero())),
+        );
+        bonds = add(bonds, mul(takedown.bond, sides)?)?;
+        debts = add(debts, mul(bonds, curation::SCALE)?)?;
+        let owed = rights::millionths_owed(storage, contribution, accounts)?;
+        debts = add(debts, mul(owed, MILLIONTH)?)?;
+        contribution = contribution.wrapping_sub(U256::ONE);
+    }
+    Ok(debts)
 }

@@ -1,3 +1,7 @@
+mod income;
+mod policies;
+mod removals;
+
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{ContributionStatus, IDatanets, Modality, Terms, Use};
 use openledger_types::addresses::DATANETS;

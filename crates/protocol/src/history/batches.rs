@@ -12,14 +12,14 @@ use super::{History, Operation, Posted};
 use crate::{Storage, escrow, params, settlement, staking};
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    ("settlement.post", 5, post),
+    ("settlement.post", 8, post),
     ("settlement.draw", 1, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
         let from = h.anyone();
         h.send(from, SETTLEMENT, ISettlement::drawCall { batch: batch.id });
         Some(())
     }),
-    ("settlement.commitVerdict", 16, |h| {
+    ("settlement.commitVerdict", 34, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
         let posted_at = settlement::batch(&mut h.storage, batch.id).ok()?.postedAt;
         let window = params::get_u64(&mut h.storage, "verify_window").ok()?;
@@ -45,11 +45,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("settlement.revealVerdict", 18, |h| {
+    ("settlement.revealVerdict", 40, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
         let mut committed: Vec<_> = batch.verdicts.keys().copied().collect();
         if h.draws.chance(90) {
             committed.retain(|member| !is_revealed(h, batch.id, *member));
+        }
+        // Somebody has to be silent to be punished for it.
+        if h.has_seen("event Finalised") && !h.has_seen("settlement.punish") && h.draws.chance(75) {
+            committed.retain(|member| *member != VERIFIERS[0]);
         }
         let verifier = h.draws.pick(&committed)?;
         let honest = h.draws.chance(95);
@@ -64,7 +68,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.require(!done || honest, || "a verdict was revealed that was not committed".into());
         Some(())
     }),
-    ("settlement.finalise", 8, |h| {
+    ("settlement.finalise", 18, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
         let revealed = batch.verdicts.keys().filter(|member| is_revealed(h, batch.id, **member)).count();
         // Who finalises while nobody has said anything jumps over the windows.
@@ -75,7 +79,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, SETTLEMENT, ISettlement::finaliseCall { batch: batch.id });
         Some(())
     }),
-    ("settlement.claim", 10, |h| {
+    ("settlement.claim", 18, |h| {
         let (batch, line) = line(h)?;
         let (call, payout) = claim(&batch, line)?;
         let before = h.storage.balance(payout.account).ok()?;
@@ -87,7 +91,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("settlement.claimAndStake", 3, |h| {
+    ("settlement.claimAndStake", 6, |h| {
         let (batch, line) = line(h)?;
         let (call, payout) = claim(&batch, line)?;
         let owner = h.cast.member(payout.account)?;
@@ -103,7 +107,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("settlement.challenge", 2, |h| {
+    ("settlement.challenge", 4, |h| {
+        if !h.has_seen("event Finalised") && h.draws.chance(80) {
+            return None;
+        }
         let batch = with_status(h, BatchStatus::Posted)?;
         let from = h.anyone();
         let mut bond = params::get(&mut h.storage, params::param_name("challenge_bond")).ok()?;
@@ -116,21 +123,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("settlement.bisect", 14, |h| {
+    ("settlement.bisect", 30, |h| {
         let (challenge, read) = with_turn(h, ChallengeStatus::Bisecting)?;
         let batch = h.batches.iter().find(|batch| batch.id == read.batch)?.operator;
         let (from, state) = (h.mostly(&[batch]), h.draws.hash());
         h.send(from, SETTLEMENT, ISettlement::bisectCall { challenge, state });
         Some(())
     }),
-    ("settlement.choose", 14, |h| {
+    ("settlement.choose", 30, |h| {
         let (challenge, read) = with_turn(h, ChallengeStatus::Choosing)?;
         let challenger = h.cast.member(read.challenger)?;
         let (from, agrees) = (h.mostly(&[challenger]), h.draws.chance(50));
         h.send(from, SETTLEMENT, ISettlement::chooseCall { challenge, agrees });
         Some(())
     }),
-    ("settlement.commitStep", 14, |h| {
+    ("settlement.commitStep", 30, |h| {
         let (challenge, read) = with_turn(h, ChallengeStatus::Judging)?;
         let right = h.batches.iter().find(|batch| batch.id == read.batch)?.right;
         let free: Vec<_> = VERIFIERS
@@ -150,7 +157,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("settlement.revealStep", 14, |h| {
+    ("settlement.revealStep", 34, |h| {
         let (challenge, _) = with_turn(h, ChallengeStatus::Judging)?;
         let committed: Vec<_> =
             h.step_verdicts.iter().filter(|((id, _), _)| *id == challenge).map(|(k, v)| (k.1, *v)).collect();
@@ -159,7 +166,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(verifier, SETTLEMENT, call);
         Some(())
     }),
-    ("settlement.resolve", 4, |h| {
+    ("settlement.resolve", 10, |h| {
         let turns = [ChallengeStatus::Bisecting, ChallengeStatus::Choosing, ChallengeStatus::Judging];
         let turn = turns[h.draws.below(3) as usize];
         let (challenge, read) = with_turn(h, turn)?;
@@ -172,16 +179,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, SETTLEMENT, ISettlement::resolveCall { challenge });
         Some(())
     }),
-    ("settlement.punish", 3, |h| {
+    ("settlement.punish", 12, |h| {
         let status = if h.draws.chance(50) { BatchStatus::Refused } else { BatchStatus::Finalised };
         let batch = with_status(h, status)?;
         let mut at_fault: Vec<_> = batch.verdicts.keys().copied().collect();
         at_fault.retain(|member| {
-            let agreed = batch.verdicts[member] && status == BatchStatus::Refused;
+            // Agreeing is a fault where a challenge refuted the batch, or with another trace than the others.
+            let agreed = batch.verdicts[member] && h.draws.chance(30);
             agreed || !is_revealed(h, batch.id, *member)
         });
         if at_fault.is_empty() {
             return None;
+        }
+        let posted_at = settlement::batch(&mut h.storage, batch.id).ok()?.postedAt;
+        let window = ["verify_window", "reveal_window"].map(|name| params::get_u64(&mut h.storage, name));
+        let until = posted_at + window[0].clone().ok()? + window[1].clone().ok()?;
+        // While silence can still be broken it is no fault.
+        if h.storage.block.number <= until && h.draws.chance(70) {
+            h.advance(until + 1 - h.storage.block.number);
         }
         let (verifier, from) = (h.mostly(&at_fault), h.anyone());
         let verifier = h.account(verifier);
@@ -240,7 +255,13 @@ fn post(h: &mut History<'_>) -> Option<()> {
         fileHash: h.draws.hash(),
         charges,
     };
-    let right = h.draws.chance(if greedy { 50 } else { 65 });
+    // What the history lacks: a batch that is paid, then one that is refuted.
+    let chance = match (h.has_seen("event Finalised"), h.has_seen("event Slashed")) {
+        (false, _) => 95,
+        (true, false) => 10,
+        _ => 65,
+    };
+    let right = h.draws.chance(chance);
     if let Some(id) = h.send(operator, SETTLEMENT, ISettlement::postCall { batch }) {
         h.batches.push(Posted { id, operator, payouts, right, verdicts: Default::default() });
     }

@@ -122,6 +122,7 @@ impl<'c> History<'c> {
         self.check_settlement()?;
         self.check_staking()?;
         self.check_votes()?;
+        self.check_nets()?;
         self.check_params()
     }
 

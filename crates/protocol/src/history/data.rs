@@ -39,7 +39,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("datanets.commit", 1, |h| {
+    ("datanets.commit", 3, |h| {
         let datanets = h.data.datanets.clone();
         let datanet = h.draws.recent(&datanets)?;
         let contributor = h.anyone();
@@ -56,7 +56,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         Some(())
     }),
-    ("datanets.reveal", 2, |h| {
+    ("datanets.reveal", 5, |h| {
         let commitments = h.data.commitments.clone();
         let (contributor, reveal) = h.draws.recent(&commitments)?;
         let open = datanets::commitment_block(&mut h.storage, reveal.commitment(h.cast.account(contributor)));
@@ -67,7 +67,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let Reveal { datanet, records_root, file_hash, records, salt } = reveal;
         let call =
             IDatanets::revealCall { datanet, recordsRoot: records_root, fileHash: file_hash, records, salt };
-        if let Some(contribution) = h.send(from, DATANETS, call) {
+        let bond = datanets::policy::policy(&mut h.storage, datanet).map_or(U256::ZERO, |policy| policy.bond);
+        if let Some(contribution) = h.call(from, DATANETS, bond, call) {
             h.require(from == contributor, || "somebody revealed what another had committed".into());
             h.data.contributions.push(contribution);
         }
@@ -134,7 +135,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             outputPrice: h.amount() / U256::from(1_000_000),
         };
         let from = h.mostly(&[DEVELOPER]);
-        if let Some(adapter) = h.send(from, MODELS, call) {
+        let fee = params::get(&mut h.storage, params::param_name("deployment_fee")).unwrap_or_default();
+        if let Some(adapter) = h.call(from, MODELS, fee, call) {
             h.require(from == DEVELOPER, || "somebody published what another trained".into());
             h.data.adapters.push(adapter);
         }

@@ -5,7 +5,7 @@
 //! where they are used and some do not. Time passes between calls, past the end of a window where a call waits for it.
 //! Every call is tallied, so that a run shows what its histories reached.
 //!
-//! After every call ([`check`]): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
+//! After every call (`check`): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
 //! books owe, to the unit; what a payer has lost is what keys that it signed were charged, none above its cap; no payout is
 //! paid and no authorisation used twice; every governed number is in its range and moved by at most its step an epoch;
 //! votes are stake.
@@ -25,6 +25,7 @@ mod cast;
 mod check;
 mod data;
 mod money;
+mod nets;
 mod stakes;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolError, SolEvent};
-use openledger_types::abi::{IEscrow, ISettlement, IStaking};
+use openledger_types::abi::{IDatanets, IEscrow, ISettlement, IStaking};
 use openledger_types::amount::ONE_OPEN;
 use openledger_types::batch::Payout;
 
@@ -91,7 +92,9 @@ type Attempt = fn(&mut History<'_>) -> Option<()>;
 type Operation = (&'static str, u64, Attempt);
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [money::OPERATIONS, stakes::OPERATIONS, batches::OPERATIONS, data::OPERATIONS].into_iter().flatten()
+    [money::OPERATIONS, stakes::OPERATIONS, batches::OPERATIONS, data::OPERATIONS, nets::OPERATIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// The names of all operations.
@@ -208,8 +211,7 @@ impl History<'_> {
     fn step(&mut self) {
         loop {
             let weight = |history: &Self, (name, weight, _): &Operation| {
-                let new = history.tallies.get(name).is_none_or(|tally| tally.succeeded == 0);
-                if new { weight * 8 } else { *weight }
+                if history.has_seen(name) { *weight } else { weight * 8 }
             };
             let whole = operations().map(|operation| weight(self, operation)).sum();
             let mut ticket = self.draws.below(whole);
@@ -227,6 +229,11 @@ impl History<'_> {
                 return;
             }
         }
+    }
+
+    /// Whether an operation has succeeded, or an event happened, in this history.
+    fn has_seen(&self, name: &str) -> bool {
+        self.tallies.get(name).is_some_and(|tally| tally.succeeded != 0)
     }
 
     fn violate(&mut self, what: impl Into<String>) {
@@ -334,6 +341,8 @@ fn ripe_at(reason: &[u8]) -> Option<Ripe> {
         error.until
     } else if let Ok(error) = IEscrow::WithdrawalPending::abi_decode(reason) {
         error.availableAt
+    } else if let Ok(error) = IDatanets::PeriodOpen::abi_decode(reason) {
+        error.until.saturating_add(1)
     } else {
         return None;
     };

@@ -171,6 +171,6 @@ pub(super) fn offer(h: &mut History<'_>, member: usize) -> Option<(StakeRole, U2
         StakeRole::Validator
     };
     let least = least(h, role)?;
-    let extra = U256::from(h.draws.below(20)) * least / U256::from(100);
+    let extra = U256::from(h.draws.below(12)) * least / U256::from(100);
     Some((role, least.saturating_sub(staker.stake) + extra + U256::from(h.draws.below(9))))
 }

@@ -4,8 +4,8 @@ use alloy_primitives::Bytes;
 use openledger_types::abi::IModels::{self, IModelsCalls as Calls};
 
 use super::{
-    NewAdapter, adapter, adapter_by_hash, adapter_count, base, base_by_hash, base_count, commit_training,
-    publish_adapter, register_base, retire, set_price, training,
+    NewAdapter, Parent, adapter, adapter_by_hash, adapter_count, base, base_by_hash, base_count,
+    commit_training, lineage, publish_adapter, register_base, retire, set_price, token, training,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -23,9 +23,9 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
             nothing(commit_training(storage, call.caller, c.manifestHash)?)
         }
         Calls::publishAdapter(c) => {
-            call.write()?;
+            call.pay()?;
             let new = NewAdapter {
-                base: c.base,
+                parent: Parent::Base(c.base),
                 manifest_hash: c.manifestHash,
                 adapter_hash: c.adapterHash,
                 transcript_hash: c.transcriptHash,
@@ -33,7 +33,88 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
                 input_price: c.inputPrice,
                 output_price: c.outputPrice,
             };
-            returns::<IModels::publishAdapterCall>(&publish_adapter(storage, call.caller, &new)?)
+            let adapter = publish_adapter(storage, call.caller, call.value, &new)?;
+            returns::<IModels::publishAdapterCall>(&adapter)
+        }
+        Calls::publishDerived(c) => {
+            call.pay()?;
+            let new = NewAdapter {
+                parent: Parent::Adapter(c.parent, c.sharePpm),
+                manifest_hash: c.manifestHash,
+                adapter_hash: c.adapterHash,
+                transcript_hash: c.transcriptHash,
+                datanets: c.datanets,
+                input_price: c.inputPrice,
+                output_price: c.outputPrice,
+            };
+            let adapter = publish_adapter(storage, call.caller, call.value, &new)?;
+            returns::<IModels::publishDerivedCall>(&adapter)
+        }
+        Calls::setRoyalty(c) => {
+            call.write()?;
+            nothing(lineage::set_royalty(storage, call.caller, c.adapter, c.ppm)?)
+        }
+        Calls::lineage(c) => {
+            call.view()?;
+            returns::<IModels::lineageCall>(&lineage::lineage(storage, c.adapter)?)
+        }
+        Calls::incomeAt(c) => {
+            call.view()?;
+            let (accounts, parts) = lineage::income_at(storage, c.adapter, c.time)?.into_iter().unzip();
+            returns::<IModels::incomeAtCall>(&IModels::incomeAtReturn { accounts, parts })
+        }
+        Calls::name(_) => {
+            call.view()?;
+            returns::<IModels::nameCall>(&"OpenLedger Adapters".to_owned())
+        }
+        Calls::symbol(_) => {
+            call.view()?;
+            returns::<IModels::symbolCall>(&"OLA".to_owned())
+        }
+        Calls::tokenURI(c) => {
+            call.view()?;
+            returns::<IModels::tokenURICall>(&token::token_uri(storage, c.tokenId)?)
+        }
+        Calls::balanceOf(c) => {
+            call.view()?;
+            returns::<IModels::balanceOfCall>(&token::balance_of(storage, c.owner)?)
+        }
+        Calls::ownerOf(c) => {
+            call.view()?;
+            returns::<IModels::ownerOfCall>(&token::owner_of(storage, c.tokenId)?)
+        }
+        Calls::approve(c) => {
+            call.write()?;
+            nothing(token::approve(storage, call.caller, c.to, c.tokenId)?)
+        }
+        Calls::getApproved(c) => {
+            call.view()?;
+            returns::<IModels::getApprovedCall>(&token::approved(storage, c.tokenId)?)
+        }
+        Calls::setApprovalForAll(c) => {
+            call.write()?;
+            nothing(token::set_approval_for_all(storage, call.caller, c.operator, c.approved)?)
+        }
+        Calls::isApprovedForAll(c) => {
+            call.view()?;
+            let approved = token::is_approved_for_all(storage, c.owner, c.operator)?;
+            returns::<IModels::isApprovedForAllCall>(&approved)
+        }
+        Calls::transferFrom(c) => {
+            call.write()?;
+            nothing(token::transfer(storage, call.caller, c.from, c.to, c.tokenId)?)
+        }
+        Calls::safeTransferFrom_0(c) => {
+            call.write()?;
+            nothing(token::transfer(storage, call.caller, c.from, c.to, c.tokenId)?)
+        }
+        Calls::safeTransferFrom_1(c) => {
+            call.write()?;
+            nothing(token::transfer(storage, call.caller, c.from, c.to, c.tokenId)?)
+        }
+        Calls::supportsInterface(c) => {
+            call.view()?;
+            returns::<IModels::supportsInterfaceCall>(&token::supports_interface(c.interfaceId.0))
         }
         Calls::setPrice(c) => {
             call.write()?;

@@ -2,15 +2,21 @@
 //!
 //! A developer *commits* the hash of a training manifest. The seed of the run follows from that hash and the hash of the
 //! block that holds the commitment, so nobody can choose a manifest by its seed, and an adapter is *published* in a
-//! later block at the earliest. Who commits a manifest first is its developer. Bases and adapters are counted from 1.
+//! later block at the earliest. Who commits a manifest first is its developer. Publishing costs the deployment fee, which goes
+//! to the treasury. Bases and adapters are counted from 1.
+//!
+//! - [`token`]: who owns an adapter, as ERC-721, and has the developer's income.
+//! - [`lineage`]: adapters on top of adapters, which share it.
 
 mod dispatch;
+pub mod lineage;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::{Adapter, BaseModel, DatanetRef, IModels};
-use openledger_types::addresses::MODELS;
+use openledger_types::addresses::{MODELS, TREASURY};
 use openledger_types::amount::ONE_OPEN;
 
 pub(crate) use dispatch::dispatch;
@@ -20,6 +26,8 @@ use crate::dispatch::next_id;
 use crate::error::{Result, revert};
 use crate::layout::{List, Mapping, Slot, Text, place};
 use crate::math::half;
+use crate::params;
+use crate::since::Since;
 use crate::storage::{Storage, emit};
 
 /// Most Datanet versions of an adapter.
@@ -48,6 +56,13 @@ place! {
         5: prices: Slot<(u128, u128)>,
         /// Number of the Datanet, then the version, for each.
         6: datanets: List<U256>,
+        /// Nobody while nobody may move it but owner and operators.
+        7: approved: Slot<Address>,
+        /// Who owned it since when; the developer before.
+        8: owners: Since,
+        9: parent: Slot<U256>,
+        /// What it shares with its parent, what those on top of it share at least, how many stand above it.
+        10: shares: Slot<(u32, u32, u32)>,
     }
 }
 
@@ -108,11 +123,20 @@ pub fn commit_training(storage: &mut dyn Storage, developer: Address, manifest_h
     emit(storage, MODELS, &IModels::TrainingCommitted { manifestHash: manifest_hash, developer })
 }
 
+/// What an adapter was trained on top of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// A base model, by number.
+    Base(U256),
+    /// Another adapter, by number, with the part of the income that it gets.
+    Adapter(U256, u32),
+}
+
 /// What an adapter is published with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAdapter {
-    /// Number of its base model.
-    pub base: U256,
+    /// What it was trained on top of.
+    pub parent: Parent,
     /// Content hash of the committed training manifest.
     pub manifest_hash: B256,
     /// Content hash of its parameters.
@@ -127,15 +151,32 @@ pub struct NewAdapter {
     pub output_price: U256,
 }
 
-/// Publishes an adapter.
+/// Publishes an adapter, for a fee that the module has received.
 ///
 /// # Errors
-/// `UnknownBase`, `TrainingNotCommitted` in an earlier block, `NotDeveloper` unless by who committed the manifest,
+/// `UnknownBase`; `UnknownAdapter`, `ParentRetired`, `InvalidShare` and `TooDeep` of a parent; `WrongFee`,
+/// `TrainingNotCommitted` in an earlier block, `NotDeveloper` unless by who committed the manifest,
 /// `AdapterExists` with this hash, `NoDatanets`, `TooManyDatanets`, `UnknownDatanet`, `UnknownVersion`,
 /// `TrainingDenied` by the terms of one, `PriceTooHigh`.
-pub fn publish_adapter(storage: &mut dyn Storage, developer: Address, new: &NewAdapter) -> Result<U256> {
-    if BASES.at(new.base).registrant.get(storage)?.is_zero() {
-        return Err(revert(IModels::UnknownBase { base: new.base }));
+pub fn publish_adapter(
+    storage: &mut dyn Storage,
+    developer: Address,
+    fee: U256,
+    new: &NewAdapter,
+) -> Result<U256> {
+    let (base, parent, share, depth) = match new.parent {
+        Parent::Base(base) => (base, U256::ZERO, 0, 0),
+        Parent::Adapter(parent, share) => {
+            let depth = lineage::check_parent(storage, parent, share)?;
+            (ADAPTERS.at(parent).base.get(storage)?, parent, share, depth)
+        }
+    };
+    if BASES.at(base).registrant.get(storage)?.is_zero() {
+        return Err(revert(IModels::UnknownBase { base }));
+    }
+    let needed = params::get(storage, params::param_name("deployment_fee"))?;
+    if fee != needed {
+        return Err(revert(IModels::WrongFee { fee, needed }));
     }
     let (committer, committed_at) = training(storage, new.manifest_hash)?;
     if committed_at == 0 || committed_at >= storage.block().number {
@@ -157,13 +198,18 @@ pub fn publish_adapter(storage: &mut dyn Storage, developer: Address, new: &NewA
     ADAPTER_BY_HASH.at(new.adapter_hash).set(storage, adapter)?;
     let slots = ADAPTERS.at(adapter);
     slots.developer.set(storage, (developer, 0))?;
-    slots.base.set(storage, new.base)?;
+    slots.base.set(storage, base)?;
     slots.manifest_hash.set(storage, new.manifest_hash)?;
     slots.adapter_hash.set(storage, new.adapter_hash)?;
     slots.transcript_hash.set(storage, new.transcript_hash)?;
     slots.prices.set(storage, (half(new.input_price)?, half(new.output_price)?))?;
     let pairs = new.datanets.iter().flat_map(|used| [used.datanet, U256::from(used.version)]);
     slots.datanets.init(storage, pairs)?;
+    if !parent.is_zero() {
+        slots.parent.set(storage, parent)?;
+        slots.shares.set(storage, (share, 0, depth))?;
+    }
+    storage.transfer(MODELS, TREASURY, fee)?;
     emit(
         storage,
         MODELS,
@@ -171,10 +217,14 @@ pub fn publish_adapter(storage: &mut dyn Storage, developer: Address, new: &NewA
             adapter,
             developer,
             adapterHash: new.adapter_hash,
-            base: new.base,
+            base,
             manifestHash: new.manifest_hash,
         },
     )?;
+    if !parent.is_zero() {
+        emit(storage, MODELS, &IModels::Derived { adapter, parent, sharePpm: share })?;
+    }
+    token::mint(storage, developer, adapter)?;
     emit_price(storage, adapter, new.input_price, new.output_price)?;
     Ok(adapter)
 }
@@ -200,7 +250,7 @@ fn check_price(price: U256) -> Result<()> {
 /// Sets the price of an adapter's tokens.
 ///
 /// # Errors
-/// `UnknownAdapter`, `NotDeveloper`, `PriceTooHigh`.
+/// `UnknownAdapter`, `NotOwner`, `PriceTooHigh`.
 pub fn set_price(
     storage: &mut dyn Storage,
     caller: Address,
@@ -208,7 +258,7 @@ pub fn set_price(
     input_price: U256,
     output_price: U256,
 ) -> Result<()> {
-    need_developer(storage, caller, adapter)?;
+    need_owner(storage, caller, adapter)?;
     check_price(input_price)?;
     check_price(output_price)?;
     ADAPTERS.at(adapter).prices.set(storage, (half(input_price)?, half(output_price)?))?;
@@ -224,9 +274,9 @@ fn emit_price(storage: &mut dyn Storage, adapter: U256, input_price: U256, outpu
 /// it again changes nothing.
 ///
 /// # Errors
-/// `UnknownAdapter`, `NotDeveloper`.
+/// `UnknownAdapter`, `NotOwner`.
 pub fn retire(storage: &mut dyn Storage, caller: Address, adapter: U256) -> Result<()> {
-    need_developer(storage, caller, adapter)?;
+    need_owner(storage, caller, adapter)?;
     let slots = ADAPTERS.at(adapter);
     let (developer, retired_at) = slots.developer.get(storage)?;
     if retired_at != 0 {
@@ -333,7 +383,8 @@ pub(crate) fn developer_of(storage: &mut dyn Storage, adapter: U256) -> Result<(
     ADAPTERS.at(adapter).developer.get(storage)
 }
 
-fn need_developer(storage: &mut dyn Storage, caller: Address, adapter: U256) -> Result<()> {
-    let (developer, _) = developer_of(storage, adapter)?;
-    if caller == developer { Ok(()) } else { Err(revert(IModels::NotDeveloper { caller, developer })) }
+fn need_owner(storage: &mut dyn Storage, caller: Address, adapter: U256) -> Result<()> {
+    developer_of(storage, adapter)?;
+    let owner = token::owner(storage, adapter)?;
+    if caller == owner { Ok(()) } else { Err(revert(IModels::NotOwner { caller, owner })) }
 }

@@ -1,9 +1,13 @@
+mod tokens;
+
 use alloy_primitives::U256;
 use openledger_types::abi::{DatanetRef, IDatanets, IModels, Use};
 use openledger_types::addresses::MODELS;
 
 use super::MAX_PRICE;
-use crate::tests::{DEVELOPER, World, account, hash, publish};
+use alloy_sol_types::{SolCall, SolError};
+
+use crate::tests::{DEVELOPER, World, account, hash, open, publish, typed};
 
 /// A base, a version of a Datanet that may be trained on and of one that may not, and a committed manifest.
 fn world() -> (World, DatanetRef, DatanetRef) {
@@ -16,6 +20,11 @@ fn world() -> (World, DatanetRef, DatanetRef) {
     assert_eq!(world.send(DEVELOPER, MODELS, base), U256::ONE);
     world.send(DEVELOPER, MODELS, IModels::commitTrainingCall { manifestHash: hash(4) });
     (world, DatanetRef { datanet: allowed, version }, DatanetRef { datanet: denied, version })
+}
+
+/// Expects this typed error of a call that pays the deployment fee.
+fn refused<C: SolCall, E: SolError + std::fmt::Debug>(world: &mut World, from: u8, call: C) -> E {
+    typed(&world.try_pay(from, MODELS, open(1), call).err().expect("the call is refused"))
 }
 
 #[test]
@@ -40,17 +49,18 @@ fn a_base_is_registered_once_by_its_file() {
 fn an_adapter_is_published_after_the_block_of_its_manifest_by_who_committed_it() {
     let (mut world, allowed, _) = world();
     let call = publish(U256::ONE, hash(4), hash(5), vec![allowed.clone()]);
-    let error: IModels::TrainingNotCommitted = world.refused(DEVELOPER, MODELS, call.clone());
+    let _: IModels::WrongFee = world.refused(DEVELOPER, MODELS, call.clone());
+    let error: IModels::TrainingNotCommitted = refused(&mut world, DEVELOPER, call.clone());
     assert_eq!(error.manifestHash, hash(4));
     world.advance(1);
-    let error: IModels::NotDeveloper = world.refused(9, MODELS, call.clone());
+    let error: IModels::NotDeveloper = refused(&mut world, 9, call.clone());
     assert_eq!((error.caller, error.developer), (account(9), account(DEVELOPER)));
     let unknown = publish(U256::ONE, hash(9), hash(5), vec![allowed.clone()]);
-    let _: IModels::TrainingNotCommitted = world.refused(DEVELOPER, MODELS, unknown);
+    let _: IModels::TrainingNotCommitted = refused(&mut world, DEVELOPER, unknown);
     let again = IModels::commitTrainingCall { manifestHash: hash(4) };
     let _: IModels::TrainingExists = world.refused(9, MODELS, again);
 
-    assert_eq!(world.send(DEVELOPER, MODELS, call.clone()), U256::ONE);
+    assert_eq!(world.pay(DEVELOPER, MODELS, open(1), call.clone()), U256::ONE);
     let adapter = world.view(MODELS, IModels::adapterCall { id: U256::ONE });
     assert_eq!(adapter.datanets, [allowed]);
     assert_eq!(
@@ -60,7 +70,7 @@ fn an_adapter_is_published_after_the_block_of_its_manifest_by_who_committed_it()
     assert_eq!((adapter.inputPrice, adapter.outputPrice), (U256::from(10), U256::from(20)));
     assert_eq!((adapter.developer, adapter.retired), (account(DEVELOPER), false));
     assert_eq!(world.view(MODELS, IModels::adapterByHashCall { adapterHash: hash(5) }), U256::ONE);
-    let error: IModels::AdapterExists = world.refused(DEVELOPER, MODELS, call);
+    let error: IModels::AdapterExists = refused(&mut world, DEVELOPER, call);
     assert_eq!(error.adapter, U256::ONE);
 }
 
@@ -69,18 +79,18 @@ fn an_adapter_rests_on_versions_that_may_be_trained_on() {
     let (mut world, allowed, denied) = world();
     world.advance(1);
     let with = |datanets| publish(U256::ONE, hash(4), hash(5), datanets);
-    let _: IModels::NoDatanets = world.refused(DEVELOPER, MODELS, with(vec![]));
-    let error: IModels::TooManyDatanets = world.refused(DEVELOPER, MODELS, with(vec![allowed.clone(); 33]));
+    let _: IModels::NoDatanets = refused(&mut world, DEVELOPER, with(vec![]));
+    let error: IModels::TooManyDatanets = refused(&mut world, DEVELOPER, with(vec![allowed.clone(); 33]));
     assert_eq!((error.count, error.limit), (U256::from(33), U256::from(32)));
     let error: IDatanets::TrainingDenied =
-        world.refused(DEVELOPER, MODELS, with(vec![allowed.clone(), denied]));
+        refused(&mut world, DEVELOPER, with(vec![allowed.clone(), denied]));
     assert_eq!(error.datanet, U256::from(2));
     let unknown = DatanetRef { version: 2, ..allowed };
-    let _: IDatanets::UnknownVersion = world.refused(DEVELOPER, MODELS, with(vec![unknown]));
+    let _: IDatanets::UnknownVersion = refused(&mut world, DEVELOPER, with(vec![unknown]));
     let unknown = DatanetRef { datanet: U256::from(3), ..allowed };
-    let _: IDatanets::UnknownDatanet = world.refused(DEVELOPER, MODELS, with(vec![unknown]));
+    let _: IDatanets::UnknownDatanet = refused(&mut world, DEVELOPER, with(vec![unknown]));
     let unknown = publish(U256::from(2), hash(4), hash(5), vec![allowed]);
-    let _: IModels::UnknownBase = world.refused(DEVELOPER, MODELS, unknown);
+    let _: IModels::UnknownBase = refused(&mut world, DEVELOPER, unknown);
 }
 
 #[test]
@@ -89,11 +99,11 @@ fn prices_have_a_limit_and_belong_to_the_developer() {
     world.advance(1);
     let mut call = publish(U256::ONE, hash(4), hash(5), vec![allowed]);
     call.outputPrice = MAX_PRICE + U256::ONE;
-    let _: IModels::PriceTooHigh = world.refused(DEVELOPER, MODELS, call.clone());
+    let _: IModels::PriceTooHigh = refused(&mut world, DEVELOPER, call.clone());
     call.outputPrice = MAX_PRICE;
-    let adapter = world.send(DEVELOPER, MODELS, call);
+    let adapter = world.pay(DEVELOPER, MODELS, open(1), call);
     let set = |price| IModels::setPriceCall { adapter, inputPrice: price, outputPrice: U256::from(7) };
-    let _: IModels::NotDeveloper = world.refused(9, MODELS, set(U256::ONE));
+    let _: IModels::NotOwner = world.refused(9, MODELS, set(U256::ONE));
     let error: IModels::PriceTooHigh = world.refused(DEVELOPER, MODELS, set(MAX_PRICE + U256::ONE));
     assert_eq!(error.limit, MAX_PRICE);
     world.send(DEVELOPER, MODELS, set(U256::from(3)));

@@ -1,11 +1,11 @@
 //! Params: every governed number, within its hard range.
 //!
 //! The [table](PARAMS) says what each is counted in, its range and the most that it may change from one epoch to the next. The
-//! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC unless the genesis says otherwise, all of them or none. A second
-//! schedule for the same epoch replaces the first. Steps are counted from the value that holds when a change is scheduled, so
-//! a number moves by at most its step an epoch.
+//! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC unless the genesis says otherwise, all
+//! of them or none. A second schedule for the same epoch replaces the first. Steps are counted from the value that holds when a
+//! change is scheduled, so a number moves by at most its step an epoch.
 //!
-//! The governor also schedules [`upgrades`] of the protocol itself. The genesis names the governor.
+//! The governor also schedules `upgrades` of the protocol itself. The genesis names the governor.
 
 mod dispatch;
 mod table;

@@ -179,6 +179,14 @@ pub const PARAMS: &[ParamSpec] = &[
         "from leaving to getting the stake back",
     ),
     param(
+        "deployment_fee",
+        "wei",
+        OPEN,
+        (0, 10_000 * OPEN),
+        10 * OPEN,
+        "of an adapter's publication, to the treasury",
+    ),
+    param(
         "influence_floor_micronats",
         "micronats",
         100_000,

@@ -26,8 +26,8 @@ pub struct ServedAdapter {
     pub developer: Address,
     /// When it was published, unix seconds.
     pub created_at: u64,
-    /// The parameters.
-    pub adapter: Arc<Adapter>,
+    /// The parameters, if they stay in memory; else they are registered under their hash and loaded when they are asked for.
+    pub adapter: Option<Arc<Adapter>>,
     /// What its answers are attributed with.
     pub evidence: Arc<Evidence>,
 }

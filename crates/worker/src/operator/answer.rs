@@ -1,12 +1,12 @@
 use std::{
-    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use openledger_serve::{Generation, Piece, Place};
+use openledger_serve::{Job, Lease, Logprobs, Outcome, Piece, Place, Tokens};
 use openledger_types::receipt::{Answer, Request, Response};
 use tokio::sync::mpsc;
 
@@ -14,11 +14,16 @@ use super::attribution::attribute;
 use super::serve::{Parts, Reservation, blocking, random_salt};
 use super::{Operator, ServeError, ServedAdapter};
 
-/// A question that is paid for and has a place in the queue. Dropping it gives up both.
+/// Pieces that are handed over and not taken.
+const HANDED_OVER: usize = 16;
+
+/// A question that is paid for and has a place among those in progress. Dropping it gives up both.
 pub struct Accepted {
     pub(super) operator: Operator,
     pub(super) adapter: Arc<ServedAdapter>,
+    pub(super) lease: Lease,
     pub(super) request: Request,
+    pub(super) logprobs: Option<u8>,
     pub(super) reservation: Reservation,
     pub(super) place: Place,
     pub(super) issued_at: u64,
@@ -37,21 +42,33 @@ impl std::fmt::Debug for Accepted {
 /// What a stream hands over.
 #[derive(Debug)]
 pub enum Delivery {
-    /// The next text of the answer; may be empty.
-    Piece(String),
+    /// The next token of the answer; its text may be empty.
+    Piece(Piece),
     /// The answer whole, stored and signed. The last of a stream that ends well.
     Done(Box<Answer>),
     /// Why there will be no answer. The last of a stream that does not.
     Failed(ServeError),
 }
 
-/// What answering needs besides the turn.
+/// An answer delivered whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// The answer, stored and signed.
+    pub answer: Answer,
+    /// How likely each of its tokens was, where that was asked for.
+    pub logprobs: Vec<(u32, Logprobs)>,
+}
+
+/// What an answer needs from its first token to its receipt.
 struct Work {
     operator: Operator,
     adapter: Arc<ServedAdapter>,
+    lease: Lease,
     request: Request,
     reservation: Reservation,
     issued_at: u64,
+    /// Given up when the answer is stored: what is computed of it afterwards counts as in progress.
+    _place: Place,
 }
 
 impl Accepted {
@@ -74,102 +91,122 @@ impl Accepted {
     ///
     /// # Errors
     /// Every [`ServeError`] that is not the asker's.
-    pub async fn whole(self) -> Result<Answer, ServeError> {
+    pub async fn whole(self) -> Result<Whole, ServeError> {
+        let (work, mut pieces) = self.begin()?;
+        let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            tokens.push(piece.token);
+            logprobs.extend(piece.logprobs.map(|logprobs| (piece.token, logprobs)));
+        }
         let left = Arc::new(AtomicBool::new(false));
         let _leaving = SetOnDrop(left.clone());
-        let (work, place) = self.into_work();
-        let turn = place.turn().await;
-        blocking(move || {
-            let _turn = turn;
-            let gone = || left.load(Ordering::Acquire);
-            let generation =
-                work.generate(|_| if gone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
-            if generation.refused {
-                return Err(ServeError::Cancelled);
-            }
-            work.conclude(generation, || !gone())
-        })
-        .await?
+        let answer = work.conclude(tokens, move || !left.load(Ordering::Acquire)).await?;
+        Ok(Whole { answer, logprobs })
     }
 
     /// Makes the answer and hands over its text as it grows. Dropping the receiver ends the answer at the last piece handed over, which is
-    /// charged; before the first piece nothing is.
-    ///
-    /// The channel holds a whole answer, so a slow reader holds up nobody else.
+    /// charged; before the first piece nothing is. So does not reading for as long as the scheduler's patience.
     pub fn stream(self) -> mpsc::Receiver<Delivery> {
-        let pieces = usize::try_from(self.request.sampling.max_tokens).unwrap_or(usize::MAX);
-        let (sender, receiver) =
-            mpsc::channel(pieces.saturating_add(1).min(tokio::sync::Semaphore::MAX_PERMITS));
+        let (sender, receiver) = mpsc::channel(HANDED_OVER);
+        let patience = self.operator.scheduler().patience();
         tokio::spawn(async move {
-            let (work, place) = self.into_work();
-            let turn = tokio::select! {
-                turn = place.turn() => turn,
-                () = sender.closed() => return,
-            };
-            let offer = sender.clone();
-            let done = blocking(move || {
-                let _turn = turn;
-                let generation = work.generate(|piece| hand_over(&offer, piece))?;
-                work.conclude(generation, || true)
-            })
-            .await
-            .and_then(|answer| answer);
-            let last = match done {
+            let last = match self.hand_over(&sender, patience).await {
                 Ok(answer) => Delivery::Done(Box::new(answer)),
                 Err(error) => Delivery::Failed(error),
             };
-            if sender.send(last).await.is_err() {
+            if sender.send_timeout(last, patience).await.is_err() {
                 tracing::debug!("the asker left before the end; what was delivered is stored and charged");
             }
         });
         receiver
     }
 
-    fn into_work(self) -> (Work, Place) {
-        let Self { operator, adapter, request, reservation, place, issued_at } = self;
-        (Work { operator, adapter, request, reservation, issued_at }, place)
+    /// Hands over pieces until the end, or until nobody takes them; then stores what was handed over.
+    async fn hand_over(
+        self,
+        sender: &mpsc::Sender<Delivery>,
+        patience: Duration,
+    ) -> Result<Answer, ServeError> {
+        let (work, mut pieces) = self.begin()?;
+        let mut tokens = Vec::new();
+        loop {
+            let next = tokio::select! {
+                next = pieces.next() => next,
+                () = sender.closed() => break,
+            };
+            let Some(piece) = next else { break };
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(openledger_serve::Error::Unread { .. }) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let token = piece.token;
+            if sender.send_timeout(Delivery::Piece(piece), patience).await.is_err() {
+                break;
+            }
+            tokens.push(token);
+        }
+        drop(pieces);
+        work.conclude(tokens, || true).await
+    }
+
+    fn begin(self) -> Result<(Work, Tokens), ServeError> {
+        let Self { operator, adapter, lease, request, logprobs, reservation, place, issued_at } = self;
+        let job = Job {
+            adapter: Some(lease.clone()),
+            prompt: request.prompt_tokens.clone(),
+            sampling: request.sampling.clone(),
+            logprobs,
+        };
+        let tokens = operator.scheduler().submit(place.tenant(), job)?;
+        Ok((Work { operator, adapter, lease, request, reservation, issued_at, _place: place }, tokens))
     }
 }
 
 impl Work {
-    fn generate(&self, offer: impl FnMut(Piece<'_>) -> ControlFlow<()>) -> Result<Generation, ServeError> {
-        let engine = self.operator.engine();
-        let Request { prompt_tokens, sampling, .. } = &self.request;
-        Ok(engine.generate(Some(&self.adapter.adapter), prompt_tokens, sampling, offer)?)
-    }
-
-    /// From the text to a stored answer, unless by then `wanted` says that nobody waits for it.
-    fn conclude(mut self, generation: Generation, wanted: impl Fn() -> bool) -> Result<Answer, ServeError> {
-        if generation.tokens.is_empty() || !wanted() {
+    /// From the tokens to a stored answer, unless by then `wanted` says that nobody waits for it. Computes aside, so that no
+    /// row waits for it.
+    async fn conclude(
+        self,
+        tokens: Vec<u32>,
+        wanted: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Answer, ServeError> {
+        if tokens.is_empty() {
             return Err(ServeError::Cancelled);
         }
-        if generation.refused {
+        let turn = self.operator.scheduler().aside().turn().await;
+        blocking(move || {
+            let _turn = turn;
+            if wanted() { self.store(tokens, wanted) } else { Err(ServeError::Cancelled) }
+        })
+        .await?
+    }
+
+    fn store(mut self, tokens: Vec<u32>, wanted: impl Fn() -> bool) -> Result<Answer, ServeError> {
+        let scheduler = self.operator.scheduler();
+        let engine = scheduler.engine().on(scheduler.aside().pool().clone());
+        if !Outcome::of(engine.tokenizer(), &self.request.sampling, &tokens).ended {
             // Who leaves early asked for this much: the receipt then says what re-execution gives.
             self.request.sampling.max_tokens =
-                u32::try_from(generation.tokens.len()).expect("an answer is shorter than max_tokens");
+                u32::try_from(tokens.len()).expect("an answer is shorter than max_tokens");
         }
+        let outcome = Outcome::of(engine.tokenizer(), &self.request.sampling, &tokens);
         let attribution = attribute(
-            self.operator.engine(),
-            &self.adapter.adapter,
+            &engine,
+            &*self.lease.wait()?,
             &self.adapter.evidence,
             random_salt(),
             &self.request.prompt_tokens,
-            &generation.tokens,
+            &tokens,
         )?;
         if !wanted() {
             return Err(ServeError::Cancelled);
         }
-        let Generation { tokens, text, finish_reason, refused: _ } = generation;
+        let Outcome { text, finish_reason, .. } = outcome;
         let response = Response { salt: random_salt(), tokens, text, finish_reason };
-        let Self { operator, adapter, request, reservation, issued_at } = self;
+        let Self { operator, adapter, request, reservation, issued_at, .. } = self;
         operator.finalise(Parts { adapter, request, response, attribution, reservation, issued_at })
-    }
-}
-
-fn hand_over(sender: &mpsc::Sender<Delivery>, piece: Piece<'_>) -> ControlFlow<()> {
-    match sender.try_send(Delivery::Piece(piece.text.to_owned())) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_closed) => ControlFlow::Break(()),
     }
 }
 

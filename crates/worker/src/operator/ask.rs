@@ -1,4 +1,4 @@
-use openledger_types::receipt::{Message, Role};
+use openledger_types::receipt::{Message, ResponseFormat, Role};
 
 /// What an operator accepts at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,46 @@ pub struct Ask {
     pub temperature_milli: u32,
     /// Nucleus in thousandths; 1000 keeps every token.
     pub top_p_milli: u32,
+    /// Likeliest tokens that are kept; 0 keeps every token.
+    pub top_k: u32,
+    /// Least probability beside the likeliest token's, in thousandths; 0 keeps every token.
+    pub min_p_milli: u32,
+    /// Taken from the logit of every token that the answer has, in thousandths.
+    pub presence_penalty_milli: i32,
+    /// Taken from a token's logit for each time that the answer has it, in thousandths.
+    pub frequency_penalty_milli: i32,
+    /// Divides the logits of what prompt and answer have, in thousandths; 1000 does nothing.
+    pub repetition_penalty_milli: u32,
+    /// Where the answer ends, if its text has one of these.
+    pub stop: Vec<String>,
+    /// What the text must be.
+    pub response_format: ResponseFormat,
     /// Seed of the draws; the operator draws one if there is none.
     pub seed: Option<u64>,
     /// Most tokens of the answer; [`Limits::default_answer_tokens`] or what still fits the context if there is none.
     pub max_tokens: Option<u32>,
+    /// How many of the likeliest tokens are named beside each one of the answer; `None` names no probabilities at all.
+    pub logprobs: Option<u8>,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            temperature_milli: 1000,
+            top_p_milli: 1000,
+            top_k: 0,
+            min_p_milli: 0,
+            presence_penalty_milli: 0,
+            frequency_penalty_milli: 0,
+            repetition_penalty_milli: 1000,
+            stop: Vec::new(),
+            response_format: ResponseFormat::Text,
+            seed: None,
+            max_tokens: None,
+            logprobs: None,
+        }
+    }
 }
 
 /// A message as the tokenizer takes it.

@@ -67,7 +67,7 @@ pub struct Unit {
     pub influence_nanonats: i64,
 }
 
-/// Attributes an answer. The caller holds a turn of the engine.
+/// Attributes an answer, on the threads of `engine`.
 ///
 /// # Errors
 /// [`ServeError::Attribution`] when the evidence is of another adapter or a score is no finite number.

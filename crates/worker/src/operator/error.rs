@@ -43,11 +43,11 @@ pub enum ServeError {
     /// The key does not cover the answer.
     #[error("{0}")]
     Payment(Box<PaymentRequired>),
-    /// Too many are waiting.
-    #[error("{waiting} requests are waiting, which is the limit; try again in {retry_after_s} s")]
+    /// Too many are in progress, of all or of one payer.
+    #[error("{message}")]
     Busy {
-        /// Requests that wait.
-        waiting: usize,
+        /// How many, and whose.
+        message: String,
         /// When a place is likely to be free.
         retry_after_s: u64,
     },
@@ -76,18 +76,18 @@ impl From<openledger_serve::Error> for ServeError {
         use openledger_serve::Error as E;
         match error {
             E::Context { prompt, max_tokens, limit } => Self::ContextExceeded { prompt, max_tokens, limit },
-            E::Busy { waiting, retry_after_s } => Self::Busy { waiting, retry_after_s },
+            E::Busy { retry_after_s, .. } => Self::Busy { message: error.to_string(), retry_after_s },
             E::EmptyPrompt => Self::InvalidRequest { param: "messages", message: error.to_string() },
+            E::Stop { .. } => Self::InvalidRequest { param: "stop", message: error.to_string() },
+            E::ResponseFormat { .. } => {
+                Self::InvalidRequest { param: "response_format", message: error.to_string() }
+            }
+            E::Memory { .. } => Self::InvalidRequest { param: "max_tokens", message: error.to_string() },
             E::Sampling { what, .. } => {
-                let param = if what.starts_with("temperature") {
-                    "temperature"
-                } else if what.starts_with("top_p") {
-                    "top_p"
-                } else {
-                    "max_tokens"
-                };
+                let param = what.split_once(' ').map_or(what, |(param, _)| param);
                 Self::InvalidRequest { param, message: error.to_string() }
             }
+            E::Unread { .. } => Self::Cancelled,
             other => Self::Engine(other),
         }
     }

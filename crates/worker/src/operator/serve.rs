@@ -7,9 +7,10 @@ use std::{
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_client::{ApiKey, Wallet, sign_receipt};
-use openledger_serve::Engine;
-use openledger_types::receipt::{Answer, Attribution, Receipt, Request, Response, document_hash};
+use openledger_serve::{Adapters, Engine, Lease, Scheduler, Tenant};
+use openledger_types::receipt::{Answer, Attribution, Receipt, Request, Response, Sampling, document_hash};
 use openledger_types::split::FeeSplit;
+use prometheus_client::registry::Registry;
 use rand::{TryRngCore, rngs::OsRng};
 
 use super::ledger::{Hold, Ledger, NotReserved, Wanted};
@@ -56,7 +57,8 @@ pub struct Operator {
 pub(super) struct Shared {
     settings: Settings,
     wallet: Wallet,
-    engine: Engine,
+    scheduler: Scheduler,
+    registry: Adapters,
     payments: Arc<dyn Payments>,
     store: AnswerStore,
     adapters: RwLock<BTreeMap<U256, Arc<ServedAdapter>>>,
@@ -85,9 +87,11 @@ impl Operator {
     pub fn open(
         settings: Settings,
         wallet: Wallet,
-        engine: Engine,
+        scheduler: Scheduler,
+        registry: Adapters,
         payments: Arc<dyn Payments>,
     ) -> Result<Self, StoreError> {
+        scheduler.watch(&registry);
         let (store, found) = AnswerStore::open(&settings.folder, settings.chain_id)?;
         let mut ledger = Ledger::default();
         for (epoch, adapter) in found.posted {
@@ -101,7 +105,8 @@ impl Operator {
         let shared = Shared {
             settings,
             wallet,
-            engine,
+            scheduler,
+            registry,
             payments,
             store,
             adapters: RwLock::default(),
@@ -122,8 +127,24 @@ impl Operator {
     }
 
     /// What makes the text.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.shared.scheduler
+    }
+
+    /// The base model.
     pub fn engine(&self) -> &Engine {
-        &self.shared.engine
+        self.shared.scheduler.engine()
+    }
+
+    /// Adapters that are loaded when they are asked for.
+    pub fn registry(&self) -> &Adapters {
+        &self.shared.registry
+    }
+
+    /// Shows the figures of requests and adapters.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.shared.scheduler.register_metrics(registry);
+        self.shared.registry.register_metrics(registry);
     }
 
     /// Begins to serve an adapter, or replaces it (after a change of price). Answers under way keep what they began with.
@@ -260,6 +281,7 @@ impl Operator {
     pub async fn accept(&self, api_key: &str, model: &str, ask: Ask) -> Result<Accepted, ServeError> {
         let key: ApiKey = api_key.parse().map_err(ServeError::InvalidKey)?;
         let adapter = self.adapter(model)?;
+        let logprobs = ask.logprobs;
         let this = self.clone();
         let request = blocking(move || this.request(ask)).await??;
         let prompt_tokens = count(request.prompt_tokens.len());
@@ -269,8 +291,14 @@ impl Operator {
         let issued_at = unix_seconds();
         let wanted = Wanted { operator: self.address(), key: key.hash(), amount: most, now: issued_at };
         let reservation = self.reserve(wanted).await?;
-        let place = self.shared.engine.queue().join()?;
-        Ok(Accepted { operator: self.clone(), adapter, request, reservation, place, issued_at })
+        let place = self.shared.scheduler.join(tenant(reservation.hold.payer))?;
+        // It loads while the request waits for its row.
+        let lease = match &adapter.adapter {
+            Some(held) => Lease::held(adapter.adapter_hash, held.clone()),
+            None => self.shared.registry.lease(adapter.adapter_hash)?,
+        };
+        let operator = self.clone();
+        Ok(Accepted { operator, adapter, lease, request, logprobs, reservation, place, issued_at })
     }
 
     /// Asks and waits for the answer; `on_text` gets the text as it grows. Dropping the future leaves the stream early.
@@ -287,7 +315,7 @@ impl Operator {
         let mut pieces = self.accept(api_key, model, ask).await?.stream();
         loop {
             match pieces.recv().await {
-                Some(Delivery::Piece(text)) => on_text(&text),
+                Some(Delivery::Piece(piece)) => on_text(&piece.text),
                 Some(Delivery::Done(answer)) => return Ok(*answer),
                 Some(Delivery::Failed(error)) => return Err(error),
                 None => return Err(ServeError::Internal("the answer ended without an end".into())),
@@ -319,8 +347,8 @@ impl Operator {
         }
         let messages: Vec<_> = ask.messages.iter().map(in_the_models_words).collect();
         let prompt_tokens =
-            self.shared.engine.tokenizer().chat(&messages).map_err(openledger_serve::Error::from)?;
-        let context = self.shared.engine.model().config().context;
+            self.engine().tokenizer().chat(&messages).map_err(openledger_serve::Error::from)?;
+        let context = self.engine().model().config().context;
         let room = count(context.saturating_sub(prompt_tokens.len())).max(1);
         let max_tokens = ask.max_tokens.unwrap_or_else(|| limits.default_answer_tokens.min(room));
         if max_tokens > limits.answer_tokens {
@@ -329,14 +357,21 @@ impl Operator {
                 format!("max_tokens is {max_tokens}; the limit here is {}", limits.answer_tokens),
             );
         }
-        let sampling = openledger_types::receipt::Sampling {
+        let sampling = Sampling {
             temperature_milli: ask.temperature_milli,
             top_p_milli: ask.top_p_milli,
             // Within 32 bits, so that any JSON reader keeps it exactly.
             seed: ask.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(random()))),
             max_tokens,
+            top_k: ask.top_k,
+            min_p_milli: ask.min_p_milli,
+            presence_penalty_milli: ask.presence_penalty_milli,
+            frequency_penalty_milli: ask.frequency_penalty_milli,
+            repetition_penalty_milli: ask.repetition_penalty_milli,
+            stop: ask.stop,
+            response_format: ask.response_format,
         };
-        self.shared.engine.check(prompt_tokens.len(), &sampling)?;
+        self.engine().check(prompt_tokens.len(), &sampling)?;
         Ok(Request { salt: random_salt(), messages: ask.messages, sampling, prompt_tokens })
     }
 
@@ -428,13 +463,18 @@ pub(super) struct Parts {
 /// An amount held back, let go when dropped: after the fee has taken its place, or without one.
 pub(super) struct Reservation {
     operator: Operator,
-    hold: Hold,
+    pub(super) hold: Hold,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.operator.ledger().release(&self.hold);
     }
+}
+
+/// A payer's keys share its part of the machine, so that more keys are no more of it.
+fn tenant(payer: Address) -> Tenant {
+    payer.into_word()
 }
 
 pub(super) fn random_salt() -> B256 {

@@ -10,7 +10,8 @@ use openledger_attribution::influence::{Index, IndexInputs};
 use openledger_attribution::spans::SpanIndex;
 use openledger_client::{ApiKey, Wallet, recover_receipt_signer};
 use openledger_model::{Adapter, LoraConfig, LoraLayout, Model, Pool, Record, Sample, Target, init};
-use openledger_serve::Engine;
+use openledger_serve::{AdapterLimits, Adapters, Engine, Scheduler};
+use openledger_train::adapter_hash;
 use openledger_types::abi::Authorisation;
 use openledger_types::receipt::{Answer, FinishReason, Message, Role, Tier, document_hash};
 use openledger_types::split::FeeSplit;
@@ -66,29 +67,35 @@ struct House {
     folder: TempDir,
     wallet: Wallet,
     escrow: Arc<Escrow>,
-    engine: Engine,
+    scheduler: Scheduler,
     key: ApiKey,
     operator: Operator,
 }
 
 impl House {
     fn new() -> Self {
+        Self::with(Default::default())
+    }
+
+    fn with(settings: openledger_serve::Settings) -> Self {
         let (model, tokenizer) = Model::tiny(5);
         let pool = Pool::new(2).expect("threads start");
-        let engine = Engine::new(Arc::new(model), Arc::new(tokenizer), pool, 4);
+        let engine = Engine::new(Arc::new(model), Arc::new(tokenizer), pool);
+        let aside = Pool::new(1).expect("a thread starts");
+        let scheduler = Scheduler::start(engine, aside, settings).expect("a thread starts");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (wallet, escrow, key) = (Wallet::random(), Arc::new(Escrow::default()), ApiKey::generate());
         escrow.authorise(&key, |a| a.operator = wallet.address());
         escrow.deposit(Address::repeat_byte(7), 10_000_000);
-        let operator = open(folder.path(), &wallet, &engine, &escrow).expect("an empty folder opens");
-        operator.serve(served(&engine)).expect("the name is free");
-        Self { folder, wallet, escrow, engine, key, operator }
+        let operator = open(folder.path(), &wallet, &scheduler, &escrow).expect("an empty folder opens");
+        operator.serve(served(scheduler.engine())).expect("the name is free");
+        Self { folder, wallet, escrow, scheduler, key, operator }
     }
 
     /// What a restart of the program gives.
     fn reopen(&self) -> Result<Operator, StoreError> {
-        let operator = open(self.folder.path(), &self.wallet, &self.engine, &self.escrow)?;
-        operator.serve(served(&self.engine)).expect("the name is free");
+        let operator = open(self.folder.path(), &self.wallet, &self.scheduler, &self.escrow)?;
+        operator.serve(served(self.scheduler.engine())).expect("the name is free");
         Ok(operator)
     }
 
@@ -105,7 +112,7 @@ impl House {
 fn open(
     folder: &Path,
     wallet: &Wallet,
-    engine: &Engine,
+    scheduler: &Scheduler,
     escrow: &Arc<Escrow>,
 ) -> Result<Operator, StoreError> {
     let settings = Settings {
@@ -114,7 +121,10 @@ fn open(
         folder: folder.to_owned(),
         limits: Limits { answer_tokens: 600, ..Limits::default() },
     };
-    Operator::open(settings, wallet.clone(), engine.clone(), escrow.clone())
+    let shape = scheduler.engine().model().config().clone();
+    let hash = |adapter: &Adapter| adapter_hash(adapter.config(), adapter.theta());
+    let registry = Adapters::start(shape, AdapterLimits::default(), hash).expect("a thread starts");
+    Operator::open(settings, wallet.clone(), scheduler.clone(), registry, escrow.clone())
 }
 
 fn ask(max_tokens: u32) -> Ask {
@@ -124,6 +134,7 @@ fn ask(max_tokens: u32) -> Ask {
         top_p_milli: 950,
         seed: Some(11),
         max_tokens: Some(max_tokens),
+        ..Ask::default()
     }
 }
 
@@ -147,7 +158,7 @@ fn served(engine: &Engine) -> ServedAdapter {
         output_price: U256::from(OUTPUT_PRICE),
         developer: Address::repeat_byte(4),
         created_at: 1_700_000_000,
-        adapter: Arc::new(adapter),
+        adapter: Some(Arc::new(adapter)),
         evidence: Arc::new(evidence),
     }
 }
@@ -205,16 +216,16 @@ async fn a_paid_answer_is_signed_stored_and_re_executes_to_the_same_bytes() {
     assert_eq!(stored.as_ref(), Some(&answer));
 
     let adapter = house.operator.adapter("tiny").expect("it is served");
-    let difference = house.engine.verify_generation(
-        Some(&adapter.adapter),
+    let difference = house.scheduler.engine().verify_generation(
+        adapter.adapter.as_ref(),
         &request.prompt_tokens,
         &request.sampling,
         &response.tokens,
     );
     assert_eq!(difference.expect("it re-executes"), None);
     let again = attribute(
-        &house.engine,
-        &adapter.adapter,
+        house.scheduler.engine(),
+        adapter.adapter.as_ref().expect("it is held"),
         &adapter.evidence,
         attribution.salt,
         &request.prompt_tokens,
@@ -264,7 +275,7 @@ async fn what_cannot_be_answered_is_refused_before_anything_is_reserved() {
     let long = Ask { messages: vec![long], ..ask(600) };
     assert!(matches!(house.refusal("tiny", long).await, ServeError::ContextExceeded { limit: 1024, .. }));
     assert_eq!(house.operator.held(house.key.hash()), U256::ZERO);
-    assert_eq!(house.engine.queue().present(), 0);
+    assert_eq!(house.scheduler.present(), 0);
 }
 
 #[tokio::test]
@@ -434,7 +445,7 @@ async fn who_leaves_a_stream_pays_for_what_was_delivered() {
         assert!(matches!(pieces.recv().await, Some(Delivery::Piece(_))));
     }
     drop(pieces);
-    until(|| house.engine.queue().present() == 0).await;
+    until(|| house.scheduler.present() == 0).await;
     let answers = house.operator.answers(0, U256::from(1)).expect("the folder is readable");
     let [answer] = answers.as_slice() else { panic!("{} answers", answers.len()) };
     let tokens = &answer.response.tokens;
@@ -444,8 +455,12 @@ async fn who_leaves_a_stream_pays_for_what_was_delivered() {
     assert_eq!(house.operator.held(house.key.hash()), answer.receipt.fee);
     let adapter = house.operator.adapter("1").expect("it is served by its number too");
     let prompt = &answer.request.prompt_tokens;
-    let same =
-        house.engine.verify_generation(Some(&adapter.adapter), prompt, &answer.request.sampling, tokens);
+    let same = house.scheduler.engine().verify_generation(
+        adapter.adapter.as_ref(),
+        prompt,
+        &answer.request.sampling,
+        tokens,
+    );
     assert_eq!(same.expect("it re-executes"), None);
 }
 
@@ -457,9 +472,63 @@ async fn who_leaves_before_anything_was_delivered_pays_nothing() {
     assert!(left.is_err(), "500 tokens take longer");
     let waiting = house.operator.accept(house.key.reveal(), "tiny", ask(5)).await.expect("it is covered");
     drop(waiting.stream());
-    until(|| house.engine.queue().present() == 0).await;
+    until(|| house.scheduler.present() == 0).await;
     assert_eq!(house.operator.held(house.key.hash()), U256::ZERO);
     assert_eq!(house.operator.pending(), vec![]);
+}
+
+#[tokio::test]
+async fn what_changes_the_tokens_is_in_the_receipt_and_re_executes() {
+    let house = House::new();
+    let free = house.answer(40).await.response.text;
+    let stop: String = free.chars().skip(6).take(2).collect();
+    let ask = Ask { top_k: 50, min_p_milli: 5, stop: vec![stop.clone()], ..ask(40) };
+    let answer =
+        house.operator.answer(house.key.reveal(), "tiny", ask, |_| {}).await.expect("it is paid for");
+    let sampling = &answer.request.sampling;
+    assert_eq!((sampling.top_k, sampling.min_p_milli, &sampling.stop), (50, 5, &vec![stop.clone()]));
+    assert!(!answer.response.text.contains(&stop));
+    let adapter = house.operator.adapter("tiny").expect("it is served");
+    let (prompt, tokens) = (&answer.request.prompt_tokens, &answer.response.tokens);
+    let engine = house.scheduler.engine();
+    let same = engine.verify_generation(adapter.adapter.as_ref(), prompt, sampling, tokens);
+    assert_eq!(same.expect("it re-executes"), None);
+    house.reopen().expect("and is read back from the disk");
+}
+
+#[tokio::test]
+async fn an_adapter_on_the_disk_answers_as_the_one_in_memory() {
+    let house = House::new();
+    let in_memory = house.answer(12).await;
+    let mut lazy = served(house.scheduler.engine());
+    let adapter = lazy.adapter.take().expect("it is held");
+    lazy.adapter_hash = adapter_hash(adapter.config(), adapter.theta());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shape = house.scheduler.engine().model().config();
+    openledger_model::save_peft(folder.path(), shape, &adapter, "tiny").expect("it is written");
+    house.operator.registry().register(lazy.adapter_hash, folder.path()).expect("there is room");
+    let hash = lazy.adapter_hash;
+    house.operator.serve(lazy).expect("it replaces the other");
+    assert!(!house.operator.registry().is_resident(hash));
+    let loaded = house.answer(12).await;
+    assert_eq!(loaded.response.tokens, in_memory.response.tokens);
+    assert_eq!(loaded.receipt.adapterHash, hash);
+    assert!(house.operator.registry().is_resident(hash));
+}
+
+#[tokio::test]
+async fn who_stops_reading_is_cut_and_pays_for_what_was_handed_over() {
+    let house = House::with(openledger_serve::Settings {
+        patience: Duration::from_millis(200),
+        ..Default::default()
+    });
+    let accepted = house.operator.accept(house.key.reveal(), "tiny", ask(500)).await.expect("it is covered");
+    let pieces = accepted.stream();
+    until(|| house.scheduler.present() == 0).await;
+    let answers = house.operator.answers(0, U256::from(1)).expect("the folder is readable");
+    let [answer] = answers.as_slice() else { panic!("{} answers", answers.len()) };
+    assert_eq!(answer.response.tokens.len(), pieces.len(), "what lies ready for the reader, and no more");
+    assert!(pieces.len() < 32);
 }
 
 async fn until(done: impl Fn() -> bool) {

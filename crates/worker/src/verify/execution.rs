@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use openledger_corpus::blob::Blobs;
 use openledger_model::Adapter;
-use openledger_serve::Engine;
+use openledger_serve::{Engine, Outcome};
 use openledger_train::Run;
-use openledger_types::receipt::{Answer, FinishReason};
+use openledger_types::receipt::Answer;
 
 use super::{Difference, first_difference};
 use crate::develop::remake;
@@ -24,7 +24,7 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(machine: &Machine, lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<Self> {
         let (adapter, evidence) = remake(machine, lineage, blobs, run)?;
-        let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone(), 1);
+        let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), machine.pool.clone());
         Ok(Self { engine, adapter: Arc::new(adapter), evidence })
     }
 
@@ -49,12 +49,12 @@ impl Executor {
             let field = format!("{at}response.tokens[{}]", wrong.position);
             return Ok(Some(Difference::new(field, shown(wrong.expected), shown(wrong.got))));
         }
-        let text = tokenizer.decode(&response.tokens);
-        let ended = response.tokens.last() == Some(&tokenizer.eos());
-        let finish = if ended { FinishReason::Stop } else { FinishReason::Length };
-        let spoken = first_difference(&format!("{at}response.text"), &text, &response.text).or_else(|| {
-            first_difference(&format!("{at}response.finish_reason"), &finish, &response.finish_reason)
-        });
+        let said = Outcome::of(tokenizer, &request.sampling, &response.tokens);
+        let spoken =
+            first_difference(&format!("{at}response.text"), &said.text, &response.text).or_else(|| {
+                let field = format!("{at}response.finish_reason");
+                first_difference(&field, &said.finish_reason, &response.finish_reason)
+            });
         if spoken.is_some() {
             return Ok(spoken);
         }

@@ -31,6 +31,7 @@ use crate::claim::load_batch;
 use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::operator::AnswerStore;
+use crate::payees::Payees;
 use crate::settle::{Terms, batch_file, posted_batch};
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
@@ -177,6 +178,7 @@ async fn verify_file(
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
     let terms = Terms::load(client).await?;
+    let payees = Payees::load(client, &lineage, &file.answers).await?;
     let (machine, progress) = (machine.clone(), progress.clone());
     compute(move || {
         let run = lineage.run(&machine, &progress)?;
@@ -196,7 +198,7 @@ async fn verify_file(
         }
         progress.report("re-execution of answers", file.answers.len() as u64, file.answers.len() as u64, "");
         let transcript = lineage.transcript(&blobs, &run)?;
-        match batch_file(&lineage, &terms, &run, transcript, file.answers.clone(), None, &progress) {
+        match batch_file(&lineage, &terms, &payees, &run, transcript, file.answers.clone(), None, &progress) {
             Ok((made, trace)) => {
                 Ok(first_difference("", &made, &file).map_or(Checked::Equal { trace }, Checked::Different))
             }

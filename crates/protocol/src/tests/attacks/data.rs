@@ -4,7 +4,7 @@ use alloy_primitives::{B256, U256};
 use openledger_types::abi::{DatanetRef, IDatanets, IModels, Use};
 use openledger_types::addresses::{DATANETS, MODELS};
 
-use super::super::{DEVELOPER, publish};
+use super::super::{DEVELOPER, open, publish, typed};
 use super::{World, account, hash};
 use crate::datanets::Reveal;
 
@@ -80,12 +80,13 @@ fn d11_an_adapter_is_published_from_the_manifest_that_was_committed_before_its_s
     world.send(DEVELOPER, MODELS, IModels::commitTrainingCall { manifestHash: hash(4) });
     // Not in the block whose hash gives the seed, not with another manifest, not by another.
     let call = publish(base, hash(4), hash(5), sets.clone());
-    let _: IModels::TrainingNotCommitted = world.refused(DEVELOPER, MODELS, call.clone());
+    let refused = |world: &mut World, from, call| world.try_pay(from, MODELS, open(1), call).unwrap_err();
+    let _: IModels::TrainingNotCommitted = typed(&refused(&mut world, DEVELOPER, call.clone()));
     world.advance(1);
     let swapped = publish(base, hash(0x44), hash(5), sets);
-    let _: IModels::TrainingNotCommitted = world.refused(DEVELOPER, MODELS, swapped);
-    let _: IModels::NotDeveloper = world.refused(COPIER, MODELS, call.clone());
+    let _: IModels::TrainingNotCommitted = typed(&refused(&mut world, DEVELOPER, swapped));
+    let _: IModels::NotDeveloper = typed(&refused(&mut world, COPIER, call.clone()));
     let _: IModels::TrainingExists =
         world.refused(COPIER, MODELS, IModels::commitTrainingCall { manifestHash: hash(4) });
-    world.send(DEVELOPER, MODELS, call);
+    world.pay(DEVELOPER, MODELS, open(1), call);
 }

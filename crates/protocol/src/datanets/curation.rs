@@ -1,0 +1,290 @@
+//! Curation: stake on a Datanet that votes over contributions and earns with it.
+//!
+//! A hundredth of what is staked is burnt. Of the income that a Datanet's royalties collect, curators get a tenth. It is paid
+//! to them evenly over [`PERIOD`] seconds: an income `c` that meets `r` still to be paid until `u` is paid with it until
+//! `now + (r (u − now) + c · PERIOD) / (r + c)`, so that adding a wei puts nothing off. What is paid in a second is divided by
+//! the stake of that second, by an accumulator per wei of stake with its remainder carried: who comes just before an income
+//! gets a second's part for a second's stake, and nothing is lost to rounding. While nobody is there nothing is paid.
+
+use alloy_primitives::{Address, U256};
+use openledger_types::abi::{Curation, IDatanets};
+use openledger_types::addresses::{BURN, DATANETS};
+
+use super::owner_of;
+use crate::error::{Result, revert};
+use crate::layout::{Mapping, Slot, place};
+use crate::math::{add, div_rem, half, mul, sub};
+use crate::since::Since;
+use crate::storage::{Storage, emit};
+
+/// What is burnt of a stake: one part in so many.
+const TAX: U256 = U256::from_limbs([100, 0, 0, 0]);
+/// What curators get of an income: one part in so many.
+const PART: U256 = U256::from_limbs([10, 0, 0, 0]);
+/// How long an income is paid to them, seconds: seven days.
+pub const PERIOD: u64 = 7 * 86_400;
+/// Scale of rewards per wei of stake.
+pub(super) const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+
+place! {
+    struct CurationSlots {
+        0: stake: Slot<U256>,
+        /// What is still to be paid, scaled.
+        1: streaming: Slot<U256>,
+        /// Unix seconds until which it was paid, and when all of it is.
+        2: times: Slot<(u64, u64)>,
+        /// Paid per wei of stake since the beginning, scaled.
+        3: per_stake: Slot<U256>,
+        /// What the last division left, scaled.
+        4: carry: Slot<U256>,
+        /// Income collected in all, and what of it went to curators, wei.
+        5: income: Slot<(u128, u128)>,
+        /// The module while there are curators, nobody while there are none.
+        6: curated: Since,
+    }
+}
+
+place! {
+    struct CuratorSlots {
+        0: stake: Slot<U256>,
+        /// Unix seconds of the last time it grew.
+        1: since: Slot<u64>,
+        /// The accumulator when `owed` was last settled.
+        2: settled_at: Slot<U256>,
+        /// Reward not yet claimed, scaled.
+        3: owed: Slot<U256>,
+    }
+}
+
+/// By Datanet.
+const CURATIONS: Mapping<U256, CurationSlots> = Mapping::new(DATANETS, 9);
+/// By Datanet, then curator.
+const CURATORS: Mapping<U256, Mapping<Address, CuratorSlots>> = Mapping::new(DATANETS, 10);
+
+/// Stakes `amount`, which the module has received, on a Datanet.
+///
+/// # Errors
+/// `UnknownDatanet`, `ZeroAmount` also if nothing is left after the tax.
+pub fn curate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount: U256) -> Result<()> {
+    owner_of(storage, datanet)?;
+    // Rounded up, so that no amount is too small to be taxed.
+    let (tax, rest) = div_rem(amount, TAX)?;
+    let tax = if rest.is_zero() { tax } else { add(tax, U256::ONE)? };
+    let staked = amount.saturating_sub(tax);
+    if staked.is_zero() {
+        return Err(revert(IDatanets::ZeroAmount {}));
+    }
+    settle(storage, datanet, curator)?;
+    storage.transfer(DATANETS, BURN, tax)?;
+    let slots = CURATIONS.at(datanet);
+    let total = slots.stake.get(storage)?;
+    let now = storage.block().timestamp;
+    if total.is_zero() {
+        slots.curated.push(storage, DATANETS)?;
+        // What came in last and found nobody is paid from now on.
+        if !slots.streaming.get(storage)?.is_zero() {
+            slots.times.set(storage, (now, now.saturating_add(PERIOD)))?;
+        }
+    }
+    slots.stake.set(storage, add(total, staked)?)?;
+    let own = CURATORS.at(datanet).at(curator);
+    let stake = add(own.stake.get(storage)?, staked)?;
+    own.stake.set(storage, stake)?;
+    own.since.set(storage, now)?;
+    emit(storage, DATANETS, &IDatanets::Curated { datanet, curator, amount: staked, tax })
+}
+
+/// Takes stake back.
+///
+/// # Errors
+/// `UnknownDatanet`, `ZeroAmount`, `InsufficientCuration`.
+pub fn uncurate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount: U256) -> Result<()> {
+    owner_of(storage, datanet)?;
+    if amount.is_zero() {
+        return Err(revert(IDatanets::ZeroAmount {}));
+    }
+    let own = CURATORS.at(datanet).at(curator);
+    let stake = own.stake.get(storage)?;
+    if stake < amount {
+        return Err(revert(IDatanets::InsufficientCuration { stake, needed: amount }));
+    }
+    settle(storage, datanet, curator)?;
+    own.stake.set(storage, sub(stake, amount)?)?;
+    let slots = CURATIONS.at(datanet);
+    let left = sub(slots.stake.get(storage)?, amount)?;
+    slots.stake.set(storage, left)?;
+    if left.is_zero() {
+        slots.curated.push(storage, Address::ZERO)?;
+    }
+    storage.transfer(DATANETS, curator, amount)?;
+    emit(storage, DATANETS, &IDatanets::Uncurated { datanet, curator, amount })
+}
+
+/// Pays out what a curator has earned, in whole wei.
+///
+/// # Errors
+/// `UnknownDatanet`.
+pub fn claim_curation(storage: &mut dyn Storage, curator: Address, datanet: U256) -> Result<U256> {
+    owner_of(storage, datanet)?;
+    settle(storage, datanet, curator)?;
+    let own = CURATORS.at(datanet).at(curator);
+    let (amount, rest) = div_rem(own.owed.get(storage)?, SCALE)?;
+    own.owed.set(storage, rest)?;
+    storage.transfer(DATANETS, curator, amount)?;
+    emit(storage, DATANETS, &IDatanets::CurationClaimed { datanet, curator, amount })?;
+    Ok(amount)
+}
+
+/// Stake and income of a Datanet's curators.
+///
+/// # Errors
+/// `UnknownDatanet`.
+pub fn curation(storage: &mut dyn Storage, datanet: U256) -> Result<Curation> {
+    owner_of(storage, datanet)?;
+    let slots = CURATIONS.at(datanet);
+    let (streaming, _) = flow(storage, datanet)?;
+    let (revenue, yielded) = slots.income.get(storage)?;
+    Ok(Curation {
+        stake: slots.stake.get(storage)?,
+        streaming: div_rem(streaming, SCALE)?.0,
+        until: slots.times.get(storage)?.1,
+        revenue: U256::from(revenue),
+        yielded: U256::from(yielded),
+    })
+}
+
+/// A curator's stake, unix seconds of the last time it grew, and what could be claimed.
+///
+/// # Errors
+/// `UnknownDatanet`.
+pub fn curator(storage: &mut dyn Storage, datanet: U256, account: Address) -> Result<(U256, u64, U256)> {
+    owner_of(storage, datanet)?;
+    let own = CURATORS.at(datanet).at(account);
+    let stake = own.stake.get(storage)?;
+    let (_, released) = flow(storage, datanet)?;
+    let mut per_stake = CURATIONS.at(datanet).per_stake.get(storage)?;
+    let total = CURATIONS.at(datanet).stake.get(storage)?;
+    if !total.is_zero() {
+        per_stake = add(per_stake, div_rem(released, total)?.0)?;
+    }
+    let earned = mul(stake, sub(per_stake, own.settled_at.get(storage)?)?)?;
+    let reward = div_rem(add(own.owed.get(storage)?, earned)?, SCALE)?.0;
+    Ok((stake, own.since.get(storage)?, reward))
+}
+
+/// What an account had at stake before a time, if its stake has not grown since; else nothing.
+pub(super) fn stake_before(
+    storage: &mut dyn Storage,
+    datanet: U256,
+    account: Address,
+    time: u64,
+) -> Result<U256> {
+    let own = CURATORS.at(datanet).at(account);
+    let early = own.since.get(storage)? < time;
+    if early { own.stake.get(storage) } else { Ok(U256::ZERO) }
+}
+
+/// Stake of all curators of a Datanet, wei.
+pub(super) fn total_stake(storage: &mut dyn Storage, datanet: U256) -> Result<U256> {
+    CURATIONS.at(datanet).stake.get(storage)
+}
+
+/// True if a Datanet had curators at a time, or has them now.
+pub(super) fn is_curated(storage: &mut dyn Storage, datanet: U256, time: Option<u64>) -> Result<bool> {
+    let curated = CURATIONS.at(datanet).curated;
+    let mark = match time {
+        Some(time) => curated.at_time(storage, time)?,
+        None => curated.latest(storage)?,
+    };
+    Ok(mark.is_some_and(|mark| !mark.is_zero()))
+}
+
+/// Counts an income of the Datanet, which the module has received, and gives curators their part, which it returns.
+pub(super) fn add_income(storage: &mut dyn Storage, datanet: U256, income: U256) -> Result<U256> {
+    let slots = CURATIONS.at(datanet);
+    let curated = !slots.stake.get(storage)?.is_zero();
+    let part = if curated { div_rem(income, PART)?.0 } else { U256::ZERO };
+    let (revenue, yielded) = slots.income.get(storage)?;
+    let revenue = half(add(U256::from(revenue), income)?)?;
+    let yielded = half(add(U256::from(yielded), part)?)?;
+    slots.income.set(storage, (revenue, yielded))?;
+    if part.is_zero() {
+        return Ok(part);
+    }
+    release(storage, datanet)?;
+    let now = storage.block().timestamp;
+    let left = slots.streaming.get(storage)?;
+    let (_, until) = slots.times.get(storage)?;
+    let scaled = mul(part, SCALE)?;
+    let total = add(left, scaled)?;
+    let weighted = add(mul(left, U256::from(until.saturating_sub(now)))?, mul(scaled, U256::from(PERIOD))?)?;
+    // At most the longer of the two, so 64 bits hold it; a second at least, in which it is paid.
+    let seconds = div_rem(weighted, total)?.0.saturating_to::<u64>().max(1);
+    slots.streaming.set(storage, total)?;
+    slots.times.set(storage, (now, now.saturating_add(seconds)))?;
+    Ok(part)
+}
+
+/// What is still to be paid by now, and what was paid since the last time, both scaled; the latter with what is carried.
+fn flow(storage: &mut dyn Storage, datanet: U256) -> Result<(U256, U256)> {
+    let slots = CURATIONS.at(datanet);
+    let streaming = slots.streaming.get(storage)?;
+    let carry = slots.carry.get(storage)?;
+    let (last, until) = slots.times.get(storage)?;
+    let now = storage.block().timestamp;
+    if slots.stake.get(storage)?.is_zero() || streaming.is_zero() || now <= last {
+        return Ok((streaming, carry));
+    }
+    let paid = if now >= until {
+        streaming
+    } else {
+        let (passed, span) = (now.saturating_sub(last), until.saturating_sub(last));
+        div_rem(mul(streaming, U256::from(passed))?, U256::from(span))?.0
+    };
+    Ok((sub(streaming, paid)?, add(paid, carry)?))
+}
+
+/// Brings the accumulator of a Datanet to now.
+fn release(storage: &mut dyn Storage, datanet: U256) -> Result<()> {
+    let slots = CURATIONS.at(datanet);
+    let (streaming, paid) = flow(storage, datanet)?;
+    let total = slots.stake.get(storage)?;
+    if total.is_zero() {
+        return Ok(());
+    }
+    let (per_stake, carry) = div_rem(paid, total)?;
+    let grown = add(slots.per_stake.get(storage)?, per_stake)?;
+    slots.per_stake.set(storage, grown)?;
+    slots.carry.set(storage, carry)?;
+    slots.streaming.set(storage, streaming)?;
+    let (last, until) = slots.times.get(storage)?;
+    let now = storage.block().timestamp.max(last);
+    slots.times.set(storage, (now, until))
+}
+
+/// Writes down what a curator is owed by now, before its stake changes.
+fn settle(storage: &mut dyn Storage, datanet: U256, curator: Address) -> Result<()> {
+    release(storage, datanet)?;
+    let per_stake = CURATIONS.at(datanet).per_stake.get(storage)?;
+    let own = CURATORS.at(datanet).at(curator);
+    let grown = sub(per_stake, own.settled_at.get(storage)?)?;
+    let earned = mul(own.stake.get(storage)?, grown)?;
+    let owed = add(own.owed.get(storage)?, earned)?;
+    own.owed.set(storage, owed)?;
+    own.settled_at.set(storage, per_stake)
+}
+
+/// What the module holds for these curators of a Datanet, wei scaled by [`SCALE`].
+#[cfg(any(test, feature = "test-util"))]
+pub(super) fn scaled_debts(storage: &mut dyn Storage, datanet: U256, accounts: &[Address]) -> Result<U256> {
+    let slots = CURATIONS.at(datanet);
+    let mut debts = mul(slots.stake.get(storage)?, SCALE)?;
+    debts = add(debts, add(slots.streaming.get(storage)?, slots.carry.get(storage)?)?)?;
+    let per_stake = slots.per_stake.get(storage)?;
+    for account in accounts {
+        let own = CURATORS.at(datanet).at(*account);
+        let earned = mul(own.stake.get(storage)?, sub(per_stake, own.settled_at.get(storage)?)?)?;
+        debts = add(debts, add(own.owed.get(storage)?, earned)?)?;
+    }
+    Ok(debts)
+}
