@@ -19,9 +19,7 @@ from dattri.algorithm.influence_function import (
     IFAttributorArnoldi,
     IFAttributorCG,
     IFAttributorDataInf,
-    IFAttributorLiSSA,
 )
-from dattri.algorithm.tracin import TracInAttributor
 from dattri.algorithm.trak import TRAKAttributor
 from dattri.task import AttributionTask
 
@@ -65,23 +63,20 @@ trak_task = AttributionTask(
 batches = lambda data, size: DataLoader(data, batch_size=size, shuffle=False)
 methods = {
     "if_cg": lambda: IFAttributorCG(task=task(), device="cpu", max_iter=100, regularization=l2),
-    "if_lissa": lambda: IFAttributorLiSSA(
-        task=task(), device="cpu", batch_size=100, num_repeat=1, recursion_depth=500, scaling=50.0, damping=l2
-    ),
     "if_arnoldi": lambda: IFAttributorArnoldi(task=task(), device="cpu", regularization=l2, max_iter=100),
     "datainf": lambda: IFAttributorDataInf(task=task(), device="cpu", regularization=l2),
-    "tracin": lambda: TracInAttributor(
-        task=task(), weight_list=torch.ones(1), normalized_grad=False, device="cpu"
-    ),
     "trak": lambda: TRAKAttributor(
         task=trak_task,
         correct_probability_func=correctness,
         device="cpu",
-        projector_kwargs={"proj_dim": 1024, "device": "cpu", "use_half_precision": False},
+        projector_kwargs={"proj_dim": 512, "proj_max_batch_size": 32, "proj_seed": 0, "proj_type": "normal", "device": "cpu"},
     ),
 }
-written = []
+done = folder / "methods.json"
+written = json.loads(done.read_text()) if done.exists() else []
 for name, build in methods.items():
+    if name in dict(written):
+        continue
     start = time.time()
     try:
         attributor = build()
@@ -98,4 +93,4 @@ for name, build in methods.items():
     score.T.copy().tofile(folder / f"{name}.f32")
     written.append([name, time.time() - start])
     print(f"dattri {name}: {written[-1][1]:.1f} s", file=sys.stderr)
-(folder / "methods.json").write_text(json.dumps(written))
+done.write_text(json.dumps(written))
