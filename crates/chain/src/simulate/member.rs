@@ -259,7 +259,7 @@ impl EngineDefinition for Network {
                 let mocked = nuller::Nuller::<_, _, Keccak256>::new(context, mocked);
                 (mocked.start(votes(channels)), State::Byzantine)
             }
-            kind => self.engine(context, member, kind, oracle, channels, monitor).await,
+            kind => Box::pin(self.engine(context, member, kind, oracle, channels, monitor)).await,
         }
     }
 
@@ -311,7 +311,7 @@ impl Network {
         let disk = &self.disks[member];
         let Parts { node, admission, news } = self.validator(member, "member", disk.index.clone());
         let ledger = node.ledger.clone();
-        let running = start(context.child("engine"), node, links(first), alteration).await;
+        let running = Box::pin(start(context.child("engine"), node, links(first), alteration)).await;
         let sent = self.scenario.transactions.iter().filter(|(to, _)| *to == member);
         let sent: Vec<_> = sent.map(|(_, transaction)| transaction.clone()).collect();
         let pace = self.scenario.pace;
@@ -320,7 +320,7 @@ impl Network {
             let index =
                 Index::in_memory(self.scenario.genesis.hash()).expect("an index in memory can be made");
             let twin = self.validator(member, "twin", Arc::new(index));
-            start(context.child("twin"), twin.node, links(second), None).await;
+            Box::pin(start(context.child("twin"), twin.node, links(second), None)).await;
         }
         let store = Arc::new(running.databases);
         let state = match kind {
