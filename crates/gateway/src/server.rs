@@ -3,7 +3,7 @@ use std::{net::SocketAddr, time::Duration};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    http::{Method, Uri},
+    http::{HeaderValue, Method, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -96,9 +96,17 @@ fn router(operator: Operator) -> Router {
         .route("/ready", get(ready))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::map_response(not_stored))
         .layer(middleware::from_fn(cors::allow))
         .with_state(operator)
         .merge(metrics)
+}
+
+/// Answers are paid for by whom they are for: nothing between may keep them for others.
+async fn not_stored(mut response: Response) -> Response {
+    let never = HeaderValue::from_static("no-store, private");
+    response.headers_mut().insert(header::CACHE_CONTROL, never);
+    response
 }
 
 async fn health() -> Response {

@@ -433,6 +433,18 @@ async fn models_and_pending_receipts_are_listed() {
 }
 
 #[tokio::test]
+async fn d19_nothing_between_may_keep_what_was_paid_for() {
+    let house = House::new().await;
+    let streamed = json!({ "model": "rust/crates", "stream": true, "max_tokens": 2, "messages": question()["messages"] });
+    let mut replies =
+        vec![house.chat(&question()).await, house.chat(&streamed).await, house.chat(&json!({})).await];
+    replies.push(house.send("GET", "/v1/receipts", Some(house.key.reveal()), b"").await);
+    for reply in replies {
+        assert!(reply.head.contains("cache-control: no-store, private"), "{}", reply.head);
+    }
+}
+
+#[tokio::test]
 async fn pages_of_any_origin_may_ask() {
     let house = House::new().await;
     let mut stream = TcpStream::connect(house.gateway.address()).await.expect("the gateway listens");
