@@ -10,7 +10,7 @@ const MAX_EXAMPLES: usize = 1 << 22;
 const MAX_WIDTH: usize = 4_095;
 /// Most classes.
 const MAX_CLASSES: usize = 4_096;
-/// Most parameters: each of the [`PARTS`] partial sums takes as many `f64`.
+/// Most parameters: each of the `PARTS` partial sums takes as many `f64`.
 const MAX_PARAMETERS: usize = 1 << 22;
 
 /// Labelled feature vectors, kept without their zeros.

@@ -11,7 +11,7 @@
 //! attribution rests on (implicit function theorem; for influence Koh and Liang, *Understanding Black-box Predictions via Influence Functions*, arXiv 1703.04730).
 //!
 //! [`fit`] is Newton's method with conjugate gradients, preconditioned by the Kronecker product of the weighted second moments of `x` and the identity over classes.
-//! Everything is `f64`: plain additions and multiplications in a stated order (examples in [`PARTS`] ranges that are added up in order) and `libm`'s exponential
+//! Everything is `f64`: plain additions and multiplications in a stated order (examples in eight ranges that are added up in order) and `libm`'s exponential
 //! and logarithm, so the bits are the same on every machine and for any number of threads.
 
 mod curvature;
