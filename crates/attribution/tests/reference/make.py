@@ -1,6 +1,6 @@
 """A second implementation of the model, of training and of the metagradient, in PyTorch and double precision.
 
-    cargo run -p openledger-attribution --example reference_case -- CASE
+    cargo run -p openledger-attribution --example reference_replay -- CASE
     python make.py CASE crates/attribution/tests/reference/expected.json
 
 CASE is a folder that the example fills: `tiny.gguf` (weights as F32) and `case.json` (samples, batches, coefficients of

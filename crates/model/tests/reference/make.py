@@ -1,6 +1,6 @@
 """A second implementation of the decoder with LoRA, in PyTorch and double precision, with derivatives from autograd.
 
-    cargo run -p openledger-model --example reference_case -- CASE
+    cargo run -p openledger-model --example reference_loss -- CASE
     python make.py CASE crates/model/tests/reference/expected.json
 
 Nothing of the Rust code is used: the checkpoint is parsed and the decoder written out here. Made with torch 2.15.0, numpy 2.4.6.

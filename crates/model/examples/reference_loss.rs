@@ -1,4 +1,4 @@
-//! Writes the case that `tests/reference/make.py` computes a second time: `cargo run -p openledger-model --example reference_case -- FOLDER`.
+//! Writes the case that `tests/reference/make.py` computes a second time: `cargo run -p openledger-model --example reference_loss -- FOLDER`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use openledger_model::Model;
 mod case;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: reference_case FOLDER")?;
+    let folder = std::env::args().nth(1).ok_or("usage: reference_loss FOLDER")?;
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
     let (model, tokenizer) = Model::tiny(case::SEED);

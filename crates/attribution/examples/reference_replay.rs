@@ -1,5 +1,5 @@
 //! Writes the case that `tests/reference/make.py` computes a second time:
-//! `cargo run -p openledger-attribution --example reference_case -- FOLDER`.
+//! `cargo run -p openledger-attribution --example reference_replay -- FOLDER`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 mod case;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: reference_case FOLDER")?;
+    let folder = std::env::args().nth(1).ok_or("usage: reference_replay FOLDER")?;
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
     let (model, tokenizer) = Model::tiny(case::MODEL_SEED);
