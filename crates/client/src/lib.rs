@@ -5,6 +5,7 @@ pub mod client;
 pub mod error;
 pub mod events;
 pub mod keystore;
+pub mod light;
 pub mod modules;
 pub mod receipts;
 mod revert;
