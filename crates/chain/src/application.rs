@@ -87,10 +87,9 @@ impl App {
     ) -> (Sealed<E>, B256, Seal) {
         let sealed =
             state::write(batch, entries).merkleize().await.expect("the state store can hash what it read");
-        let bounds = sealed.bounds();
-        let state_range = non_empty_range!(bounds.inactivity_floor, bounds.tip.size);
-        let root = block::hash(&sealed.root());
-        (sealed, root, Seal { context, state_range })
+        let state_range = non_empty_range!(sealed.sync_boundary(), sealed.bounds().tip.size);
+        let (root, log_root) = (block::hash(&sealed.root()), sealed.ops_root());
+        (sealed, root, Seal { context, log_root, state_range })
     }
 
     /// Recovers the senders and executes on a thread of its own.
@@ -211,7 +210,7 @@ impl<E: Runtime> stateful::Application<E> for App {
     type Input = ();
 
     fn sync_targets(block: &Block) -> <Databases<E> as DatabaseSet<E>>::SyncTargets {
-        Target::new(block::digest(block.header().state_root), block.seal().state_range.clone())
+        Target::new(block.seal().log_root, block.seal().state_range.clone())
     }
 
     async fn genesis(&mut self) -> Block {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! block   = seal ‖ u32 length ‖ rlp(header) ‖ u32 count ‖ count x (u32 length ‖ EIP-2718 bytes)
-//! seal    = consensus context (round, leader, parent view and digest) ‖ state range (two varints)
+//! seal    = consensus context (round, leader, parent view and digest) ‖ root of the state log ‖ state range (two varints)
 //! digest  = keccak256(rlp(header))           the Ethereum block hash, which certificates sign
 //! ```
 //!
@@ -16,7 +16,9 @@ use alloy_consensus::{
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
-use commonware_codec::{Buf, Encode, EncodeSize, Error as CodecError, MaxEncodeSize, Read, ReadExt, Write};
+use commonware_codec::{
+    Buf, Encode, EncodeSize, Error as CodecError, FixedSize, MaxEncodeSize, Read, ReadExt, Write,
+};
 use commonware_consensus::{
     Block as ConsensusBlock, BoundedBlock, CertifiableBlock, Heightable,
     simplex::types::Context as SimplexContext,
@@ -46,20 +48,24 @@ const MAX_HEADER_BYTES: usize = 1024;
 pub(crate) struct Seal {
     /// The context it was proposed in.
     pub(crate) context: Context,
-    /// Operations of the state log that are live after this block: inactivity floor and size.
+    /// Root of the state log after this block, which state sync fetches against. The header's `stateRoot` covers it and
+    /// which of its operations are current.
+    pub(crate) log_root: Digest,
+    /// Operations of the state log that a node needs after this block: the first, and their number in all.
     pub(crate) state_range: NonEmptyRange<Location>,
 }
 
 impl Write for Seal {
     fn write(&self, buf: &mut impl BufMut) {
         self.context.write(buf);
+        self.log_root.write(buf);
         self.state_range.write(buf);
     }
 }
 
 impl EncodeSize for Seal {
     fn encode_size(&self) -> usize {
-        self.context.encode_size() + self.state_range.encode_size()
+        self.context.encode_size() + self.log_root.encode_size() + self.state_range.encode_size()
     }
 }
 
@@ -67,7 +73,11 @@ impl Read for Seal {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        Ok(Self { context: Context::read(buf)?, state_range: NonEmptyRange::read(buf)? })
+        Ok(Self {
+            context: Context::read(buf)?,
+            log_root: Digest::read(buf)?,
+            state_range: NonEmptyRange::read(buf)?,
+        })
     }
 }
 
@@ -114,6 +124,7 @@ impl Block {
         config: &openledger_execution::Genesis,
         leader: ed25519::PublicKey,
         state_root: B256,
+        log_root: Digest,
         state_range: NonEmptyRange<Location>,
     ) -> Self {
         let seal = Seal {
@@ -122,6 +133,7 @@ impl Block {
                 leader,
                 parent: (View::zero(), Digest::EMPTY),
             },
+            log_root,
             state_range,
         };
         let header = Header {
@@ -321,6 +333,7 @@ impl CertifiableBlock for Block {
 impl BoundedBlock for Block {
     fn max_encode_size((): &()) -> usize {
         Context::MAX_ENCODE_SIZE
+            + Digest::SIZE
             + NonEmptyRange::<Location>::MAX_ENCODE_SIZE
             + 4
             + MAX_HEADER_BYTES

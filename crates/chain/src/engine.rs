@@ -14,14 +14,14 @@ use crate::{
     ledger::Ledger,
     network::{self, Links, Membership},
     pacing::{Pace, Paced},
-    rebuild,
+    proof, rebuild,
     runtime::Runtime,
     state::{self, Databases, Key, Store, Value},
+    status,
 };
 use ::tokio::sync::{mpsc, oneshot};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use commonware_broadcast::buffered;
-use commonware_codec::Encode;
 use commonware_consensus::{
     Application, Reporters,
     marshal::{
@@ -37,7 +37,7 @@ use commonware_consensus::{
         elector::RoundRobin,
         scheme::ed25519::Scheme,
     },
-    types::{Epoch, FixedEpocher, Height, ViewDelta},
+    types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
     Digested, Digestible, Sha256,
@@ -52,7 +52,7 @@ use commonware_glue::stateful::{
 use commonware_p2p::{Blocker, Provider, Receiver, Sender, max_message_size};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, Spawner, Supervisor, buffer::paged::CacheRef, tokio};
-use commonware_storage::{archive::prunable, mmr, qmdb::any::unordered::fixed, translator::EightCap};
+use commonware_storage::{archive::prunable, mmr, translator::EightCap};
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, ordered};
 use std::{
     num::{NonZeroU64, NonZeroUsize},
@@ -71,14 +71,18 @@ const PENDING_ACKNOWLEDGEMENTS: NonZeroUsize = NZUsize!(4);
 /// How long tasks may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-type MarshalHandle = MarshalMailbox<Scheme, Standard<Block>>;
+pub(crate) type MarshalHandle = MarshalMailbox<Scheme, Standard<Block>>;
 
 /// What the outside asks the engine for.
 pub(crate) enum Request {
     /// Entries of the newest state.
     Read(ReadRequest),
-    /// The encoded certificate that made a block final.
-    Finalisation { number: u64, reply: oneshot::Sender<Option<Vec<u8>>> },
+    /// What shows that a block is final.
+    Finality { number: u64, reply: oneshot::Sender<Option<proof::Finality>> },
+    /// The newest block that is known to be final, and how many peers are connected.
+    Status { reply: oneshot::Sender<(u64, usize)> },
+    /// Proofs of entries of the newest state.
+    Prove { keys: Vec<Key>, reply: oneshot::Sender<Result<proof::Proven, String>> },
 }
 
 /// How the engine is reached from outside.
@@ -133,7 +137,8 @@ pub(crate) struct Running<E: Runtime> {
 pub(crate) fn genesis_block(genesis: &openledger_execution::Genesis, leader: ed25519::PublicKey) -> Block {
     use commonware_glue::stateful::db::DatabaseSet;
     let empty = <Databases<tokio::Context> as DatabaseSet<tokio::Context>>::initial_sync_targets();
-    Block::genesis(genesis, leader, crate::block::hash(&empty.root), empty.range)
+    let root = crate::block::hash(&state::empty_root(&empty.root));
+    Block::genesis(genesis, leader, root, empty.root, empty.range)
 }
 
 /// The validators as `membership` has them.
@@ -333,7 +338,7 @@ where
     let Outside { requests, admission, news } = outside;
     context.child("requests").spawn({
         let (databases, marshal) = (databases.clone(), marshal.clone());
-        move |_| serve(requests, databases, marshal)
+        move |context| serve(context, requests, databases, marshal)
     });
 
     if let Some(news) = news {
@@ -384,6 +389,7 @@ where
 
 /// Answers requests from outside until the handle is gone.
 async fn serve<E: Runtime>(
+    context: E,
     mut requests: mpsc::Receiver<Request>,
     databases: Databases<E>,
     marshal: MarshalHandle,
@@ -396,10 +402,9 @@ async fn serve<E: Runtime>(
                 // Whoever asked may have given up.
                 drop(reply.send(values.map_err(|error| error.to_string())));
             }
-            Request::Finalisation { number, reply } => {
-                let finalisation = marshal.get_finalization(Height::new(number)).await;
-                drop(reply.send(finalisation.map(|finalisation| finalisation.encode().to_vec())));
-            }
+            Request::Finality { number, reply } => drop(reply.send(proof::finality(&marshal, number).await)),
+            Request::Status { reply } => drop(reply.send(status::known(&context, &marshal).await)),
+            Request::Prove { keys, reply } => drop(reply.send(proof::prove(&databases, &keys).await)),
         }
     }
 }
@@ -411,7 +416,7 @@ pub(crate) fn largest_message(seats: u32) -> u32 {
         marshal::max_payload_size::<Standard<Block>, Scheme>(seats, &()),
         state_resolver::max_payload_size::<mmr::Family, Digest>(
             STATE_SYNC_OPERATIONS,
-            <fixed::Operation<mmr::Family, Key, Value> as commonware_codec::FixedSize>::SIZE,
+            state::OPERATION_BYTES,
         ),
         gossip::MAX_MESSAGE_BYTES,
     ])

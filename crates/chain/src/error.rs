@@ -113,6 +113,20 @@ pub enum ChainError {
         /// The finalised head.
         newest: u64,
     },
+    /// The state can be proven at the head alone.
+    #[error("a proof is made of the newest state, that of block {newest}; block {wanted} was asked for")]
+    ProofNotAvailable {
+        /// The block that was asked for.
+        wanted: u64,
+        /// The head.
+        newest: u64,
+    },
+    /// The store gave no proof.
+    #[error("the state cannot be proven: {reason}")]
+    NotProven {
+        /// Why.
+        reason: String,
+    },
     /// Too much was asked for at once.
     #[error("{what}: {got} is over the limit of {limit}")]
     TooMuch {

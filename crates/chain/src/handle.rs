@@ -11,7 +11,9 @@ use crate::{
     journal::Journal,
     ledger::Ledger,
     pool::Origin,
+    proof::{Finality, Proven, SlotProof, StateProof},
     state::{self, Key, Value},
+    status::Status,
 };
 use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::TxHashRef};
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
@@ -19,8 +21,12 @@ use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateRea
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// From when a block's state is written until the block is the head, at most.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running validator. Clones share it; it stops when [`shutdown`](Self::shutdown) is called or the last is dropped.
 #[derive(Clone)]
@@ -152,18 +158,92 @@ impl ChainHandle {
         self.inner.ledger.subscribe()
     }
 
-    /// The certificate that made a block final, encoded as the engine has it: proposal (round, parent view, block
-    /// hash) and the signatures of the validators. `None` where a later block's certificate covers it.
+    /// What shows that a block is final: its header and its certificate, or the headers up to the first later block with
+    /// one. `None` if the block is not final.
     ///
     /// # Errors
     /// [`ChainError::Stopped`].
-    pub fn finalisation(&self, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
+    pub fn finality(&self, number: u64) -> Result<Option<Finality>, ChainError> {
+        self.ask(|reply| Request::Finality { number, reply })
+    }
+
+    /// Proves an account and slots of it at the head, or at the block `wanted` as long as that is the head.
+    ///
+    /// # Errors
+    /// [`ChainError::ProofNotAvailable`] if the head is another block or has no state of its own yet,
+    /// [`ChainError::Stopped`].
+    pub fn prove(
+        &self,
+        address: Address,
+        slots: &[U256],
+        wanted: Option<u64>,
+    ) -> Result<StateProof, ChainError> {
+        let newest = self.head().header.number;
+        let not_available =
+            |newest| ChainError::ProofNotAvailable { wanted: wanted.unwrap_or(newest), newest };
+        // Block one writes what genesis allots.
+        if newest == 0 || wanted.is_some_and(|wanted| wanted != newest) {
+            return Err(not_available(newest));
+        }
+        let keys: Vec<Key> = std::iter::once(state::account_key(address))
+            .chain(slots.iter().map(|slot| state::slot_key(address, *slot)))
+            .collect();
+        let proven: Proven = self
+            .ask(|reply| Request::Prove { keys, reply })?
+            .map_err(|reason| ChainError::NotProven { reason })?;
+        let block = self.block_with(proven.root, newest)?;
+        if wanted.is_some_and(|wanted| wanted != block.header.number) {
+            return Err(not_available(block.header.number));
+        }
+        let lost = || ChainError::NotProven { reason: format!("block {} has no certificate", block.hash) };
+        let finality = self.finality(block.header.number)?.ok_or_else(lost)?;
+        let mut entries = proven.entries.into_iter();
+        let (account, account_proof) = entries.next().ok_or_else(lost)?;
+        let slots = slots.iter().zip(entries).map(|(slot, (value, proof))| {
+            let value = value.as_ref().map(state::decode_slot).unwrap_or_default();
+            SlotProof { slot: *slot, value, proof }
+        });
+        let account = account.as_ref().map(state::decode_account);
+        Ok(StateProof { block, finality, account, account_proof, slots: slots.collect() })
+    }
+
+    /// The block at `from` or above that left the state with this root, once it is shown as the head.
+    fn block_with(&self, root: B256, from: u64) -> Result<IndexedHeader, ChainError> {
+        let start = Instant::now();
+        let mut number = from;
+        // The index has a block before the state does.
+        while let Some(block) = self.inner.ledger.index.header(number)? {
+            if block.header.state_root != root {
+                number += 1;
+                continue;
+            }
+            while self.head().header.number < number {
+                if self.has_stopped() || start.elapsed() > SHOWN_WITHIN {
+                    return Err(ChainError::Stopped);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            return Ok(block);
+        }
+        Err(ChainError::NotProven { reason: format!("no block has the state root {root}") })
+    }
+
+    /// Asks the engine and waits for the answer.
+    fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ChainError> {
         let (reply, answer) = oneshot::channel();
-        self.inner
-            .requests
-            .blocking_send(Request::Finalisation { number, reply })
-            .map_err(|_closed| ChainError::Stopped)?;
+        self.inner.requests.blocking_send(request(reply)).map_err(|_closed| ChainError::Stopped)?;
         answer.blocking_recv().map_err(|_closed| ChainError::Stopped)
+    }
+
+    /// How far this node is, and how many others are connected.
+    ///
+    /// # Errors
+    /// [`ChainError::Stopped`].
+    pub fn status(&self) -> Result<Status, ChainError> {
+        let (highest, peers) = self.ask(|reply| Request::Status { reply })?;
+        // Blocks come in between.
+        let head = self.head().header.number;
+        Ok(Status { head, highest: highest.max(head), peers })
     }
 
     /// Takes a transaction into the pool, tells the other validators, and returns its hash. It survives the end of this

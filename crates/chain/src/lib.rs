@@ -19,6 +19,7 @@ mod lock;
 mod network;
 mod pacing;
 mod pool;
+mod proof;
 mod rebuild;
 mod recent;
 mod runtime;
@@ -27,6 +28,7 @@ mod senders;
 pub mod simulate;
 mod start;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -36,4 +38,6 @@ pub use handle::{ChainHandle, FoundLog, FoundTransaction, LogFilter, LogLimits, 
 pub use index::{IndexedBlock, IndexedHeader, IndexedReceipt};
 pub use key::ConsensusKey;
 pub use pool::PoolLimits;
+pub use proof::{Certificate, EntryProof, Finality, SlotProof, StateProof};
 pub use start::{ChainConfig, start};
+pub use status::Status;

@@ -33,6 +33,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait for the engine.
 const REQUESTS: usize = 1024;
+/// Stack of a thread that polls the engine's tasks, which are large: what systems give a process.
+pub(crate) const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Threads of the engine's runtime.
 const THREADS: usize = 2;
 
@@ -123,6 +125,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let controls = Controls { ready, shutdown: stop };
     let thread = std::thread::Builder::new()
         .name("chain".into())
+        .stack_size(STACK_BYTES)
         .spawn({
             let (ledger, folder) = (ledger.clone(), folder.clone());
             move || {
@@ -171,6 +174,7 @@ fn run(
     let config = runtime::Config::new()
         .with_storage_directory(folder.join("engine"))
         .with_worker_threads(THREADS)
+        .with_thread_stack_size(STACK_BYTES)
         .with_tcp_nodelay(Some(true));
     let ran = catch_unwind(AssertUnwindSafe(|| {
         runtime::Runner::new(config)

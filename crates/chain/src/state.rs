@@ -8,10 +8,18 @@
 //!
 //! The preimages are 20, 52 and 40 bytes long, so no two kinds of entry share a key. Code is in the same store as
 //! accounts, so that one root and one commit cover all of it and state sync needs nothing else. An account that is
-//! empty and a slot that is zero have no entry.
+//! empty and a slot that is zero have no entry, and that they have none can be proven: each entry names the next key,
+//! so one entry shows that nothing lies between two keys ([`crate::proof`]).
+//!
+//! The store is a log of operations. Its *root* (`stateRoot`) covers the log and which of its operations are current;
+//! the *root of the log* alone, which state sync fetches against, stands in the block's seal.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use commonware_cryptography::keccak256::{Digest, Keccak256};
+use commonware_codec::FixedSize;
+use commonware_cryptography::{
+    Hasher as _,
+    keccak256::{Digest, Keccak256},
+};
 use commonware_glue::stateful::db::{DatabaseSet, Shared};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Spawner, buffer::paged::CacheRef};
@@ -19,7 +27,10 @@ use commonware_storage::{
     Context,
     journal::contiguous::fixed::Config as LogConfig,
     mmr::{self, full::Config as MmrConfig},
-    qmdb::any::{FixedConfig, unordered::fixed},
+    qmdb::{
+        any::ordered::fixed as log,
+        current::{FixedConfig, ordered::fixed, proof::OpsRootWitness},
+    },
     translator::EightCap,
 };
 use commonware_utils::{NZU64, NZUsize, sequence::FixedBytes};
@@ -35,8 +46,15 @@ const MAX_CODE_BYTES: usize = 24_576;
 pub(crate) type Key = Digest;
 /// A value of the store.
 pub(crate) type Value = FixedBytes<VALUE_BYTES>;
+/// Bytes of the bitmap that one leaf of the tree above it covers: whether each of 256 operations is current.
+pub(crate) const CHUNK_BYTES: usize = 32;
 /// The store.
-pub(crate) type Store<E> = fixed::Db<mmr::Family, E, Key, Value, Keccak256, EightCap, Sequential>;
+pub(crate) type Store<E> =
+    fixed::Db<mmr::Family, E, Key, Value, Keccak256, EightCap, CHUNK_BYTES, Sequential>;
+/// An operation of its log.
+pub(crate) type Operation = log::Operation<mmr::Family, Key, Value>;
+/// Bytes of an operation as it is stored and sent.
+pub(crate) const OPERATION_BYTES: usize = <Operation as FixedSize>::SIZE;
 /// The store as the engine shares it between tasks.
 pub(crate) type Databases<E> = Shared<Store<E>>;
 /// Changes that are not yet hashed.
@@ -69,11 +87,25 @@ pub(crate) fn store_config(
             write_buffer: buffer,
             replay_buffer: buffer,
         },
+        grafted_metadata_partition: format!("{prefix}state-bitmap"),
         translator: EightCap,
         init_cache: Some(NZUsize!(1 << 16)),
         init_buffer: NZUsize!(1 << 21),
         init_concurrency: (),
     }
+}
+
+/// The root of a store whose log holds its first commit and nothing else, by the root of that log.
+pub(crate) fn empty_root(log_root: &Digest) -> Digest {
+    let mut first = [0; CHUNK_BYTES];
+    first[0] = 1;
+    // One leaf is below the height at which the bitmap is grafted, so the tree is that of the log.
+    let witness = OpsRootWitness::<mmr::Family, Digest> {
+        grafted_root: *log_root,
+        pending_chunk_digest: Default::default(),
+        partial_chunk: Some((1, Keccak256::hash(&[first.as_slice()]))),
+    };
+    witness.root::<Keccak256>(log_root)
 }
 
 pub(crate) fn account_key(address: Address) -> Key {

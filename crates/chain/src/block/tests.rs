@@ -37,7 +37,7 @@ fn the_encoding_is_as_it_was() {
     let bytes = sample().encode();
     assert_eq!(
         keccak256(&bytes),
-        b256!("0xe3b233ca9b1e2d337c268615051ec47d9d83796073d50ccc84145813882a0260"),
+        b256!("0x3f7e938b4f89285500b34bd9a4b361d0ac94df943b0dd37ad0f137a0d1963b52"),
         "stored blocks and messages between nodes have another form"
     );
 }

@@ -25,13 +25,14 @@ pub use replay::{Replayed, replay};
 pub use scenario::{Event, Link, Scenario};
 pub use view::{StateAt, View};
 
-use crate::start::panic_text;
+use crate::start::{STACK_BYTES, panic_text};
 use commonware_glue::simulate::plan::PlanBuilder;
 use exit::Recovered;
 use member::Network;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
+    thread,
 };
 use view::Collect;
 
@@ -53,6 +54,15 @@ pub struct Ended {
 /// # Errors
 /// Why it did not end: [`Failure`].
 pub fn run(scenario: &Scenario) -> Result<Ended, Failure> {
+    // All members' tasks are polled on one stack.
+    thread::scope(|scope| {
+        let player = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || play(scenario));
+        let player = player.map_err(|error| Failure::Other(error.to_string()))?;
+        player.join().unwrap_or_else(|panic| Err(Failure::Panic(panic_text(panic.as_ref()))))
+    })
+}
+
+fn play(scenario: &Scenario) -> Result<Ended, Failure> {
     let views = Arc::new(Mutex::new(Vec::new()));
     let network = Network::new(scenario.clone()).map_err(Failure::Scenario)?;
     let sent = network.sent();

@@ -28,7 +28,7 @@ fn a_transfer_becomes_final_and_can_be_read_back() {
     let block = chain.block(number).unwrap().unwrap();
     assert_eq!(block.header.header.hash_slow(), block.header.hash);
     assert_eq!(chain.number(block.header.hash).unwrap(), Some(number));
-    assert!(chain.finalisation(number).unwrap().is_some());
+    assert!(chain.finality(number).unwrap().is_some());
     assert!(chain.logs(0, number, &LogFilter::default(), LogLimits::default()).unwrap().is_empty());
     chain.shutdown().unwrap();
 }

@@ -126,12 +126,23 @@ fn a_node_without_a_seat_follows_and_passes_transactions_on() {
     let late = chain.submit(transfer(&account(1), 1, to, 1)).unwrap();
     let number = included(&chain, late);
     included(&leader, late);
-    assert!(chain.finalisation(number).unwrap().is_some(), "a follower has the certificate");
+    assert!(chain.finality(number).unwrap().is_some(), "a follower has the certificate");
     chain.shutdown().unwrap();
     drop(chain);
 
-    let away = included(&leader, leader.submit(transfer(&account(1), 2, to, 1)).unwrap());
+    assert_eq!(leader.status().unwrap().peers, 0);
+    for nonce in 2..42 {
+        included(&leader, leader.submit(transfer(&account(1), nonce, to, 1)).unwrap());
+    }
+    let away = leader.head().header.number;
     let chain = start(follower).unwrap();
-    eventually("the follower to catch up", || (chain.head().header.number > away).then_some(()));
+    let mut was_behind = false;
+    eventually("the follower to catch up", || {
+        let status = chain.status().unwrap();
+        was_behind |= status.is_behind();
+        (status.head > away && !status.is_behind() && status.peers == 1).then_some(())
+    });
+    assert!(was_behind, "the follower never said that it was {away} blocks behind");
+    eventually("the leader to count its follower", || (leader.status().unwrap().peers == 1).then_some(()));
     agree(&[leader, chain]);
 }
