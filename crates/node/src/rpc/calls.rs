@@ -43,7 +43,7 @@ pub(super) fn storage(chain: &ChainHandle, address: Address, slot: &str, id: Blo
 }
 
 /// A slot as geth takes it: at most 32 bytes of hex, with or without `0x`, leading zeros or not.
-fn storage_key(text: &str) -> Answer<U256> {
+pub(super) fn storage_key(text: &str) -> Answer<U256> {
     let refused = |reason| Err(error::invalid(format!("unable to decode storage key: {reason}")));
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     if digits.len() > 64 {

@@ -22,6 +22,8 @@ const INVALID_PARAMS: i32 = -32602;
 const NO_METHOD: i32 = -32601;
 /// Too much was asked for (EIP-1474).
 const LIMIT_EXCEEDED: i32 = -32005;
+/// What the method would answer does not exist here (EIP-1474).
+const NOT_SUPPORTED: i32 = -32004;
 /// The node itself failed.
 pub(super) const INTERNAL: i32 = -32603;
 /// geth's code for a revert; the data is what the contract returned.
@@ -43,6 +45,15 @@ pub(super) fn no_method(message: impl Into<String>) -> ErrorObjectOwned {
     with(NO_METHOD, message)
 }
 
+/// Why there is no proof of EIP-1186.
+pub(super) fn no_trie() -> ErrorObjectOwned {
+    with(
+        NOT_SUPPORTED,
+        "method not supported: the state root of this chain is not that of a Merkle Patricia trie; \
+         openledger_getProof takes the same parameters and answers with header, certificate and proofs",
+    )
+}
+
 pub(super) fn limit(message: impl Into<String>) -> ErrorObjectOwned {
     with(LIMIT_EXCEEDED, message)
 }
@@ -53,7 +64,9 @@ pub(super) fn timeout(message: impl Into<String>) -> ErrorObjectOwned {
 
 pub(super) fn chain(error: ChainError) -> ErrorObjectOwned {
     match &error {
-        ChainError::StateNotAvailable { .. } => server(error.to_string()),
+        ChainError::StateNotAvailable { .. } | ChainError::ProofNotAvailable { .. } => {
+            server(error.to_string())
+        }
         ChainError::TooMuch { .. } => limit(error.to_string()),
         _ => {
             tracing::error!(%error, "a request failed");

@@ -6,7 +6,7 @@ use super::{
     error::{self, Answer},
     fees,
     filters::Filters,
-    logs, pool,
+    logs, pool, proof,
     simulate::{self, Replaced, Simulation},
     subscribe,
     telemetry::Telemetry,
@@ -99,9 +99,9 @@ fn add_node(module: &mut RpcModule<Rpc>) -> Registered {
     add(module, "web3_sha3", 1, |_, args| Ok(keccak256(args.required::<Bytes>()?)))?;
     add(module, "net_version", 0, |rpc, _| Ok(rpc.chain.genesis().chain_id.to_string()))?;
     add(module, "net_listening", 0, |_, _| Ok(true))?;
-    add(module, "net_peerCount", 0, |rpc, _| Ok(quantity(rpc.chain.genesis().validators.len() - 1)))?;
+    add(module, "net_peerCount", 0, |rpc, _| Ok(U64::from(rpc.chain.status().map_err(error::chain)?.peers)))?;
     add(module, "eth_chainId", 0, |rpc, _| Ok(U64::from(rpc.chain.genesis().chain_id)))?;
-    add(module, "eth_syncing", 0, |_, _| Ok(false))?;
+    add(module, "eth_syncing", 0, |rpc, _| rpc.telemetry.syncing())?;
     add(module, "eth_accounts", 0, |_, _| Ok(Vec::<Address>::new()))?;
     add(module, "eth_blockNumber", 0, |rpc, _| Ok(U64::from(rpc.chain.head().header.number)))
 }
@@ -183,7 +183,13 @@ fn add_state(module: &mut RpcModule<Rpc>) -> Registered {
     add(module, "eth_getStorageAt", 3, |rpc, args| {
         let (address, slot): (Address, String) = (args.required()?, args.required()?);
         calls::storage(&rpc.chain, address, &slot, args.required()?)
-    })
+    })?;
+    add(module, "openledger_getProof", 3, |rpc, args| {
+        let (address, slots): (Address, Vec<String>) = (args.required()?, args.required()?);
+        proof::proof(&rpc.chain, address, &slots, args.required()?)
+    })?;
+    // The state is no Merkle Patricia trie, so nothing that this method could answer would be a proof.
+    add(module, "eth_getProof", 3, |_, _| Err::<(), _>(error::no_trie()))
 }
 
 /// A call with the block it runs on and, where the method takes them, its overrides.

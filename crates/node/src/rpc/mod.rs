@@ -14,6 +14,7 @@ mod filters;
 mod logs;
 mod methods;
 mod pool;
+mod proof;
 mod server;
 mod simulate;
 mod subscribe;

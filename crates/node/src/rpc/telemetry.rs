@@ -1,15 +1,19 @@
-//! What operators watch: `/metrics` for Prometheus, `/health` and `/ready`, on the port of JSON-RPC.
+//! What operators watch: `/metrics` for Prometheus, `/health` and `/ready`, on the port of JSON-RPC, and whether the node is
+//! behind, which `/ready` and `eth_syncing` say alike.
 
+use super::error::{self, Answer};
+use alloy_primitives::U64;
 use jsonrpsee::{
     core::BoxError,
     server::{HttpBody, HttpRequest, HttpResponse},
 };
-use openledger_chain::ChainHandle;
+use openledger_chain::{ChainHandle, Status};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use serde_json::{Value, json};
 use std::{
     pin::Pin,
     sync::{Arc, atomic::AtomicU64},
@@ -35,18 +39,23 @@ struct Kept {
 /// The counters, and the registry that shows them.
 pub(super) struct Telemetry {
     chain: ChainHandle,
+    /// The head when the node started.
+    started_at: u64,
     registry: Registry,
     requests: Family<Asked, Counter>,
     seconds: Histogram,
     height: Gauge<u64, AtomicU64>,
     timestamp: Gauge<u64, AtomicU64>,
     base_fee: Gauge<u64, AtomicU64>,
+    highest: Gauge<u64, AtomicU64>,
+    peers: Gauge<u64, AtomicU64>,
     waiting: Family<Kept, Gauge<u64, AtomicU64>>,
 }
 
 impl Telemetry {
     pub(super) fn new(chain: ChainHandle) -> Self {
         let mut telemetry = Self {
+            started_at: chain.head().header.number,
             chain,
             registry: Registry::with_prefix("openledger"),
             requests: Family::default(),
@@ -54,6 +63,8 @@ impl Telemetry {
             height: Gauge::default(),
             timestamp: Gauge::default(),
             base_fee: Gauge::default(),
+            highest: Gauge::default(),
+            peers: Gauge::default(),
             waiting: Family::default(),
         };
         let registry = &mut telemetry.registry;
@@ -81,6 +92,12 @@ impl Telemetry {
             telemetry.base_fee.clone(),
         );
         registry.register(
+            "highest_number",
+            "Number of the newest block that is known to be final; above the head while the node catches up",
+            telemetry.highest.clone(),
+        );
+        registry.register("peers", "Nodes that are connected", telemetry.peers.clone());
+        registry.register(
             "pool_transactions",
             "Transactions that wait: pending follow on their account's nonce, queued miss one",
             telemetry.waiting.clone(),
@@ -95,11 +112,24 @@ impl Telemetry {
         self.seconds.observe(took.as_secs_f64());
     }
 
+    /// The answer of `eth_syncing`.
+    ///
+    /// # Errors
+    /// If the chain has stopped.
+    pub(super) fn syncing(&self) -> Answer<Value> {
+        Ok(syncing(self.started_at, &self.chain.status().map_err(error::chain)?))
+    }
+
     fn metrics(&self) -> Result<String, std::fmt::Error> {
         let head = self.chain.head();
         self.height.set(head.header.number);
         self.timestamp.set(head.header.timestamp);
         self.base_fee.set(self.chain.next_base_fee());
+        // The chain has stopped: what was known last stands.
+        if let Ok(status) = self.chain.status() {
+            self.highest.set(status.highest);
+            self.peers.set(status.peers as u64);
+        }
         let (pending, queued) = self.chain.waiting_all();
         for (list, transactions) in [("pending", pending), ("queued", queued)] {
             self.waiting.get_or_create(&Kept { list }).set(transactions.len() as u64);
@@ -109,20 +139,55 @@ impl Telemetry {
         Ok(text)
     }
 
-    /// The answer to a page that is no JSON-RPC; `None` if it is none of ours.
-    fn answer(&self, path: &str) -> Option<HttpResponse> {
-        Some(match path {
-            "/metrics" => match self.metrics() {
+    /// The answer to a page that is no JSON-RPC. It may wait for the engine, so it needs a thread.
+    fn answer(&self, asked: Page) -> HttpResponse {
+        match asked {
+            Page::Metrics => match self.metrics() {
                 Ok(text) => page(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text),
                 Err(error) => page(500, "text/plain", error.to_string()),
             },
             // The process answers.
-            "/health" => page(200, "text/plain", "ok\n"),
-            // The engine runs, so that transactions are taken and the head moves on.
-            "/ready" if self.chain.has_stopped() => page(503, "text/plain", "the chain has stopped\n"),
-            "/ready" => page(200, "text/plain", "ready\n"),
-            _ => return None,
-        })
+            Page::Health => page(200, "text/plain", "ok\n"),
+            // The engine runs and the head is the network's, so that what is read here is new.
+            Page::Ready => match self.chain.status() {
+                Err(_stopped) => page(503, "text/plain", "the chain has stopped\n"),
+                Ok(status) if status.is_behind() => {
+                    let Status { head, highest, .. } = status;
+                    page(503, "text/plain", format!("catching up: block {head} of {highest}\n"))
+                }
+                Ok(_) => page(200, "text/plain", "ready\n"),
+            },
+        }
+    }
+}
+
+fn syncing(started_at: u64, status: &Status) -> Value {
+    if !status.is_behind() {
+        return Value::Bool(false);
+    }
+    json!({
+        "startingBlock": U64::from(started_at),
+        "currentBlock": U64::from(status.head),
+        "highestBlock": U64::from(status.highest),
+    })
+}
+
+/// What is answered beside JSON-RPC.
+#[derive(Clone, Copy)]
+enum Page {
+    Metrics,
+    Health,
+    Ready,
+}
+
+impl Page {
+    fn asked_by<B>(request: &HttpRequest<B>) -> Option<Self> {
+        match (request.method().as_str(), request.uri().path()) {
+            ("GET", "/metrics") => Some(Self::Metrics),
+            ("GET", "/health") => Some(Self::Health),
+            ("GET", "/ready") => Some(Self::Ready),
+            _ => None,
+        }
     }
 }
 
@@ -166,12 +231,12 @@ where
     }
 
     fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        let page = (request.method().as_str() == "GET")
-            .then(|| self.telemetry.answer(request.uri().path()))
-            .flatten();
-        match page {
-            Some(page) => Box::pin(std::future::ready(Ok(page))),
-            None => Box::pin(self.inner.call(request)),
-        }
+        let Some(page) = Page::asked_by(&request) else { return Box::pin(self.inner.call(request)) };
+        let telemetry = self.telemetry.clone();
+        let answer = tokio::task::spawn_blocking(move || telemetry.answer(page));
+        Box::pin(async { answer.await.map_err(BoxError::from) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! Transactions of every type, sent and read back.
 
 use super::client::Bench;
-use alloy_consensus::{TxEip2930, TxEip7702, TxLegacy};
+use alloy_consensus::{SignableTransaction, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
 use alloy_eips::{
+    eip2718::Encodable2718,
     eip2930::{AccessList, AccessListItem},
     eip7702::Authorization,
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
@@ -93,4 +94,62 @@ fn a_delegation_is_read_back_and_runs_the_code_it_names() {
     assert_eq!(code, format!("0xef0100{}", alloy_primitives::hex::encode(contract)));
     let answer = bench.call("eth_call", json!([{ "to": signer.address() }, "latest"]));
     assert_eq!(answer, json!(signer.address().into_word()));
+}
+
+#[test]
+fn a_transaction_that_cannot_stand_is_refused_in_geths_words() {
+    let bench = Bench::new();
+    let refused = |raw: String| {
+        let (code, message, _) = bench.error("eth_sendRawTransaction", json!([raw]));
+        assert_eq!(code, -32000, "{message}");
+        message
+    };
+    let legacy = |gas_limit: u64, input: Bytes| {
+        let fields = TxLegacy {
+            chain_id: Some(CHAIN),
+            gas_price: PRICE,
+            gas_limit,
+            to: TxKind::Call(TO),
+            input,
+            ..TxLegacy::default()
+        };
+        bench.encode(fields)
+    };
+    // EIP-7825 bounds one transaction below the block.
+    assert_eq!(refused(legacy(40_000_000, Bytes::new())), "exceeds block gas limit: 40000000 > 16777216");
+    assert_eq!(refused(legacy(20_999, Bytes::new())), "intrinsic gas too low: have 20999, want 21000");
+    let large = refused(legacy(16_000_000, Bytes::from(vec![0; 131_072])));
+    assert!(
+        large.starts_with("oversized data: transaction size 131") && large.ends_with("limit 131072"),
+        "{large}"
+    );
+
+    let poor = PrivateKeySigner::from_bytes(&B256::repeat_byte(9)).unwrap();
+    let transfer = TxLegacy {
+        chain_id: Some(CHAIN),
+        gas_price: PRICE,
+        gas_limit: 21_000,
+        to: TxKind::Call(TO),
+        value: U256::from(1),
+        ..TxLegacy::default()
+    };
+    let signature = poor.sign_hash_sync(&transfer.signature_hash()).unwrap();
+    let send = |signature| {
+        let envelope = TxEnvelope::from(transfer.clone().into_signed(signature));
+        refused(hex::encode_prefixed(envelope.encoded_2718()))
+    };
+    let want = 21_000 * PRICE + 1;
+    let text =
+        format!("insufficient funds for gas * price + value: address {} have 0 want {want}", poor.address());
+    assert_eq!(send(signature), text);
+    // No point of the curve has this coordinate, and a signature in the upper half could be made twice.
+    assert_eq!(send(Signature::new(U256::ZERO, signature.s(), false)), "invalid sender");
+    assert_eq!(send(Signature::new(signature.r(), U256::MAX, false)), "invalid sender");
+    let order =
+        U256::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).unwrap();
+    assert_eq!(send(Signature::new(signature.r(), order - signature.s(), !signature.v())), "invalid sender");
+
+    let raw = legacy(21_000, Bytes::new());
+    assert!(refused(raw[..raw.len() - 2].to_owned()).starts_with("rlp: "));
+    assert_eq!(refused(format!("{raw}00")), "rlp: input contains more than one value");
 }
