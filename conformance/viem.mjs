@@ -120,6 +120,12 @@ const trace = await client.request({
   method: "debug_traceTransaction", params: [moved.transactionHash, { tracer: "callTracer" }],
 });
 check(trace.to === token.toLowerCase() && BigInt(trace.gasUsed) === moved.gasUsed, "the trace is not the transaction's");
+const before = await client.request({
+  method: "debug_traceCall",
+  params: [{ from: owner.address, to: token, data: "0x18160ddd" }, "latest", { tracer: "prestateTracer" }],
+});
+check(before[token.toLowerCase()]?.code?.length > 2, "the state before a call lacks the code of the token");
+check(BigInt(before[owner.address.toLowerCase()].balance) > 0n, "the state before a call lacks its sender");
 
 // Refusals.
 const poor = createWalletClient({ account: stranger, chain, transport: http() });
