@@ -1,13 +1,17 @@
-// The ABI of every module, from the Solidity of crates/types/src/abi.rs, by the published compiler.
+// The ABI of every module, from the Solidity of crates/types/src/abi/*.rs, by the published compiler.
 // abi.mjs <node_modules>: prints { "IOpen": [...], ... }
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 
 const modules = resolve(process.argv[2]);
 const solc = createRequire(join(modules, "package.json"))("solc");
-const rust = readFileSync("crates/types/src/abi.rs", "utf8");
-const body = rust.slice(rust.indexOf("sol! {") + 6, rust.lastIndexOf("}"));
+const folder = "crates/types/src/abi";
+const body = readdirSync(folder)
+  .filter((name) => name !== "mod.rs")
+  .map((name) => readFileSync(join(folder, name), "utf8"))
+  .map((rust) => rust.slice(rust.indexOf("sol! {") + 6, rust.lastIndexOf("}")))
+  .join("\n");
 const solidity = body
   .split("\n")
   .filter((line) => !line.trim().startsWith("#["))

@@ -3,12 +3,11 @@
 use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::{IEscrow, IOpen};
 use openledger_types::addresses::{ESCROW, OPEN};
-use openledger_types::authorization::{
-    CancelAuthorization, Permit, ReceiveWithAuthorization, TransferWithAuthorization, open_domain,
-};
+use openledger_types::authorization::{CancelAuthorization, Permit, open_domain};
 
 use super::cast::{MEMBERS, OPERATORS, PAYERS};
 use super::{History, Key, Operation};
+use crate::open::Authorization;
 use crate::{Storage, escrow, open};
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -65,55 +64,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("open.transferWithAuthorization", 2, |h| {
         let (from, to, value, nonce) = (h.anyone(), h.anyone(), h.amount(), nonce(h));
-        let (holder, to) = (h.account(from), h.account(to));
-        let (after, before) = (U256::ZERO, U256::from(h.storage.block.timestamp + 100));
-        let message = TransferWithAuthorization {
-            from: holder,
-            to,
-            value,
-            validAfter: after,
-            validBefore: before,
-            nonce: nonce.1,
-        };
-        let signature = h.signed(from, &message, &open_domain(h.storage.block.chain_id));
-        let call = IOpen::transferWithAuthorization_1Call {
-            from: holder,
-            to,
-            value,
-            validAfter: after,
-            validBefore: before,
-            nonce: nonce.1,
-            signature,
-        };
-        let done = h.send(nonce.0, OPEN, call).is_some();
-        consumed(h, done, holder, nonce.1);
+        let authorization = authorization(h, from, to, value, nonce.1);
+        let signature = h.signed(from, &authorization.transfer(), &open_domain(h.storage.block.chain_id));
+        let done = h.send(nonce.0, OPEN, authorization.transfer_call(signature)).is_some();
+        consumed(h, done, authorization.from, nonce.1);
         Some(())
     }),
     ("open.receiveWithAuthorization", 2, |h| {
         let (from, to, value, nonce) = (h.anyone(), h.anyone(), h.amount(), nonce(h));
         let caller = h.mostly(&[to]);
-        let (holder, to) = (h.account(from), h.account(to));
-        let (after, before) = (U256::ZERO, U256::from(h.storage.block.timestamp + 100));
-        let message = ReceiveWithAuthorization {
-            from: holder,
-            to,
-            value,
-            validAfter: after,
-            validBefore: before,
-            nonce: nonce.1,
-        };
-        let signature = h.signed(from, &message, &open_domain(h.storage.block.chain_id));
-        let call = IOpen::receiveWithAuthorization_1Call {
-            from: holder,
-            to,
-            value,
-            validAfter: after,
-            validBefore: before,
-            nonce: nonce.1,
-            signature,
-        };
-        let done = h.send(caller, OPEN, call).is_some();
-        consumed(h, done, holder, nonce.1);
+        let authorization = authorization(h, from, to, value, nonce.1);
+        let signature = h.signed(from, &authorization.receipt(), &open_domain(h.storage.block.chain_id));
+        let done = h.send(caller, OPEN, authorization.receive_call(signature)).is_some();
+        consumed(h, done, authorization.from, nonce.1);
         Some(())
     }),
     ("open.cancelAuthorization", 1, |h| {
@@ -211,6 +174,18 @@ fn nonce(h: &mut History<'_>) -> (usize, B256) {
     match h.draws.pick(&used) {
         Some(nonce) if h.draws.chance(25) => (sender, nonce),
         _ => (sender, h.draws.hash()),
+    }
+}
+
+/// What `from` lets `to` have for the next hundred seconds.
+fn authorization(h: &History<'_>, from: usize, to: usize, value: U256, nonce: B256) -> Authorization {
+    Authorization {
+        from: h.account(from),
+        to: h.account(to),
+        value,
+        valid_after: U256::ZERO,
+        valid_before: U256::from(h.storage.block.timestamp + 100),
+        nonce,
     }
 }
 

@@ -11,6 +11,21 @@ use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
 use crate::storage::{Call, Storage};
 
+/// The adapter that a call publishes on top of a parent.
+macro_rules! new_adapter {
+    ($call:ident, $parent:expr) => {
+        NewAdapter {
+            parent: $parent,
+            manifest_hash: $call.manifestHash,
+            adapter_hash: $call.adapterHash,
+            transcript_hash: $call.transcriptHash,
+            datanets: $call.datanets,
+            input_price: $call.inputPrice,
+            output_price: $call.outputPrice,
+        }
+    };
+}
+
 pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> Result<Bytes> {
     match decode(data)? {
         Calls::registerBase(c) => {
@@ -24,29 +39,13 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         }
         Calls::publishAdapter(c) => {
             call.pay()?;
-            let new = NewAdapter {
-                parent: Parent::Base(c.base),
-                manifest_hash: c.manifestHash,
-                adapter_hash: c.adapterHash,
-                transcript_hash: c.transcriptHash,
-                datanets: c.datanets,
-                input_price: c.inputPrice,
-                output_price: c.outputPrice,
-            };
+            let new = new_adapter!(c, Parent::Base(c.base));
             let adapter = publish_adapter(storage, call.caller, call.value, &new)?;
             returns::<IModels::publishAdapterCall>(&adapter)
         }
         Calls::publishDerived(c) => {
             call.pay()?;
-            let new = NewAdapter {
-                parent: Parent::Adapter(c.parent, c.sharePpm),
-                manifest_hash: c.manifestHash,
-                adapter_hash: c.adapterHash,
-                transcript_hash: c.transcriptHash,
-                datanets: c.datanets,
-                input_price: c.inputPrice,
-                output_price: c.outputPrice,
-            };
+            let new = new_adapter!(c, Parent::Adapter(c.parent, c.sharePpm));
             let adapter = publish_adapter(storage, call.caller, call.value, &new)?;
             returns::<IModels::publishDerivedCall>(&adapter)
         }

@@ -3,6 +3,8 @@
 //! A permit uses the owner's next nonce, so permits come in their order; an authorisation has a nonce of its own choice and
 //! is *consumed* once, by a transfer or a cancellation.
 
+#[cfg(any(test, feature = "test-util"))]
+use alloy_primitives::Bytes;
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolStruct;
 use openledger_types::abi::IOpen;
@@ -41,6 +43,66 @@ pub struct Authorization {
     pub valid_before: U256,
     /// Chosen by the holder, used once.
     pub nonce: B256,
+}
+
+impl Authorization {
+    /// The message that lets anybody move it.
+    pub const fn transfer(&self) -> TransferWithAuthorization {
+        let Self { from, to, value, valid_after, valid_before, nonce } = *self;
+        TransferWithAuthorization {
+            from,
+            to,
+            value,
+            validAfter: valid_after,
+            validBefore: valid_before,
+            nonce,
+        }
+    }
+
+    /// The message that lets its receiver fetch it.
+    pub const fn receipt(&self) -> ReceiveWithAuthorization {
+        let Self { from, to, value, valid_after, valid_before, nonce } = *self;
+        ReceiveWithAuthorization {
+            from,
+            to,
+            value,
+            validAfter: valid_after,
+            validBefore: valid_before,
+            nonce,
+        }
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl Authorization {
+    /// The call that moves it, with the signature of [`Self::transfer`].
+    pub(crate) fn transfer_call(&self, signature: Bytes) -> IOpen::transferWithAuthorization_1Call {
+        let Self { from, to, value, valid_after, valid_before, nonce } = *self;
+        let (after, before) = (valid_after, valid_before);
+        IOpen::transferWithAuthorization_1Call {
+            from,
+            to,
+            value,
+            validAfter: after,
+            validBefore: before,
+            nonce,
+            signature,
+        }
+    }
+
+    /// The call that fetches it, with the signature of [`Self::receipt`].
+    pub(crate) fn receive_call(&self, signature: Bytes) -> IOpen::receiveWithAuthorization_1Call {
+        let moved = self.transfer_call(signature);
+        IOpen::receiveWithAuthorization_1Call {
+            from: moved.from,
+            to: moved.to,
+            value: moved.value,
+            validAfter: moved.validAfter,
+            validBefore: moved.validBefore,
+            nonce: moved.nonce,
+            signature: moved.signature,
+        }
+    }
 }
 
 /// Next nonce of an owner's permits.
@@ -95,16 +157,8 @@ pub(crate) fn transfer_with_authorization(
     authorization: &Authorization,
     signed: &Signed,
 ) -> Result<()> {
-    let Authorization { from, to, value, valid_after, valid_before, nonce } = *authorization;
-    let message = TransferWithAuthorization {
-        from,
-        to,
-        value,
-        validAfter: valid_after,
-        validBefore: valid_before,
-        nonce,
-    };
-    use_authorization(storage, authorization, &message, signed)?;
+    use_authorization(storage, authorization, &authorization.transfer(), signed)?;
+    let Authorization { from, to, value, .. } = *authorization;
     transfer(storage, from, to, value)
 }
 
@@ -118,19 +172,11 @@ pub(crate) fn receive_with_authorization(
     authorization: &Authorization,
     signed: &Signed,
 ) -> Result<()> {
-    let Authorization { from, to, value, valid_after, valid_before, nonce } = *authorization;
-    if caller != to {
-        return Err(revert(IOpen::ERC20InvalidReceiver { receiver: to }));
+    if caller != authorization.to {
+        return Err(revert(IOpen::ERC20InvalidReceiver { receiver: authorization.to }));
     }
-    let message = ReceiveWithAuthorization {
-        from,
-        to,
-        value,
-        validAfter: valid_after,
-        validBefore: valid_before,
-        nonce,
-    };
-    use_authorization(storage, authorization, &message, signed)?;
+    use_authorization(storage, authorization, &authorization.receipt(), signed)?;
+    let Authorization { from, to, value, .. } = *authorization;
     transfer(storage, from, to, value)
 }
 

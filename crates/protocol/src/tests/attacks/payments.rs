@@ -6,12 +6,11 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolStruct;
 use openledger_types::abi::{Charge, IEscrow, IOpen, ISettlement};
 use openledger_types::addresses::{ESCROW, OPEN, SETTLEMENT};
-use openledger_types::authorization::{
-    CancelAuthorization, ReceiveWithAuthorization, TransferWithAuthorization, open_domain,
-};
+use openledger_types::authorization::{CancelAuthorization, open_domain};
 
 use super::super::batch;
 use super::*;
+use crate::open::Authorization;
 
 fn signer(world: &mut World) -> PrivateKeySigner {
     let signer = PrivateKeySigner::from_bytes(&hash(0x42)).unwrap();
@@ -19,6 +18,18 @@ fn signer(world: &mut World) -> PrivateKeySigner {
     let rest = world.balance(account(99)) - open(100);
     world.storage.balances.insert(account(99), rest);
     signer
+}
+
+/// One OPEN for an account, at any time.
+fn authorization(signer: &PrivateKeySigner, to: u8) -> Authorization {
+    Authorization {
+        from: signer.address(),
+        to: account(to),
+        value: open(1),
+        valid_after: U256::ZERO,
+        valid_before: U256::MAX,
+        nonce: hash(9),
+    }
 }
 
 fn signature(signer: &PrivateKeySigner, message: &impl SolStruct) -> alloy_primitives::Bytes {
@@ -42,19 +53,9 @@ fn d15_inflated_counts_never_charge_more_than_the_payer_signed() {
 fn d17_a_hundred_replays_of_one_payment_give_one() {
     let mut world = World::with_market();
     let signer = signer(&mut world);
-    let (from, to, value, nonce) = (signer.address(), account(0x61), open(1), hash(9));
-    let (after, before) = (U256::ZERO, U256::MAX);
-    let message =
-        TransferWithAuthorization { from, to, value, validAfter: after, validBefore: before, nonce };
-    let call = IOpen::transferWithAuthorization_1Call {
-        from,
-        to,
-        value,
-        validAfter: after,
-        validBefore: before,
-        nonce,
-        signature: signature(&signer, &message),
-    };
+    let authorization = authorization(&signer, 0x61);
+    let Authorization { from, to, nonce, .. } = authorization;
+    let call = authorization.transfer_call(signature(&signer, &authorization.transfer()));
     let done = (0..100).filter(|n| world.try_pay(1 + n % 9, OPEN, U256::ZERO, call.clone()).is_ok()).count();
     assert_eq!((done, world.balance(to)), (1, open(1)));
     // Another receiver or amount is another message; a cancellation comes too late.
@@ -70,29 +71,11 @@ fn d17_a_hundred_replays_of_one_payment_give_one() {
 fn d17_a_payment_taken_out_of_the_mempool_can_be_settled_by_its_receiver_alone() {
     let mut world = World::with_market();
     let signer = signer(&mut world);
-    let (from, to, value, nonce) = (signer.address(), account(5), open(1), hash(9));
-    let (after, before) = (U256::ZERO, U256::MAX);
-    let message = ReceiveWithAuthorization { from, to, value, validAfter: after, validBefore: before, nonce };
-    let call = IOpen::receiveWithAuthorization_1Call {
-        from,
-        to,
-        value,
-        validAfter: after,
-        validBefore: before,
-        nonce,
-        signature: signature(&signer, &message),
-    };
+    let authorization = authorization(&signer, 5);
+    let call = authorization.receive_call(signature(&signer, &authorization.receipt()));
     let _: IOpen::ERC20InvalidReceiver = world.refused(4, OPEN, call.clone());
     // The same signature is none for the call that anybody may make.
-    let moved = IOpen::transferWithAuthorization_1Call {
-        from,
-        to,
-        value,
-        validAfter: after,
-        validBefore: before,
-        nonce,
-        signature: call.signature.clone(),
-    };
+    let moved = authorization.transfer_call(call.signature.clone());
     let _: IOpen::ERC3009InvalidSignature = world.refused(4, OPEN, moved);
     world.send(5, OPEN, call);
 }

@@ -156,3 +156,68 @@ fn d23_a_cabal_below_half_of_the_stake_decides_nothing_however_it_is_split() {
         }
     }
 }
+
+/// Agrees with a batch that the account has not looked at: it knows the digest, which follows from what is posted, and no trace.
+fn agree_blindly(world: &mut World, n: u8, id: U256) {
+    let registered = staker(world, n).registeredAt;
+    let digest = world.digest(id, true);
+    let commitment = verdict_commitment(account(n), registered, id, digest, hash(0xb1), hash(n));
+    world.send(n, SETTLEMENT, ISettlement::commitVerdictCall { batch: id, commitment });
+}
+
+fn reveal_blindly(world: &mut World, n: u8, id: U256) {
+    let digest = world.digest(id, true);
+    let reveal = ISettlement::revealVerdictCall { batch: id, digest, trace: hash(0xb1), salt: hash(n) };
+    world.send(n, SETTLEMENT, reveal);
+}
+
+#[test]
+fn d20_who_agrees_without_looking_is_slashed_and_who_looked_is_not() {
+    let mut world = World::with_market();
+    world.pay(8, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.pay(9, STAKING, open(9_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.advance(1);
+    let (id, _) = world.post(1, open(100));
+    world.advance(1);
+    for looked in [VERIFIER, 8] {
+        world.commit_verdict(looked, id, true);
+    }
+    agree_blindly(&mut world, 9, id);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    reveal_blindly(&mut world, 9, id);
+    world.reveal_verdict(8, id, true);
+    let punish = |n: u8| ISettlement::punishCall { batch: id, verifier: account(n) };
+    let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(9));
+    world.advance(200);
+    world.send(PAYER, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(status(&mut world, id), BatchStatus::Finalised);
+    let before = staker(&mut world, 9).stake;
+    world.send(PAYER, SETTLEMENT, punish(9));
+    assert!(staker(&mut world, 9).stake < before);
+    let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(9));
+    for looked in [VERIFIER, 8] {
+        let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, punish(looked));
+    }
+}
+
+#[test]
+fn d20_where_as_much_stake_says_one_as_the_other_nobody_is_slashed_for_it() {
+    let mut world = World::with_market();
+    world.pay(9, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    world.advance(1);
+    let (id, _) = world.post(1, open(100));
+    world.advance(1);
+    world.commit_verdict(VERIFIER, id, true);
+    agree_blindly(&mut world, 9, id);
+    world.advance(1);
+    world.reveal_verdict(VERIFIER, id, true);
+    reveal_blindly(&mut world, 9, id);
+    world.advance(200);
+    world.send(PAYER, SETTLEMENT, ISettlement::finaliseCall { batch: id });
+    assert_eq!(staker(&mut world, 9).stake, staker(&mut world, VERIFIER).stake);
+    for n in [VERIFIER, 9] {
+        let call = ISettlement::punishCall { batch: id, verifier: account(n) };
+        let _: ISettlement::NothingToPunish = world.refused(PAYER, SETTLEMENT, call);
+    }
+}
