@@ -20,7 +20,7 @@ use crate::env::SPEC;
 
 /// Names of the modules, in the order of [`MODULES`].
 const NAMES: [&str; MODULES.len()] =
-    ["open", "datanets", "models", "escrow", "settlement", "staking", "params"];
+    ["open", "datanets", "models", "escrow", "settlement", "staking", "params", "channels"];
 
 /// Gas per word of call data: what copying it costs.
 const INPUT_WORD_GAS: u64 = 6;

@@ -6,7 +6,7 @@ use openledger_types::addresses;
 
 use crate::error::{ModuleError, Result, revert_text};
 use crate::storage::{Call, Storage};
-use crate::{datanets, escrow, models, open, params, settlement, staking};
+use crate::{channels, datanets, escrow, models, open, params, settlement, staking};
 
 /// Calls the module at `module` with `data`. `None` if there is no module there.
 ///
@@ -26,6 +26,7 @@ pub fn dispatch(
         addresses::SETTLEMENT => settlement::dispatch,
         addresses::STAKING => staking::dispatch,
         addresses::PARAMS => params::dispatch,
+        addresses::CHANNELS => channels::dispatch,
         _ => return None,
     };
     Some(operation(storage, call, data))

@@ -20,7 +20,9 @@ mod math;
 mod signature;
 mod since;
 mod storage;
+mod stream;
 
+pub mod channels;
 pub mod datanets;
 pub mod escrow;
 #[cfg(any(test, feature = "test-util"))]

@@ -8,8 +8,10 @@ use alloy_sol_types::{SolCall, SolError, SolInterface};
 use openledger_types::abi::{
     BatchPost, Charge, DatanetRef, DatanetVersion, Modality, RoleTotals, StakeRole, Terms, Use, Vesting,
 };
-use openledger_types::abi::{IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
-use openledger_types::addresses::{DATANETS, ESCROW, MODELS, MODULES, OPEN, PARAMS, SETTLEMENT, STAKING};
+use openledger_types::abi::{IChannels, IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
+use openledger_types::addresses::{
+    CHANNELS, DATANETS, ESCROW, MODELS, MODULES, OPEN, PARAMS, SETTLEMENT, STAKING,
+};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
 use openledger_types::batch::{Payout, PayoutKind, payout_tree, verdict_digest};
 use openledger_types::split::FeeSplit;
@@ -59,6 +61,9 @@ impl World {
             ("settle_grace", 60),
             ("unbonding_seconds", 60),
             ("challenge_window", 0),
+            ("appeal_window", 0),
+            ("verifier_share", 0),
+            ("reward_seconds", 1),
             ("move_window", 4),
         ];
         params::init(&mut storage, windows.map(|(name, value)| (name, U256::from(value)))).unwrap();
@@ -345,6 +350,7 @@ fn every_function_of_every_abi_is_dispatched() {
     check_dispatched::<ISettlement::ISettlementCalls>(SETTLEMENT);
     check_dispatched::<IStaking::IStakingCalls>(STAKING);
     check_dispatched::<IParams::IParamsCalls>(PARAMS);
+    check_dispatched::<IChannels::IChannelsCalls>(CHANNELS);
 }
 
 #[test]
@@ -376,6 +382,7 @@ fn only_payable_functions_take_value_and_none_writes_statically() {
         (ESCROW, IEscrow::depositCall::SELECTOR),
         (ESCROW, IEscrow::depositForCall::SELECTOR),
         (SETTLEMENT, ISettlement::challengeCall::SELECTOR),
+        (SETTLEMENT, ISettlement::appealCall::SELECTOR),
         (DATANETS, IDatanets::revealCall::SELECTOR),
         (DATANETS, IDatanets::takedownCall::SELECTOR),
         (DATANETS, IDatanets::counterNoticeCall::SELECTOR),
@@ -406,4 +413,5 @@ fn only_payable_functions_take_value_and_none_writes_statically() {
     check(SETTLEMENT, ISettlement::ISettlementCalls::selectors().collect());
     check(STAKING, IStaking::IStakingCalls::selectors().collect());
     check(PARAMS, IParams::IParamsCalls::selectors().collect());
+    check(CHANNELS, IChannels::IChannelsCalls::selectors().collect());
 }

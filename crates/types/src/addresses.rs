@@ -17,8 +17,11 @@ pub const STAKING: Address = address!("4F50454e00000000000000000000000000000006"
 /// Governed numbers.
 pub const PARAMS: Address = address!("4F50454e00000000000000000000000000000007");
 
-/// Every module, in the order of its number.
-pub const MODULES: [Address; 7] = [OPEN, DATANETS, MODELS, ESCROW, SETTLEMENT, STAKING, PARAMS];
+/// Voucher channels, where x402 has its contract `x402BatchSettlement` on every chain.
+pub const CHANNELS: Address = address!("4020074e9dF2ce1deE5A9C1b5c3f541D02a10003");
+
+/// Every module, in the order of its number; last the one with an address that is not ours.
+pub const MODULES: [Address; 8] = [OPEN, DATANETS, MODELS, ESCROW, SETTLEMENT, STAKING, PARAMS, CHANNELS];
 
 /// Holds the treasury and executes what governance decided: OpenZeppelin's `TimelockController`.
 pub const TREASURY: Address = address!("4F50454e000000000000000000000000000000f1");

@@ -82,6 +82,12 @@ pub fn verdict_commitment(
     keccak256((verifier, registered_at, batch, digest, trace, salt).abi_encode())
 }
 
+/// The trace that a verifier who did this work reveals to the panel of a round: `keccak256(abi.encode(work, round))`. What one
+/// panel has revealed tells who has not done the work nothing that it could reveal to the next.
+pub fn panel_trace(work: B256, round: u32) -> B256 {
+    keccak256((work, round).abi_encode())
+}
+
 /// The digest of a verifier who could not fetch the batch file: `keccak256("withheld")`. It agrees with nothing, so a file
 /// that most stake cannot fetch is the operator's failure.
 pub const WITHHELD: B256 = b256!("c58997d93295e3223a3b182d24e0a4bd8fd49fb7f3913569e418959a6d9efd2a");

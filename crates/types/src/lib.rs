@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod amount;
 pub mod authorization;
 pub mod batch;
+pub mod channel;
 pub mod merkle;
 pub mod receipt;
 pub mod seed;

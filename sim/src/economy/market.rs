@@ -66,6 +66,8 @@ pub(crate) struct Market {
     keys: u64,
     pub(crate) adapter: U256,
     pub(crate) developer: Address,
+    /// Who gave a verdict on which batch, and is not yet paid for it.
+    spoken: Vec<(U256, Address)>,
 }
 
 impl Market {
@@ -78,7 +80,7 @@ impl Market {
             .expect("a scenario keeps to the ranges of the governed numbers");
         storage.balances.insert(faucet(), SUPPLY);
         let developer = account("developer", 0);
-        let mut market = Self { storage, seed, keys: 0, adapter: U256::ZERO, developer };
+        let mut market = Self { storage, seed, keys: 0, adapter: U256::ZERO, developer, spoken: Vec::new() };
         market.adapter = market.publish_adapter();
         market
     }
@@ -366,6 +368,7 @@ impl Market {
             let call =
                 ISettlement::revealVerdictCall { batch, digest: *digest, trace: *trace, salt: B256::ZERO };
             self.send(*verifier, SETTLEMENT, call);
+            self.spoken.push((batch, *verifier));
         }
         let window = self.blocks("reveal_window");
         self.pass_blocks(window + 1);
@@ -381,12 +384,24 @@ impl Market {
         done.is_ok()
     }
 
-    /// Decides a batch once every window is over.
+    /// Decides a batch once every window is over, and pays for its verdicts.
     pub(crate) fn finalise(&mut self, batch: U256) -> BatchStatus {
-        let window = self.blocks("challenge_window");
+        let window = self.blocks("challenge_window").max(self.blocks("appeal_window"));
         self.pass_blocks(window + 1);
         self.send(faucet(), SETTLEMENT, ISettlement::finaliseCall { batch });
+        self.pay_verdicts(batch);
         self.view(SETTLEMENT, ISettlement::batchCall { id: batch }).status
+    }
+
+    /// Pays those whose verdicts say what became of a batch; the others have nothing to be paid.
+    fn pay_verdicts(&mut self, batch: U256) {
+        let (due, rest) = std::mem::take(&mut self.spoken).into_iter().partition(|(of, _)| *of == batch);
+        self.spoken = rest;
+        let due: Vec<(U256, Address)> = due;
+        for (_, verifier) in due {
+            let _paid =
+                self.try_send_cheap(faucet(), SETTLEMENT, ISettlement::claimVerdictCall { batch, verifier });
+        }
     }
 
     /// Claims every payout for its account.

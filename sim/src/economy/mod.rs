@@ -87,7 +87,7 @@ pub(crate) const PROPERTIES: &[Property] = &[
     Property {
         id: "P7",
         claim: "stake bonded just before a reward earns no more for the time it is bound than stake that stays",
-        protection: "unbonding of seven days",
+        protection: "rewards that are paid over a day, and unbonding of seven",
         play: stakers::late,
     },
     Property {

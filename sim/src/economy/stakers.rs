@@ -11,7 +11,8 @@ use super::plan::{Outcome, Play};
 
 /// P7: who bonds only just before a reward earns less for the time that the stake is bound than who stays.
 pub(crate) fn late(play: &Play) -> Outcome {
-    let overrides: &[Override] = if play.unprotected { &[("unbonding_seconds", 60)] } else { &[] };
+    let overrides: &[Override] =
+        if play.unprotected { &[("unbonding_seconds", 60), ("reward_seconds", 1)] } else { &[] };
     let mut market = Market::new(play.seed, overrides);
     let (steady, late) = (account("steady", 0), account("late", 0));
     let stake = open(50_000);
@@ -94,6 +95,8 @@ pub(crate) fn shock(play: &Play) -> Outcome {
         let verdicts: Vec<_> = staying.iter().map(|(v, _)| (*v, posted.truth)).collect();
         market.verify(posted.id, &verdicts);
         decided &= market.finalise(posted.id) == BatchStatus::Finalised;
+        // What a day's fees bring is paid over the day.
+        market.pass(DAY);
         let mut leaving = Vec::new();
         for (validator, cost) in &staying {
             let earned = in_open(market.send(*validator, STAKING, IStaking::claimRewardCall {}));
@@ -112,7 +115,6 @@ pub(crate) fn shock(play: &Play) -> Outcome {
             market.send(validator, STAKING, IStaking::startUnbondingCall {});
             staying.retain(|(v, _)| *v != validator);
         }
-        market.pass(DAY);
     }
     let total = market.view(STAKING, IStaking::totalStakeCall {});
     Outcome::new(

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::StakeRole;
 
-use super::market::{Cluster, Market, account, gain, in_open, open};
+use super::market::{Cluster, DAY, Market, account, gain, in_open, open};
 use super::nature::{Asked, Nature, split};
 use super::plan::{Outcome, Play, largest};
 
@@ -107,18 +107,17 @@ pub(crate) fn return_on(market: &mut Market, play: &Play, ring: &Ring) -> f64 {
         market.developer = member("developer", 0);
     }
     let own_validator = member("validator", 0);
+    // Validators give the verdicts, so that a ring has its part of their pay, too.
+    let mut validators = Vec::new();
     for (who, percent) in
         [(own_validator, ring.stake_percent), (account("validator", 0), 100 - ring.stake_percent)]
     {
         if percent != 0 {
             market.stake(who, StakeRole::Validator, open(100_000 * percent));
+            validators.push(who);
         }
     }
     market.stake(operator, StakeRole::Operator, open(100_000));
-    let verifiers: Vec<Address> = (0..3).map(|number| account("verifier", number)).collect();
-    for verifier in &verifiers {
-        market.stake(*verifier, StakeRole::Verifier, open(10_000));
-    }
     market.pass(2);
 
     let nature = Nature::new(&mut rng, CLUSTERS, 1);
@@ -148,7 +147,9 @@ pub(crate) fn return_on(market: &mut Market, play: &Play, ring: &Ring) -> f64 {
         if !asked.is_empty() {
             let (answers, influence) = split(asked);
             let settled = market.settle(operator, &answers, &clusters, &influence);
-            market.epoch(operator, 1, &settled, &verifiers);
+            market.epoch(operator, 1, &settled, &validators);
+            // What the epoch brings to stake is paid over a day.
+            market.pass(DAY);
         }
         people.iter().map(|person| market.wealth(*person)).sum::<U256>()
     };

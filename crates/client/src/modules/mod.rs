@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::Filter;
 use alloy_sol_types::{SolCall, SolEvent, SolInterface};
-use openledger_types::abi::{IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
+use openledger_types::abi::{IChannels, IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
 use openledger_types::addresses;
 
 use crate::client::Client;
@@ -76,6 +76,8 @@ interfaces! {
     staking: Staking = STAKING, IStaking::IStakingCalls;
     /// Governed numbers.
     params: Params = PARAMS, IParams::IParamsCalls;
+    /// Voucher channels.
+    channels: Channels = CHANNELS, IChannels::IChannelsCalls;
 }
 
 /// One module at one node.

@@ -4,8 +4,8 @@ mod reasons;
 
 use alloy_primitives::{Address, Bytes, TxKind};
 use alloy_sol_types::{Panic, Revert, SolError};
-use openledger_types::abi::{IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
-use openledger_types::addresses::{DATANETS, ESCROW, MODELS, OPEN, PARAMS, SETTLEMENT, STAKING};
+use openledger_types::abi::{IChannels, IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking};
+use openledger_types::addresses::{CHANNELS, DATANETS, ESCROW, MODELS, OPEN, PARAMS, SETTLEMENT, STAKING};
 
 use crate::error::ClientError;
 use reasons::Reason;
@@ -41,7 +41,7 @@ struct Errors {
     decode: fn(&[u8]) -> Option<(&'static str, String)>,
 }
 
-const MODULES: [Errors; 7] = [
+const MODULES: [Errors; 8] = [
     Errors { address: OPEN, name: "open", decode: decode::<IOpen::IOpenErrors> },
     Errors { address: DATANETS, name: "datanets", decode: decode::<IDatanets::IDatanetsErrors> },
     Errors { address: MODELS, name: "models", decode: decode::<IModels::IModelsErrors> },
@@ -49,6 +49,7 @@ const MODULES: [Errors; 7] = [
     Errors { address: SETTLEMENT, name: "settlement", decode: decode::<ISettlement::ISettlementErrors> },
     Errors { address: STAKING, name: "staking", decode: decode::<IStaking::IStakingErrors> },
     Errors { address: PARAMS, name: "params", decode: decode::<IParams::IParamsErrors> },
+    Errors { address: CHANNELS, name: "channels", decode: decode::<IChannels::IChannelsErrors> },
 ];
 
 fn decode<E: Reason>(raw: &[u8]) -> Option<(&'static str, String)> {

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolInterface;
+use openledger_types::abi::IChannels::IChannelsErrors;
 use openledger_types::abi::IDatanets::IDatanetsErrors;
 use openledger_types::abi::IEscrow::IEscrowErrors;
 use openledger_types::abi::IModels::IModelsErrors;
@@ -18,6 +19,57 @@ pub(super) trait Reason: SolInterface {
     fn error_name(selector: [u8; 4]) -> Option<&'static str>;
     /// The sentence.
     fn reason(&self) -> String;
+}
+
+impl Reason for IChannelsErrors {
+    fn error_name(selector: [u8; 4]) -> Option<&'static str> {
+        Self::name_by_selector(selector)
+    }
+    fn reason(&self) -> String {
+        let wei = |amount: u128| open(U256::from(amount));
+        match self {
+            Self::ZeroAmount(_) => "the amount is zero; a channel moves at least one wei".into(),
+            Self::InvalidConfig(e) => format!(
+                "the channel's {} is not one that a channel can have: accounts are not zero, the token is OPEN, the \
+                 delay is from 900 to 2592000 seconds",
+                e.field
+            ),
+            Self::WrongCollector(e) => format!(
+                "{} collects no deposits; name the ERC-3009 collector of x402, or the zero address if the payer sends",
+                e.collector
+            ),
+            Self::InvalidCollectorData(_) => {
+                "the collector's data is not abi.encode(validAfter, validBefore, salt, signature)".into()
+            }
+            Self::NotParty(e) => format!("{} has no such right over channel {}", e.caller, e.channelId),
+            Self::InvalidVoucher(e) => {
+                format!("the voucher of channel {} is not signed by its payer or its authorizer", e.channelId)
+            }
+            Self::InvalidAuthorizer(e) => format!("the signature is not that of {}", e.authorizer),
+            Self::AboveVoucher(e) => format!(
+                "{} are claimed in all of channel {}; the voucher is for {}",
+                wei(e.totalClaimed),
+                e.channelId,
+                wei(e.maxClaimableAmount)
+            ),
+            Self::AboveBalance(e) => format!(
+                "{} are claimed in all of channel {}; {} are in it",
+                wei(e.totalClaimed),
+                e.channelId,
+                wei(e.balance)
+            ),
+            Self::WrongNonce(e) => {
+                format!("the refund has nonce {}; that of channel {} is {}", e.nonce, e.channelId, e.expected)
+            }
+            Self::NothingLeft(e) => format!("channel {} has nothing that is not claimed", e.channelId),
+            Self::NoWithdraw(e) => format!("nothing was asked back from channel {}", e.channelId),
+            Self::WithdrawPending(e) => {
+                format!("it can be taken out from {}", utc(e.availableAt.to()))
+            }
+            Self::TooMany(e) => format!("{} {} are too many; the limit is {}", e.count, e.what, e.limit),
+            Self::NestedMulticall(_) => "a multicall is not made of multicalls".into(),
+        }
+    }
 }
 
 impl Reason for IOpenErrors {
@@ -326,7 +378,16 @@ impl Reason for ISettlementErrors {
             }
             Self::NotYourMove(e) => format!("the next move is that of {}, not of {}", e.mover, e.caller),
             Self::WrongBond(e) => {
-                format!("a challenge takes a bond of exactly {}; {} were sent", open(e.needed), open(e.bond))
+                format!("it takes a bond of exactly {}; {} were sent", open(e.needed), open(e.bond))
+            }
+            Self::NotBonded(e) => {
+                format!("{} has nothing at stake; whoever appeals is bonded in some role", e.caller)
+            }
+            Self::NoLargerPanel(e) => {
+                format!("batch {} cannot be appealed: everybody who could be asked was", e.batch)
+            }
+            Self::NothingEarned(e) => {
+                format!("no verdict of {} on batch {} is still to be paid", e.verifier, e.batch)
             }
             Self::NothingToPunish(e) => {
                 format!("{} did nothing about batch {} that is slashed", e.verifier, e.batch)

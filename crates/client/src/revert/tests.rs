@@ -28,7 +28,8 @@ fn check_every<E: SolInterface>(address: Address, names: &[&str]) {
 
 #[test]
 fn every_error_of_every_module_is_a_sentence() {
-    let [open, datanets, models, escrow, settlement, staking, params] = ADDRESSES;
+    let [open, datanets, models, escrow, settlement, staking, params, channels] = ADDRESSES;
+    check_every::<IChannels::IChannelsErrors>(channels, IChannels::IChannelsErrors::VARIANT_NAMES);
     check_every::<IOpen::IOpenErrors>(open, IOpen::IOpenErrors::VARIANT_NAMES);
     check_every::<IDatanets::IDatanetsErrors>(datanets, IDatanets::IDatanetsErrors::VARIANT_NAMES);
     check_every::<IModels::IModelsErrors>(models, IModels::IModelsErrors::VARIANT_NAMES);

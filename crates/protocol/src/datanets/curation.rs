@@ -1,10 +1,7 @@
 //! Curation: stake on a Datanet that votes over contributions and earns with it.
 //!
 //! A hundredth of what is staked is burnt. Of the income that a Datanet's royalties collect, curators get a tenth. It is paid
-//! to them evenly over [`PERIOD`] seconds: an income `c` that meets `r` still to be paid until `u` is paid with it until
-//! `now + (r (u − now) + c · PERIOD) / (r + c)`, so that adding a wei puts nothing off. What is paid in a second is divided by
-//! the stake of that second, by an accumulator per wei of stake with its remainder carried: who comes just before an income
-//! gets a second's part for a second's stake, and nothing is lost to rounding. While nobody is there nothing is paid.
+//! to them evenly over [`PERIOD`] seconds, by stake and second: a stream, whose rules stand in `stream.rs`.
 
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{Curation, IDatanets};
@@ -16,6 +13,7 @@ use crate::layout::{Mapping, Slot, place};
 use crate::math::{add, div_rem, half, mul, sub};
 use crate::since::Since;
 use crate::storage::{Storage, emit};
+use crate::stream::Stream;
 
 /// What is burnt of a stake: one part in so many.
 const TAX: U256 = U256::from_limbs([100, 0, 0, 0]);
@@ -29,14 +27,8 @@ pub(super) const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0
 place! {
     struct CurationSlots {
         0: stake: Slot<U256>,
-        /// What is still to be paid, scaled.
-        1: streaming: Slot<U256>,
-        /// Unix seconds until which it was paid, and when all of it is.
-        2: times: Slot<(u64, u64)>,
-        /// Paid per wei of stake since the beginning, scaled.
-        3: per_stake: Slot<U256>,
-        /// What the last division left, scaled.
-        4: carry: Slot<U256>,
+        /// The curators' income, scaled: four slots.
+        1: stream: Stream,
         /// Income collected in all, and what of it went to curators, wei.
         5: income: Slot<(u128, u128)>,
         /// The module while there are curators, nobody while there are none.
@@ -81,10 +73,7 @@ pub fn curate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount
     let now = storage.block().timestamp;
     if total.is_zero() {
         slots.curated.push(storage, DATANETS)?;
-        // What came in last and found nobody is paid from now on.
-        if !slots.streaming.get(storage)?.is_zero() {
-            slots.times.set(storage, (now, now.saturating_add(PERIOD)))?;
-        }
+        slots.stream.restart(storage, PERIOD)?;
     }
     slots.stake.set(storage, add(total, staked)?)?;
     let own = CURATORS.at(datanet).at(curator);
@@ -142,12 +131,13 @@ pub fn claim_curation(storage: &mut dyn Storage, curator: Address, datanet: U256
 pub fn curation(storage: &mut dyn Storage, datanet: U256) -> Result<Curation> {
     owner_of(storage, datanet)?;
     let slots = CURATIONS.at(datanet);
-    let (streaming, _) = flow(storage, datanet)?;
+    let total = slots.stake.get(storage)?;
+    let streaming = slots.stream.flow(storage, total)?.left;
     let (revenue, yielded) = slots.income.get(storage)?;
     Ok(Curation {
-        stake: slots.stake.get(storage)?,
+        stake: total,
         streaming: div_rem(streaming, SCALE)?.0,
-        until: slots.times.get(storage)?.1,
+        until: slots.stream.times.get(storage)?.1,
         revenue: U256::from(revenue),
         yielded: U256::from(yielded),
     })
@@ -161,12 +151,9 @@ pub fn curator(storage: &mut dyn Storage, datanet: U256, account: Address) -> Re
     owner_of(storage, datanet)?;
     let own = CURATORS.at(datanet).at(account);
     let stake = own.stake.get(storage)?;
-    let (_, released) = flow(storage, datanet)?;
-    let mut per_stake = CURATIONS.at(datanet).per_stake.get(storage)?;
-    let total = CURATIONS.at(datanet).stake.get(storage)?;
-    if !total.is_zero() {
-        per_stake = add(per_stake, div_rem(released, total)?.0)?;
-    }
+    let slots = CURATIONS.at(datanet);
+    let total = slots.stake.get(storage)?;
+    let per_stake = slots.stream.flow(storage, total)?.per_stake;
     let earned = mul(stake, sub(per_stake, own.settled_at.get(storage)?)?)?;
     let reward = div_rem(add(own.owed.get(storage)?, earned)?, SCALE)?.0;
     Ok((stake, own.since.get(storage)?, reward))
@@ -208,64 +195,16 @@ pub(super) fn add_income(storage: &mut dyn Storage, datanet: U256, income: U256)
     let revenue = half(add(U256::from(revenue), income)?)?;
     let yielded = half(add(U256::from(yielded), part)?)?;
     slots.income.set(storage, (revenue, yielded))?;
-    if part.is_zero() {
-        return Ok(part);
-    }
-    release(storage, datanet)?;
-    let now = storage.block().timestamp;
-    let left = slots.streaming.get(storage)?;
-    let (_, until) = slots.times.get(storage)?;
-    let scaled = mul(part, SCALE)?;
-    let total = add(left, scaled)?;
-    let weighted = add(mul(left, U256::from(until.saturating_sub(now)))?, mul(scaled, U256::from(PERIOD))?)?;
-    // At most the longer of the two, so 64 bits hold it; a second at least, in which it is paid.
-    let seconds = div_rem(weighted, total)?.0.saturating_to::<u64>().max(1);
-    slots.streaming.set(storage, total)?;
-    slots.times.set(storage, (now, now.saturating_add(seconds)))?;
+    let (total, scaled) = (slots.stake.get(storage)?, mul(part, SCALE)?);
+    slots.stream.add(storage, total, scaled, PERIOD)?;
     Ok(part)
-}
-
-/// What is still to be paid by now, and what was paid since the last time, both scaled; the latter with what is carried.
-fn flow(storage: &mut dyn Storage, datanet: U256) -> Result<(U256, U256)> {
-    let slots = CURATIONS.at(datanet);
-    let streaming = slots.streaming.get(storage)?;
-    let carry = slots.carry.get(storage)?;
-    let (last, until) = slots.times.get(storage)?;
-    let now = storage.block().timestamp;
-    if slots.stake.get(storage)?.is_zero() || streaming.is_zero() || now <= last {
-        return Ok((streaming, carry));
-    }
-    let paid = if now >= until {
-        streaming
-    } else {
-        let (passed, span) = (now.saturating_sub(last), until.saturating_sub(last));
-        div_rem(mul(streaming, U256::from(passed))?, U256::from(span))?.0
-    };
-    Ok((sub(streaming, paid)?, add(paid, carry)?))
-}
-
-/// Brings the accumulator of a Datanet to now.
-fn release(storage: &mut dyn Storage, datanet: U256) -> Result<()> {
-    let slots = CURATIONS.at(datanet);
-    let (streaming, paid) = flow(storage, datanet)?;
-    let total = slots.stake.get(storage)?;
-    if total.is_zero() {
-        return Ok(());
-    }
-    let (per_stake, carry) = div_rem(paid, total)?;
-    let grown = add(slots.per_stake.get(storage)?, per_stake)?;
-    slots.per_stake.set(storage, grown)?;
-    slots.carry.set(storage, carry)?;
-    slots.streaming.set(storage, streaming)?;
-    let (last, until) = slots.times.get(storage)?;
-    let now = storage.block().timestamp.max(last);
-    slots.times.set(storage, (now, until))
 }
 
 /// Writes down what a curator is owed by now, before its stake changes.
 fn settle(storage: &mut dyn Storage, datanet: U256, curator: Address) -> Result<()> {
-    release(storage, datanet)?;
-    let per_stake = CURATIONS.at(datanet).per_stake.get(storage)?;
+    let slots = CURATIONS.at(datanet);
+    let total = slots.stake.get(storage)?;
+    let per_stake = slots.stream.release(storage, total)?;
     let own = CURATORS.at(datanet).at(curator);
     let grown = sub(per_stake, own.settled_at.get(storage)?)?;
     let earned = mul(own.stake.get(storage)?, grown)?;
@@ -279,8 +218,8 @@ fn settle(storage: &mut dyn Storage, datanet: U256, curator: Address) -> Result<
 pub(super) fn scaled_debts(storage: &mut dyn Storage, datanet: U256, accounts: &[Address]) -> Result<U256> {
     let slots = CURATIONS.at(datanet);
     let mut debts = mul(slots.stake.get(storage)?, SCALE)?;
-    debts = add(debts, add(slots.streaming.get(storage)?, slots.carry.get(storage)?)?)?;
-    let per_stake = slots.per_stake.get(storage)?;
+    debts = add(debts, slots.stream.held(storage)?)?;
+    let per_stake = slots.stream.per_stake.get(storage)?;
     for account in accounts {
         let own = CURATORS.at(datanet).at(*account);
         let earned = mul(own.stake.get(storage)?, sub(per_stake, own.settled_at.get(storage)?)?)?;

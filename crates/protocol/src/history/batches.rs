@@ -21,13 +21,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("settlement.commitVerdict", 34, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
-        let posted_at = settlement::batch(&mut h.storage, batch.id).ok()?.postedAt;
+        let (round, opened_at) = asked(h, batch.id)?;
         let window = params::get_u64(&mut h.storage, "verify_window").ok()?;
-        if h.storage.block.number > posted_at + window && h.draws.chance(95) {
+        if h.storage.block.number > opened_at + window && h.draws.chance(95) {
             return None;
         }
+        if settlement::seed(&mut h.storage, batch.id).ok()?.is_zero() && h.storage.block.number <= opened_at {
+            h.advance(1);
+        }
         let free = without_verdict(h, &batch);
-        if free.is_empty() && h.draws.chance(95) {
+        if free.is_empty() && h.draws.chance(70) {
             return None;
         }
         let verifier = h.mostly(&free);
@@ -39,7 +42,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let call = ISettlement::commitVerdictCall { batch: batch.id, commitment };
         if h.send(verifier, SETTLEMENT, call).is_some() {
             let posted = h.batches.iter_mut().find(|posted| posted.id == batch.id)?;
-            if posted.verdicts.insert(verifier, agrees).is_some() {
+            if posted.verdicts.insert((round, verifier), agrees).is_some() {
                 h.violate("a verifier committed twice to one batch");
             }
         }
@@ -47,7 +50,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("settlement.revealVerdict", 40, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
-        let mut committed: Vec<_> = batch.verdicts.keys().copied().collect();
+        let (round, _) = asked(h, batch.id)?;
+        let mut committed = committed_in(&batch, round);
         if h.draws.chance(90) {
             committed.retain(|member| !is_revealed(h, batch.id, *member));
         }
@@ -57,7 +61,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }
         let verifier = h.draws.pick(&committed)?;
         let honest = h.draws.chance(95);
-        let digest = digest(h, batch.id, batch.verdicts[&verifier] == honest)?;
+        let digest = digest(h, batch.id, batch.verdicts[&(round, verifier)] == honest)?;
         let call = ISettlement::revealVerdictCall {
             batch: batch.id,
             digest,
@@ -70,9 +74,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("settlement.finalise", 18, |h| {
         let batch = with_status(h, BatchStatus::Posted)?;
-        let revealed = batch.verdicts.keys().filter(|member| is_revealed(h, batch.id, **member)).count();
+        let (round, _) = asked(h, batch.id)?;
+        let committed = committed_in(&batch, round);
+        let revealed = committed.iter().filter(|member| is_revealed(h, batch.id, **member)).count();
         // Who finalises while nobody has said anything jumps over the windows.
-        if revealed < 2.min(batch.verdicts.len()).max(1) && h.draws.chance(90) {
+        if revealed < 2.min(committed.len()).max(1) && h.draws.chance(90) {
             return None;
         }
         let from = h.anyone();
@@ -120,6 +126,46 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let call = ISettlement::challengeCall { batch: batch.id };
         if let Some(challenge) = h.call(from, SETTLEMENT, bond, call) {
             h.challenges.push(challenge);
+        }
+        Some(())
+    }),
+    ("settlement.appeal", 30, |h| {
+        let batch = with_status(h, BatchStatus::Posted)?;
+        let (round, _) = asked(h, batch.id)?;
+        let drawn = params::get_u64(&mut h.storage, "verifiers_per_batch").ok()? << (2 * round);
+        let all = (VERIFIERS.len() + VALIDATORS.len()) as u64;
+        if (drawn >= all || round >= settlement::MAX_APPEALS) && h.draws.chance(97) {
+            return None;
+        }
+        let spoken = committed_in(&batch, round);
+        let heard = spoken.iter().any(|member| is_revealed(h, batch.id, *member));
+        // Who appeals before anybody was heard jumps over the windows.
+        if !heard && h.draws.chance(90) {
+            return None;
+        }
+        let from = h.mostly(&[batch.operator, VERIFIERS[0], VALIDATORS[0]]);
+        let first = params::get(&mut h.storage, params::param_name("appeal_bond")).ok()?;
+        let mut bond = first << (2 * round);
+        if h.draws.chance(8) {
+            bond += U256::ONE;
+        }
+        h.call(from, SETTLEMENT, bond, ISettlement::appealCall { batch: batch.id });
+        Some(())
+    }),
+    ("settlement.claimVerdict", 12, |h| {
+        let status = if h.draws.chance(30) { BatchStatus::Refused } else { BatchStatus::Finalised };
+        let batch = with_status(h, status)?;
+        let unpaid: Vec<_> = batch
+            .verdicts
+            .keys()
+            .map(|(_, member)| *member)
+            .filter(|member| !h.paid_verdicts.contains(&(batch.id, *member)) || h.draws.chance(10))
+            .collect();
+        let member = h.draws.pick(&unpaid)?;
+        let (from, verifier) = (h.anyone(), h.account(member));
+        let call = ISettlement::claimVerdictCall { batch: batch.id, verifier };
+        if h.send(from, SETTLEMENT, call).is_some() && !h.paid_verdicts.insert((batch.id, member)) {
+            h.violate(format!("verdicts of {verifier} on batch {} are paid twice", batch.id));
         }
         Some(())
     }),
@@ -179,28 +225,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, SETTLEMENT, ISettlement::resolveCall { challenge });
         Some(())
     }),
-    ("settlement.punish", 12, |h| {
-        let status = if h.draws.chance(50) { BatchStatus::Refused } else { BatchStatus::Finalised };
-        let batch = with_status(h, status)?;
-        let mut at_fault: Vec<_> = batch.verdicts.keys().copied().collect();
-        at_fault.retain(|member| {
-            // Agreeing is a fault where a challenge refuted the batch, or with another trace than the others.
-            let agreed = batch.verdicts[member] && h.draws.chance(30);
-            agreed || !is_revealed(h, batch.id, *member)
+    ("settlement.punish", 16, |h| {
+        let mut all: Vec<(U256, usize)> = Vec::new();
+        for batch in &h.batches {
+            all.extend(batch.verdicts.keys().map(|(_, member)| (batch.id, *member)));
+        }
+        let mut at_fault = all.clone();
+        at_fault.retain(|(batch, member)| {
+            let account = h.cast.account(*member);
+            h.storage.probe(|storage| settlement::punish(storage, *batch, account).is_ok())
         });
-        if at_fault.is_empty() {
-            return None;
-        }
-        let posted_at = settlement::batch(&mut h.storage, batch.id).ok()?.postedAt;
-        let window = ["verify_window", "reveal_window"].map(|name| params::get_u64(&mut h.storage, name));
-        let until = posted_at + window[0].clone().ok()? + window[1].clone().ok()?;
-        // While silence can still be broken it is no fault.
-        if h.storage.block.number <= until && h.draws.chance(70) {
-            h.advance(until + 1 - h.storage.block.number);
-        }
-        let (verifier, from) = (h.mostly(&at_fault), h.anyone());
-        let verifier = h.account(verifier);
-        h.send(from, SETTLEMENT, ISettlement::punishCall { batch: batch.id, verifier });
+        // Mostly somebody who did something; sometimes anybody who spoke.
+        let blamed = if at_fault.is_empty() || h.draws.chance(5) {
+            if h.draws.chance(92) {
+                return None;
+            }
+            all
+        } else {
+            at_fault
+        };
+        let (batch, member) = h.draws.pick(&blamed)?;
+        let (verifier, from) = (h.account(member), h.anyone());
+        h.send(from, SETTLEMENT, ISettlement::punishCall { batch, verifier });
         Some(())
     }),
 ];
@@ -269,15 +315,35 @@ fn post(h: &mut History<'_>) -> Option<()> {
 }
 
 fn without_verdict(h: &mut History<'_>, batch: &Posted) -> Vec<usize> {
+    let round = asked(h, batch.id).map_or(0, |(round, _)| round);
+    let not_drawn = settlement::seed(&mut h.storage, batch.id).is_ok_and(|seed| seed.is_zero());
+    if not_drawn {
+        // Whoever looks whether it is assigned draws.
+        let from = h.anyone();
+        h.send(from, SETTLEMENT, ISettlement::drawCall { batch: batch.id });
+    }
     let free = VERIFIERS.iter().chain(VALIDATORS).copied();
     free.filter(|member| {
         let account = h.cast.account(*member);
         let active = [StakeRole::Verifier, StakeRole::Validator]
             .iter()
             .any(|role| staking::is_active(&mut h.storage, account, *role).unwrap_or_default());
-        active && !batch.verdicts.contains_key(member)
+        let assigned = settlement::is_assigned(&mut h.storage, batch.id, account).unwrap_or_default();
+        active && assigned && !batch.verdicts.contains_key(&(round, *member))
     })
     .collect()
+}
+
+/// Who has committed to a panel.
+fn committed_in(batch: &Posted, round: u32) -> Vec<usize> {
+    batch.verdicts.keys().filter(|(of, _)| *of == round).map(|(_, member)| *member).collect()
+}
+
+/// The panel that is asked, and the block since which it is.
+fn asked(h: &mut History<'_>, batch: U256) -> Option<(u32, u64)> {
+    let read = settlement::batch(&mut h.storage, batch).ok()?;
+    let appeal = settlement::appeal_of(&mut h.storage, batch, read.round).ok()?;
+    Some((read.round, if read.round == 0 { read.postedAt } else { appeal.openedAt }))
 }
 
 fn is_revealed(h: &mut History<'_>, batch: U256, member: usize) -> bool {

@@ -32,6 +32,7 @@ impl<'c> History<'c> {
             flows: BTreeMap::new(),
             batches: Vec::new(),
             claimed: BTreeSet::new(),
+            paid_verdicts: BTreeSet::new(),
             challenges: Vec::new(),
             step_verdicts: BTreeMap::new(),
             delegations: BTreeSet::new(),
@@ -39,18 +40,23 @@ impl<'c> History<'c> {
             consumed: BTreeSet::new(),
             params: (0, Vec::new()),
             data: data::Data::default(),
+            channels: Vec::new(),
         };
-        history.found().expect("the genesis of a history follows the rules");
+        history.found(seed).expect("the genesis of a history follows the rules");
         history.open_market();
         history.tallies.clear();
         history
     }
 
-    fn found(&mut self) -> Result<()> {
+    fn found(&mut self, seed: u64) -> Result<()> {
         let windows = [
             ("verify_window", 30),
             ("reveal_window", 30),
             ("challenge_window", 4),
+            ("appeal_window", 30),
+            // Five who verify: all of them are asked at once, or two or one of them at first.
+            ("verifiers_per_batch", if seed.is_multiple_of(3) { 16 } else { seed % 3 }),
+            ("reward_seconds", 600),
             ("move_window", 30),
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
@@ -123,6 +129,7 @@ impl<'c> History<'c> {
         self.check_staking()?;
         self.check_votes()?;
         self.check_nets()?;
+        self.check_channels()?;
         self.check_params()
     }
 

@@ -6,7 +6,7 @@
 //! Every call is tallied, so that a run shows what its histories reached.
 //!
 //! After every call (`check`): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
-//! books owe, to the unit; what a payer has lost is what keys that it signed were charged, none above its cap; no payout is
+//! books owe, to the unit; so do voucher channels, of which none is claimed above what its payer signed; what a payer has lost is what keys that it signed were charged, none above its cap; no payout is
 //! paid and no authorisation used twice; every governed number is in its range and moved by at most its step an epoch;
 //! votes are stake.
 
@@ -22,6 +22,7 @@
 
 mod batches;
 mod cast;
+mod channels;
 mod check;
 mod data;
 mod money;
@@ -34,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolError, SolEvent};
-use openledger_types::abi::{IDatanets, IEscrow, ISettlement, IStaking};
+use openledger_types::abi::{IChannels, IDatanets, IEscrow, ISettlement, IStaking};
 use openledger_types::amount::ONE_OPEN;
 use openledger_types::batch::Payout;
 
@@ -92,9 +93,16 @@ type Attempt = fn(&mut History<'_>) -> Option<()>;
 type Operation = (&'static str, u64, Attempt);
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [money::OPERATIONS, stakes::OPERATIONS, batches::OPERATIONS, data::OPERATIONS, nets::OPERATIONS]
-        .into_iter()
-        .flatten()
+    [
+        money::OPERATIONS,
+        stakes::OPERATIONS,
+        batches::OPERATIONS,
+        data::OPERATIONS,
+        nets::OPERATIONS,
+        channels::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The names of all operations.
@@ -119,8 +127,8 @@ struct Posted {
     payouts: Vec<Payout>,
     /// Whether those who work find it right.
     right: bool,
-    /// What who committed to.
-    verdicts: BTreeMap<usize, bool>,
+    /// What who committed to, by round and member.
+    verdicts: BTreeMap<(u32, usize), bool>,
 }
 
 /// A state with what the history has to be checked against.
@@ -136,6 +144,8 @@ struct History<'c> {
     flows: BTreeMap<Address, (U256, U256)>,
     batches: Vec<Posted>,
     claimed: BTreeSet<(U256, usize)>,
+    /// Batches whose verdicts a member was paid for.
+    paid_verdicts: BTreeSet<(U256, usize)>,
     challenges: Vec<U256>,
     /// What who committed to in a challenge.
     step_verdicts: BTreeMap<(U256, usize), bool>,
@@ -146,6 +156,7 @@ struct History<'c> {
     /// Epoch and values of the governed numbers at the last check.
     params: (u64, Vec<U256>),
     data: data::Data,
+    channels: Vec<channels::Channel>,
 }
 
 /// When a refused call could be made again.
@@ -321,6 +332,7 @@ impl History<'_> {
 const EVENTS: &[(B256, &str)] = &[
     (ISettlement::Finalised::SIGNATURE_HASH, "event Finalised"),
     (ISettlement::Refused::SIGNATURE_HASH, "event Refused"),
+    (ISettlement::AppealSettled::SIGNATURE_HASH, "event AppealSettled"),
     (IStaking::Slashed::SIGNATURE_HASH, "event Slashed"),
     (IStaking::Jailed::SIGNATURE_HASH, "event Jailed"),
     (IStaking::Forfeited::SIGNATURE_HASH, "event Forfeited"),
@@ -341,6 +353,8 @@ fn ripe_at(reason: &[u8]) -> Option<Ripe> {
         error.until
     } else if let Ok(error) = IEscrow::WithdrawalPending::abi_decode(reason) {
         error.availableAt
+    } else if let Ok(error) = IChannels::WithdrawPending::abi_decode(reason) {
+        error.availableAt.to()
     } else if let Ok(error) = IDatanets::PeriodOpen::abi_decode(reason) {
         error.until.saturating_add(1)
     } else {

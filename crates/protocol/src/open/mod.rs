@@ -14,16 +14,19 @@ mod vesting;
 
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{IOpen, Supply};
-use openledger_types::addresses::{BURN, DATANETS, ESCROW, MODULES, OPEN, SETTLEMENT, STAKING, TREASURY};
+use openledger_types::addresses::{
+    BURN, CHANNELS, DATANETS, ESCROW, MODULES, OPEN, SETTLEMENT, STAKING, TREASURY,
+};
 use openledger_types::amount::SUPPLY;
 
 pub(crate) use dispatch::dispatch;
+pub(crate) use signed::collect;
 pub use signed::{Authorization, authorization_state, nonces};
 pub use vesting::{VestingError, add_vesting, locked, releasable, release, vesting, vesting_count};
 
 use crate::error::{Result, revert};
 use crate::layout::{Mapping, Slot};
-use crate::math::{sub, sum};
+use crate::math::{add, sub, sum};
 use crate::storage::{Storage, emit};
 
 /// What a spender may still take: owner, then spender.
@@ -47,7 +50,7 @@ pub fn supply(storage: &mut dyn Storage) -> Result<Supply> {
     let vesting = locked(storage)?;
     let treasury = storage.balance(TREASURY)?;
     let datanets = storage.balance(DATANETS)?;
-    let escrow = storage.balance(ESCROW)?;
+    let escrow = add(storage.balance(ESCROW)?, storage.balance(CHANNELS)?)?;
     let settlement = storage.balance(SETTLEMENT)?;
     let staking = storage.balance(STAKING)?;
     let held = sum([vesting, treasury, datanets, escrow, settlement, staking])?;
@@ -84,6 +87,21 @@ pub fn transfer(storage: &mut dyn Storage, from: Address, to: Address, value: U2
     need_balance(storage, from, value)?;
     storage.transfer(from, to, value)?;
     emit(storage, OPEN, &IOpen::Transfer { from, to, value })
+}
+
+/// Moves OPEN into a module, by an operation of that module: nothing else sends it there.
+///
+/// # Errors
+/// `ERC20InsufficientBalance`.
+pub(crate) fn move_to_module(
+    storage: &mut dyn Storage,
+    from: Address,
+    module: Address,
+    value: U256,
+) -> Result<()> {
+    need_balance(storage, from, value)?;
+    storage.transfer(from, module, value)?;
+    emit(storage, OPEN, &IOpen::Transfer { from, to: module, value })
 }
 
 /// Sets what `spender` may take from `owner`.

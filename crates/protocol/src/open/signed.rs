@@ -13,7 +13,7 @@ use openledger_types::authorization::{
     CancelAuthorization, Permit, ReceiveWithAuthorization, TransferWithAuthorization, open_domain,
 };
 
-use super::{approve, transfer};
+use super::{approve, move_to_module, transfer};
 use crate::error::{Result, revert};
 use crate::layout::{Mapping, Slot};
 use crate::math::add;
@@ -178,6 +178,20 @@ pub(crate) fn receive_with_authorization(
     use_authorization(storage, authorization, &authorization.receipt(), signed)?;
     let Authorization { from, to, value, .. } = *authorization;
     transfer(storage, from, to, value)
+}
+
+/// Moves OPEN as its holder has signed to its receiver, on whose behalf a module collects it.
+///
+/// # Errors
+/// Those of [`transfer_with_authorization`].
+pub(crate) fn collect(
+    storage: &mut dyn Storage,
+    authorization: &Authorization,
+    module: Address,
+    signed: &Signed,
+) -> Result<()> {
+    use_authorization(storage, authorization, &authorization.receipt(), signed)?;
+    move_to_module(storage, authorization.from, module, authorization.value)
 }
 
 /// Makes an authorisation that is not used useless.

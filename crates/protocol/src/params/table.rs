@@ -96,6 +96,14 @@ pub const PARAMS: &[ParamSpec] = &[
         600,
         "after the verdicts or the last challenge, in which a batch that would be paid can be challenged",
     ),
+    param(
+        "appeal_window",
+        "blocks",
+        600,
+        (0, 100_000),
+        600,
+        "after the verdicts or the last challenge, in which what a drawn panel decided can be appealed",
+    ),
     param("move_window", "blocks", 600, (2, 100_000), 600, "for one move of a challenge"),
     param(
         "challenge_bond",
@@ -106,6 +114,14 @@ pub const PARAMS: &[ParamSpec] = &[
         "of a challenge, which the loser pays",
     ),
     param(
+        "appeal_bond",
+        "wei",
+        100 * OPEN,
+        (OPEN, 1_000_000 * OPEN),
+        100 * OPEN,
+        "of a first appeal, four times as much of each further one; who appealed in vain loses it to the verifiers",
+    ),
+    param(
         "verifiers_per_batch",
         "accounts",
         16,
@@ -114,6 +130,14 @@ pub const PARAMS: &[ParamSpec] = &[
         "verifiers and validators that the draw assigns, on average",
     ),
     param("sampled_receipts", "receipts", 32, (1, 10_000), 32, "of a batch, which the draw samples"),
+    param(
+        "verifier_share",
+        "ppm",
+        500_000,
+        (0, 1_000_000),
+        100_000,
+        "of the validators' part of a batch's fees, to the verdicts that were right",
+    ),
     param(
         "operator_slash",
         "ppm",
@@ -129,6 +153,14 @@ pub const PARAMS: &[ParamSpec] = &[
         (0, 100_000),
         10_000,
         "part of a stake lost by silence or a refuted verdict",
+    ),
+    param(
+        "reward_seconds",
+        "seconds",
+        DAY,
+        (1, 30 * DAY),
+        DAY,
+        "over which a reward is paid to the stake of each second",
     ),
     param(
         "withdrawal_delay",

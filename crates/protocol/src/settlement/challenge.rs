@@ -14,8 +14,8 @@
 //! at most `move_window` blocks, and there are at most `2 · log2(n)` of them. When one step is left, verifiers and
 //! validators who were bonded before the challenge re-execute it, commit to a verdict for `verify_window` blocks and reveal
 //! it for `reveal_window` more; the stake behind the verdicts decides. The loser pays the winner: the bond goes to an
-//! operator who won; a challenger who won has the bond back and as much again out of what the operator's slash took, whose
-//! rest is burnt, and the batch is refused. Without a verdict the bond goes back and nothing is decided.
+//! operator who won; a challenger who won has the bond back and as much again out of what the operator's slash took (of
+//! whose rest the verdicts that were right have their pay), and the batch is refused. Without a verdict the bond goes back and nothing is decided.
 //!
 //! There is one open challenge of a batch at a time. When it ends and the batch stands, `challenge_window` starts anew, so
 //! that a challenge meant to be lost keeps nobody else from making a better one.
@@ -23,10 +23,11 @@
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
 use openledger_types::abi::{BatchStatus, Challenge, ChallengeStatus as Status, ISettlement, StakeRole};
-use openledger_types::addresses::{BURN, SETTLEMENT};
+use openledger_types::addresses::SETTLEMENT;
 use openledger_types::batch::{challenge_start, verdict_digest};
 
-use super::decide::refuse;
+use super::decide::{Prize, refuse};
+use super::panel::Decision;
 use super::{BATCHES, known, need_status};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, place};
@@ -286,11 +287,10 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
     let mut paid = bond;
     storage.transfer(SETTLEMENT, winner, bond)?;
     if dispute.refuted {
-        let progress = known(storage, batch)?;
-        let slashed = refuse(storage, batch, &progress, true)?;
-        let prize = slashed.min(bond);
-        storage.transfer(BURN, winner, prize)?;
-        paid = add(paid, prize)?;
+        let stage = known(storage, batch)?;
+        let prize = Prize { winner, most: bond };
+        let won = refuse(storage, batch, &stage, Decision::Refuted, Some(prize))?;
+        paid = add(paid, won)?;
     }
     let challenge = U256::from(id);
     emit(storage, SETTLEMENT, &ISettlement::Resolved { challenge, batch, status: end, paid })

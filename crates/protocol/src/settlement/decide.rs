@@ -3,13 +3,13 @@
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{BatchStatus, ISettlement};
 use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING, TREASURY};
-use openledger_types::batch::verdict_digest;
+use openledger_types::amount::PPM;
 
-use super::verdict::{self, Progress};
-use super::{BATCHES, VERDICTS, known, need_status};
+use super::panel::{Decision, Stage, decision, is_complete, panel, reveal_until};
+use super::{BATCHES, VERDICTS, appeal, known, need_status, pay, verdict};
 use crate::error::{ModuleError, Result, revert};
 use crate::layout::Word;
-use crate::math::sub;
+use crate::math::{add, div_rem, mul, sub};
 use crate::storage::{Storage, emit};
 use crate::{escrow, params, staking};
 
@@ -42,24 +42,30 @@ impl Word for Dispute {
 /// Decides a batch.
 ///
 /// # Errors
-/// `UnknownBatch`, `WrongStatus` unless posted, `ChallengeOpen`, `WindowOpen` while verdicts or, for a batch that would be
-/// paid, challenges can still come.
+/// `UnknownBatch`, `WrongStatus` unless posted, `ChallengeOpen`, `WindowOpen` while verdicts, appeals or, for a batch that
+/// would be paid, challenges can still come.
 pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
-    let progress = known(storage, id)?;
-    need_status(id, &progress, BatchStatus::Posted)?;
+    let stage = known(storage, id)?;
+    need_status(id, &stage, BatchStatus::Posted)?;
     let dispute = BATCHES.at(id).dispute.get(storage)?;
     if dispute.open != 0 {
         return Err(revert(ISettlement::ChallengeOpen { challenge: U256::from(dispute.open) }));
     }
-    let until = verdict::reveal_until(storage, &progress)?;
-    let complete = verdict::is_complete(storage, id, &progress)?;
+    let tally = panel(id, stage.round).tally.get(storage)?;
+    let until = reveal_until(storage, &tally)?;
+    let complete = is_complete(storage, &stage, &tally)?;
     let now = storage.block().number;
     if now <= until && !complete {
         return Err(revert(ISettlement::WindowOpen { until }));
     }
-    let (agree, disagree) = BATCHES.at(id).stakes.get(storage)?;
-    if agree <= disagree {
-        return refuse(storage, id, &progress, disagree > agree).map(drop);
+    if let Some(until) = appeal::appeal_until(storage, id, &stage)?
+        && now < until
+    {
+        return Err(revert(ISettlement::WindowOpen { until: until.saturating_sub(1) }));
+    }
+    let (end, _) = decision(storage, id, stage.round)?;
+    if end != Decision::Pays {
+        return refuse(storage, id, &stage, end, None).map(drop);
     }
     let since = if complete { dispute.quiet_since } else { until.max(dispute.quiet_since) };
     let window = params::get_u64(storage, "challenge_window")?;
@@ -67,38 +73,59 @@ pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
     if now < until {
         return Err(revert(ISettlement::WindowOpen { until: until.saturating_sub(1) }));
     }
-    pay(storage, id, progress)
+    pay(storage, id, stage)
 }
 
-fn pay(storage: &mut dyn Storage, id: U256, mut progress: Progress) -> Result<()> {
+fn pay(storage: &mut dyn Storage, id: U256, mut stage: Stage) -> Result<()> {
     let slots = BATCHES.at(id);
-    progress.status = BatchStatus::Finalised;
-    slots.progress.set(storage, progress)?;
+    stage.status = BatchStatus::Finalised;
+    slots.stage.set(storage, stage)?;
     let (operator, _, _) = slots.operator.get(storage)?;
     staking::unlock(storage, operator)?;
     let (validators, treasury) = slots.validators_treasury.get(storage)?;
     let burnt = U256::from(slots.burn.get(storage)?.0);
-    storage.transfer(SETTLEMENT, STAKING, U256::from(validators))?;
-    staking::add_reward(storage, U256::from(validators))?;
+    let to_verdicts = verdicts_part(storage, id)?;
+    let to_stake = sub(U256::from(validators), to_verdicts)?;
+    let lost = appeal::settle(storage, id, &stage, Decision::Pays)?;
+    let stake = pay::right_stake(storage, id, &stage, Decision::Pays)?;
+    pay::fill(storage, id, add(to_verdicts, lost)?, stake)?;
+    storage.transfer(SETTLEMENT, STAKING, to_stake)?;
+    staking::add_reward(storage, to_stake)?;
     storage.transfer(SETTLEMENT, TREASURY, U256::from(treasury))?;
     storage.transfer(SETTLEMENT, BURN, burnt)?;
     let fees = U256::from(slots.fees.get(storage)?.0);
     emit(storage, SETTLEMENT, &ISettlement::Finalised { batch: id, fees, burnt })
 }
 
-/// Gives the fees back to whom they came from, and slashes the operator if it was refuted. Returns the wei slashed, which
-/// lie on this module's account.
+/// What of the validators' part of the fees is for the verdicts that are right, rounded down.
+fn verdicts_part(storage: &mut dyn Storage, id: U256) -> Result<U256> {
+    let (validators, _) = BATCHES.at(id).validators_treasury.get(storage)?;
+    let share = ppm(storage, "verifier_share")?;
+    Ok(div_rem(mul(U256::from(validators), U256::from(share))?, U256::from(PPM))?.0)
+}
+
+/// Who gets what of a slash before the verdicts do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prize {
+    pub(super) winner: Address,
+    /// The most, wei.
+    pub(super) most: U256,
+}
+
+/// Gives the fees back to whom they came from, and slashes the operator if it was refuted. Of the slash the winner of a
+/// challenge has the first part and the verdicts that are right the next; the rest is burnt. Returns what the winner got.
 pub(super) fn refuse(
     storage: &mut dyn Storage,
     id: U256,
-    progress: &Progress,
-    refuted: bool,
+    stage: &Stage,
+    end: Decision,
+    prize: Option<Prize>,
 ) -> Result<U256> {
     let slots = BATCHES.at(id);
-    slots.progress.set(storage, Progress { status: BatchStatus::Refused, ..*progress })?;
+    slots.stage.set(storage, Stage { status: BatchStatus::Refused, ..*stage })?;
     let (operator, _, _) = slots.operator.get(storage)?;
     let (fees, _) = slots.fees.get(storage)?;
-    let (forfeited, _) = slots.forfeited.get(storage)?;
+    let forfeited = slots.forfeited.get(storage)?;
     let keys = slots.keys.get(storage)?;
     let amounts = slots.amounts.get(storage)?;
     for (key, amount) in keys.into_iter().zip(amounts).filter(|(_, amount)| *amount != 0) {
@@ -110,55 +137,118 @@ pub(super) fn refuse(
         staking::give_back(storage, operator, U256::from(forfeited))?;
     }
     staking::unlock(storage, operator)?;
-    emit(
-        storage,
-        SETTLEMENT,
-        &ISettlement::Refused { batch: id, agree: progress.agree, disagree: progress.disagree },
-    )?;
-    if !refuted {
-        return Ok(U256::ZERO);
+    let tally = panel(id, stage.round).tally.get(storage)?;
+    let event = ISettlement::Refused { batch: id, agree: tally.agree, disagree: tally.disagree };
+    emit(storage, SETTLEMENT, &event)?;
+    let lost = appeal::settle(storage, id, stage, end)?;
+    let mut slashed = U256::ZERO;
+    if end == Decision::Refuted {
+        let part = ppm(storage, "operator_slash")?;
+        slashed = staking::slash(storage, operator, part)?;
+        storage.transfer(STAKING, SETTLEMENT, slashed)?;
     }
-    let part = ppm(storage, "operator_slash")?;
-    let slashed = staking::slash(storage, operator, part)?;
-    storage.transfer(STAKING, BURN, slashed)?;
-    Ok(slashed)
+    let won = prize.map_or(U256::ZERO, |prize| slashed.min(prize.most));
+    if let Some(Prize { winner, .. }) = prize {
+        storage.transfer(SETTLEMENT, winner, won)?;
+    }
+    let rest = sub(slashed, won)?;
+    let stake = pay::right_stake(storage, id, stage, end)?;
+    let pot = if stake.is_zero() {
+        U256::ZERO
+    } else {
+        let part = verdicts_part(storage, id)?;
+        add(rest.min(part), lost)?
+    };
+    pay::fill(storage, id, pot, stake)?;
+    storage.transfer(SETTLEMENT, BURN, sub(add(rest, lost)?, pot)?)?;
+    Ok(won)
 }
 
-/// Slashes a verifier who committed and stayed silent, who agreed with a batch that a challenge refuted, or who agreed with a final
-/// one with a trace that less stake stands behind than behind another. What is taken is burnt: nobody gains from another's fault.
+/// What became of a decided batch.
+pub(super) fn end_of(storage: &mut dyn Storage, id: U256, stage: &Stage) -> Result<Decision> {
+    if stage.status == BatchStatus::Finalised {
+        return Ok(Decision::Pays);
+    }
+    if BATCHES.at(id).dispute.get(storage)?.refuted {
+        return Ok(Decision::Refuted);
+    }
+    Ok(decision(storage, id, stage.round)?.0)
+}
+
+/// Slashes a verifier who committed and stayed silent, who agreed with a batch that a challenge refuted, who agreed with a
+/// final one with a trace that less stake stands behind than behind another, or whose verdict a later panel overturned. What is
+/// taken is burnt, so that nobody gains from another's fault; but of what an overturned panel loses, who appealed from it has
+/// its prize first. One fault a call.
 ///
 /// # Errors
 /// `UnknownBatch`, `NothingToPunish`.
 pub fn punish(storage: &mut dyn Storage, id: U256, verifier: Address) -> Result<()> {
-    let progress = known(storage, id)?;
-    let slots = VERDICTS.at(id).at(verifier);
-    let mut state = slots.state.get(storage)?;
-    let until = verdict::reveal_until(storage, &progress)?;
-    let posted = BATCHES.at(id);
-    let refuted = posted.dispute.get(storage)?.refuted;
-    let at_fault = if state.revealed {
-        let digest = slots.digest.get(storage)?;
-        let agreed = verdict_digest(
-            posted.receipts_root.get(storage)?,
-            posted.payouts_root.get(storage)?,
-            posted.file_hash.get(storage)?,
-        );
-        let astray =
-            progress.status == BatchStatus::Finalised && verdict::is_led_astray(storage, id, verifier)?;
-        digest == agreed && (refuted || astray)
-    } else {
-        // A challenge that refuted the batch before the window was over took the chance to reveal.
-        state.committed_at != 0 && !refuted && storage.block().number > until
-    };
-    if !at_fault || state.punished {
-        return Err(revert(ISettlement::NothingToPunish { batch: id, verifier }));
+    let stage = known(storage, id)?;
+    for round in 0..=stage.round {
+        let slots = VERDICTS.at(id).at(round).at(verifier);
+        let state = slots.state.get(storage)?;
+        if state.punished {
+            continue;
+        }
+        let Some(fault) = fault(storage, id, &stage, round, verifier)? else { continue };
+        slots.state.set(storage, verdict::State { punished: true, ..state })?;
+        let part = ppm(storage, "verifier_slash")?;
+        let amount = staking::slash(storage, verifier, part)?;
+        let mut burnt = amount;
+        if fault == Fault::Overturned {
+            let (appellant, prize) = appeal::take_prize(storage, id, round, amount)?;
+            storage.transfer(STAKING, appellant, prize)?;
+            burnt = sub(amount, prize)?;
+        }
+        storage.transfer(STAKING, BURN, burnt)?;
+        return emit(storage, SETTLEMENT, &ISettlement::Punished { batch: id, verifier, amount });
     }
-    state.punished = true;
-    slots.state.set(storage, state)?;
-    let part = ppm(storage, "verifier_slash")?;
-    let amount = staking::slash(storage, verifier, part)?;
-    storage.transfer(STAKING, BURN, amount)?;
-    emit(storage, SETTLEMENT, &ISettlement::Punished { batch: id, verifier, amount })
+    Err(revert(ISettlement::NothingToPunish { batch: id, verifier }))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Silent,
+    Astray,
+    Refuted,
+    Overturned,
+}
+
+/// What a verifier did wrong in a panel, as far as that is known by now.
+fn fault(
+    storage: &mut dyn Storage,
+    id: U256,
+    stage: &Stage,
+    round: u32,
+    verifier: Address,
+) -> Result<Option<Fault>> {
+    let state = VERDICTS.at(id).at(round).at(verifier).state.get(storage)?;
+    let refuted = BATCHES.at(id).dispute.get(storage)?.refuted;
+    if !state.revealed {
+        let tally = panel(id, round).tally.get(storage)?;
+        let over = storage.block().number > reveal_until(storage, &tally)?;
+        // A challenge that refuted the batch before the window was over took the chance to reveal.
+        let had_a_chance = !refuted || round < stage.round;
+        return Ok((state.committed_at != 0 && over && had_a_chance).then_some(Fault::Silent));
+    }
+    if stage.status == BatchStatus::Posted {
+        return Ok(None);
+    }
+    if refuted {
+        return Ok(state.agrees.then_some(Fault::Refuted));
+    }
+    let (end, last) = decision(storage, id, stage.round)?;
+    let wrong = match end {
+        Decision::Pays => !state.agrees,
+        Decision::Refuted => state.agrees,
+        Decision::Unheard => false,
+    };
+    if wrong && round < last {
+        return Ok(Some(Fault::Overturned));
+    }
+    let astray =
+        end == Decision::Pays && state.agrees && verdict::is_led_astray(storage, id, round, verifier)?;
+    Ok(astray.then_some(Fault::Astray))
 }
 
 fn ppm(storage: &mut dyn Storage, name: &'static str) -> Result<u32> {

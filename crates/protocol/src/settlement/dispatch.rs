@@ -4,9 +4,9 @@ use alloy_primitives::Bytes;
 use openledger_types::abi::ISettlement::{self, ISettlementCalls as Calls};
 
 use super::{
-    PayoutClaim, batch, batch_count, batch_of, bisect, challenge, challenge_count, challenge_of, choose,
-    claim, claim_and_stake, claimed, commit_step, commit_verdict, draw, finalise, is_assigned, post, punish,
-    resolve, reveal_step, reveal_verdict, seed, verdict,
+    PayoutClaim, appeal, appeal_of, batch, batch_count, batch_of, bisect, challenge, challenge_count,
+    challenge_of, choose, claim, claim_and_stake, claim_verdict, claimed, commit_step, commit_verdict, draw,
+    finalise, is_assigned, post, punish, resolve, reveal_step, reveal_verdict, seed, verdict,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -48,6 +48,18 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::challenge(c) => {
             call.pay()?;
             returns::<ISettlement::challengeCall>(&challenge(storage, call.caller, c.batch, call.value)?)
+        }
+        Calls::appeal(c) => {
+            call.pay()?;
+            returns::<ISettlement::appealCall>(&appeal(storage, call.caller, c.batch, call.value)?)
+        }
+        Calls::appealOf(c) => {
+            call.view()?;
+            returns::<ISettlement::appealOfCall>(&appeal_of(storage, c.batch, c.round)?)
+        }
+        Calls::claimVerdict(c) => {
+            call.write()?;
+            returns::<ISettlement::claimVerdictCall>(&claim_verdict(storage, c.batch, c.verifier)?)
         }
         Calls::bisect(c) => {
             call.write()?;

@@ -16,22 +16,28 @@
 //!   committed reveals, until `reveal_window` blocks after the verify window. No digest is public while anybody can still
 //!   commit, so a copier has nothing to copy. A commitment is bound to (verifier, block of its registration, batch), and its
 //!   reveal is in a later block. Whoever cannot fetch the file says so with the digest `WITHHELD`, which agrees with nothing.
+//! - **Appeal.** What a drawn panel decided can be [appealed](appeal) to a larger one.
 //! - **Challenge.** While the batch is posted anyone with a bond can [dispute](challenge) it down to one step.
-//! - **Finalise.** After both windows, or once every verifier bonded at the post has committed and every commitment is
-//!   revealed. A verdict weighs its own stake, at the commitment: the decision is the stake-weighted median of the verdicts,
-//!   which splitting a stake does not move. With more stake agreeing than disagreeing, and `challenge_window` blocks after
-//!   the verdicts or the last challenge, the batch is *Finalised*: validators, treasury and burn are paid, the rest is
-//!   claimable. Otherwise, also if nobody verified it, it is *Refused* and the payers are refunded; an operator whom
-//!   verdicts or a challenge refuted is slashed.
+//! - **Finalise.** After both windows and, where a panel was drawn, `appeal_window`; or once every verifier bonded at the post
+//!   has committed and every commitment is revealed. A verdict weighs its own stake, at the commitment: the decision is the
+//!   stake-weighted median of the verdicts, which splitting a stake does not move. With more stake agreeing than disagreeing,
+//!   and `challenge_window` blocks after the verdicts or the last challenge, the batch is *Finalised*: validators, treasury
+//!   and burn are paid, the rest is claimable. Otherwise, also if nobody verified it, it is *Refused* and the payers are
+//!   refunded; an operator whom verdicts or a challenge refuted is slashed.
+//! - **Pay for verdicts.** Verdicts that were right share `verifier_share` of the validators' part, or of the operator's slash.
 //! - **Claim.** A Merkle proof pays an account, whoever sends it, once per index; the account itself can have it staked.
 //!
 //! # Invariants
-//! The module's balance is the fees of posted batches, what finalised ones still owe, and the bonds of open challenges. A
+//! The module's balance is the fees of posted batches, what finalised ones still owe, what verdicts have still to be paid, and
+//! the bonds of open challenges and appeals. A
 //! batch never pays out more than it charged, whatever its payout root says.
 
+mod appeal;
 mod challenge;
 mod decide;
 mod dispatch;
+mod panel;
+mod pay;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -48,6 +54,7 @@ use openledger_types::abi::{
 use openledger_types::addresses::{ESCROW, SETTLEMENT, STAKING};
 use openledger_types::merkle;
 
+pub use appeal::{appeal, appeal_of};
 #[cfg(test)]
 pub(crate) use challenge::bond_held;
 pub use challenge::{
@@ -56,6 +63,8 @@ pub use challenge::{
 };
 pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
+pub use panel::MAX_APPEALS;
+pub use pay::claim_verdict;
 pub use sampling::{draw, is_assigned, seed};
 pub use verdict::{commit_verdict, reveal_verdict, verdict};
 
@@ -66,7 +75,8 @@ use crate::math::{add, half, sub, sum};
 use crate::storage::{Storage, emit};
 use crate::{escrow, models, params, staking};
 use decide::Dispute;
-use verdict::{Progress, VerdictSlots};
+use panel::{Stage, Tally, panel};
+use verdict::VerdictSlots;
 
 /// Most receipts of a batch.
 pub const MAX_RECEIPTS: u32 = 1_000_000;
@@ -83,7 +93,7 @@ place! {
     struct BatchSlots {
         /// Operator, epoch, receipts.
         0: operator: Slot<(Address, u64, u32)>,
-        1: progress: Slot<Progress>,
+        1: stage: Slot<Stage>,
         2: adapter: Slot<U256>,
         3: receipts_root: Slot<B256>,
         4: payouts_root: Slot<B256>,
@@ -97,15 +107,11 @@ place! {
         10: burn: Slot<(u128, u32)>,
         11: keys: List<B256>,
         12: amounts: List<u128>,
-        /// Stake behind verdicts that agree and that do not, wei.
-        13: stakes: Slot<(u128, u128)>,
-        /// Seed of the draw; zero before it.
-        14: seed: Slot<B256>,
-        /// Wei that the operator paid of the fees, verifiers and validators who were bonded at the post.
-        15: forfeited: Slot<(u128, u32)>,
-        16: dispute: Slot<Dispute>,
-        /// The most stake behind one trace of the verdicts that agree, wei.
-        17: leading_trace: Slot<U256>,
+        /// Wei that the operator paid of the fees.
+        13: forfeited: Slot<u128>,
+        14: dispute: Slot<Dispute>,
+        /// What verdicts have still to be paid, wei, and the stake behind those, wei.
+        15: pot: Slot<(u128, u128)>,
     }
 }
 
@@ -113,12 +119,12 @@ const BATCH_COUNT: Slot<U256> = Slot::new(SETTLEMENT, 0);
 const BATCHES: Mapping<U256, BatchSlots> = Mapping::new(SETTLEMENT, 1);
 /// By operator, epoch, adapter.
 const BY_EPOCH: Mapping<Address, Mapping<u64, Mapping<U256, Slot<U256>>>> = Mapping::new(SETTLEMENT, 2);
-/// By batch, then verifier.
-const VERDICTS: Mapping<U256, Mapping<Address, VerdictSlots>> = Mapping::new(SETTLEMENT, 3);
+/// By batch, round, verifier.
+const VERDICTS: Mapping<U256, Mapping<u32, Mapping<Address, VerdictSlots>>> = Mapping::new(SETTLEMENT, 3);
 /// One bit per payout: by batch, then 256 payouts at a time.
 const CLAIMED: Mapping<U256, Mapping<U256, Slot<U256>>> = Mapping::new(SETTLEMENT, 4);
-/// Stake behind the verdicts that agree, wei: by batch, then trace.
-const TRACES: Mapping<U256, Mapping<B256, Slot<U256>>> = Mapping::new(SETTLEMENT, 8);
+/// Stake behind the verdicts that agree, wei: by batch, round, trace.
+const TRACES: Mapping<U256, Mapping<u32, Mapping<B256, Slot<U256>>>> = Mapping::new(SETTLEMENT, 8);
 
 /// Posts a batch and charges its payers.
 ///
@@ -172,9 +178,7 @@ fn collect(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchP
     let slots = BATCHES.at(id);
     slots.keys.init(storage, post.charges.iter().map(|charge| charge.key))?;
     slots.amounts.init(storage, amounts)?;
-    let all = staking::bonded(storage, StakeRole::Verifier)?
-        .saturating_add(staking::bonded(storage, StakeRole::Validator)?);
-    slots.forfeited.set(storage, (half(forfeited)?, all))?;
+    slots.forfeited.set(storage, half(forfeited)?)?;
     storage.transfer(ESCROW, SETTLEMENT, collected)?;
     if !forfeited.is_zero() {
         staking::forfeit(storage, operator, forfeited)?;
@@ -224,14 +228,13 @@ fn check_adapter(storage: &mut dyn Storage, adapter: U256) -> Result<()> {
 fn store(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPost) -> Result<()> {
     let slots = BATCHES.at(id);
     let totals = &post.totals;
-    let progress = Progress {
-        status: BatchStatus::Posted,
-        posted_at: storage.block().number,
-        verifiers: staking::bonded(storage, StakeRole::Verifier)?,
-        ..Progress::default()
-    };
+    let now = storage.block().number;
+    let verifiers = staking::bonded(storage, StakeRole::Verifier)?;
+    let eligible = verifiers.saturating_add(staking::bonded(storage, StakeRole::Validator)?);
+    let stage = Stage { status: BatchStatus::Posted, posted_at: now, round: 0, verifiers, eligible };
+    panel(id, 0).tally.set(storage, Tally { opened_at: now, ..Tally::default() })?;
     slots.operator.set(storage, (operator, post.epoch, post.receipts))?;
-    slots.progress.set(storage, progress)?;
+    slots.stage.set(storage, stage)?;
     slots.adapter.set(storage, post.adapter)?;
     slots.receipts_root.set(storage, post.receiptsRoot)?;
     slots.payouts_root.set(storage, post.payoutsRoot)?;
@@ -292,8 +295,8 @@ pub fn claim_and_stake(
 /// Marks a line as paid; the caller moves the amount.
 fn take_line(storage: &mut dyn Storage, id: U256, line: &PayoutClaim, proof: &[B256]) -> Result<()> {
     let slots = BATCHES.at(id);
-    let progress = known(storage, id)?;
-    need_status(id, &progress, BatchStatus::Finalised)?;
+    let stage = known(storage, id)?;
+    need_status(id, &stage, BatchStatus::Finalised)?;
     if proof.len() > MAX_PROOF {
         let (count, limit) = (U256::from(proof.len()), U256::from(MAX_PROOF));
         return Err(revert(ISettlement::TooMany { what: "proof".to_owned(), count, limit }));
@@ -336,10 +339,12 @@ pub fn batch_count(storage: &mut dyn Storage) -> Result<U256> {
 /// `UnknownBatch`.
 pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
     let slots = BATCHES.at(id);
-    let progress = known(storage, id)?;
+    let stage = known(storage, id)?;
     let (operator, epoch, receipts) = slots.operator.get(storage)?;
     let (fees, claimed) = slots.fees.get(storage)?;
-    let (agree_stake, disagree_stake) = slots.stakes.get(storage)?;
+    let asked = panel(id, stage.round);
+    let tally = asked.tally.get(storage)?;
+    let (agree_stake, disagree_stake) = asked.stakes.get(storage)?;
     Ok(Batch {
         operator,
         epoch,
@@ -351,14 +356,16 @@ pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
         payoutsRoot: slots.payouts_root.get(storage)?,
         payouts: slots.burn.get(storage)?.1,
         fileHash: slots.file_hash.get(storage)?,
-        status: progress.status,
-        postedAt: progress.posted_at,
-        agree: progress.agree,
-        disagree: progress.disagree,
+        status: stage.status,
+        postedAt: stage.posted_at,
+        agree: tally.agree,
+        disagree: tally.disagree,
         claimed: U256::from(claimed),
         agreeStake: U256::from(agree_stake),
         disagreeStake: U256::from(disagree_stake),
-        forfeited: U256::from(slots.forfeited.get(storage)?.0),
+        forfeited: U256::from(slots.forfeited.get(storage)?),
+        round: stage.round,
+        pot: U256::from(slots.pot.get(storage)?.0),
     })
 }
 
@@ -401,19 +408,19 @@ fn role_totals(storage: &mut dyn Storage, id: U256) -> Result<RoleTotals> {
     })
 }
 
-fn known(storage: &mut dyn Storage, id: U256) -> Result<Progress> {
-    let progress = BATCHES.at(id).progress.get(storage)?;
-    if progress.status == BatchStatus::None {
+fn known(storage: &mut dyn Storage, id: U256) -> Result<Stage> {
+    let stage = BATCHES.at(id).stage.get(storage)?;
+    if stage.status == BatchStatus::None {
         return Err(revert(ISettlement::UnknownBatch { batch: id }));
     }
-    Ok(progress)
+    Ok(stage)
 }
 
-fn need_status(id: U256, progress: &Progress, status: BatchStatus) -> Result<()> {
-    if progress.status == status {
+fn need_status(id: U256, stage: &Stage, status: BatchStatus) -> Result<()> {
+    if stage.status == status {
         Ok(())
     } else {
-        Err(revert(ISettlement::WrongStatus { batch: id, status: progress.status }))
+        Err(revert(ISettlement::WrongStatus { batch: id, status: stage.status }))
     }
 }
 
@@ -422,12 +429,16 @@ fn need_status(id: U256, progress: &Progress, status: BatchStatus) -> Result<()>
 /// # Errors
 /// `UnknownBatch`.
 pub fn held(storage: &mut dyn Storage, id: U256) -> Result<U256> {
-    let Batch { status, totals, fees, claimed, .. } = batch(storage, id)?;
+    let Batch { status, totals, fees, claimed, pot, .. } = batch(storage, id)?;
     match status {
-        BatchStatus::Posted => Ok(fees),
-        BatchStatus::Finalised => {
-            sub(sum([totals.contributors, totals.base, totals.operator, totals.developer])?, claimed)
+        BatchStatus::Posted => {
+            let stage = known(storage, id)?;
+            add(fees, appeal::bonds_held(storage, id, &stage)?)
         }
-        _ => Ok(U256::ZERO),
+        BatchStatus::Finalised => {
+            let owed = sum([totals.contributors, totals.base, totals.operator, totals.developer, pot])?;
+            sub(owed, claimed)
+        }
+        _ => Ok(pot),
     }
 }

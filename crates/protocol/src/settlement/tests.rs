@@ -1,3 +1,5 @@
+mod appeals;
+
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{
     BatchStatus, ChallengeStatus, Charge, IEscrow, IModels, ISettlement, IStaking, PayoutRole, RoleTotals,
@@ -56,6 +58,8 @@ fn a_verified_batch_pays_every_role_to_the_wei() {
         assert_eq!(got, payout.amount);
         paid += got;
     }
+    // The second over which the rewards of these tests are paid.
+    world.advance(1);
     let reward = world.view(STAKING, IStaking::rewardCall { account: account(VALIDATOR) });
     // The treasury had the deployment fee.
     let rest = world.balance(TREASURY) - open(1) + world.balance(BURN) + reward;

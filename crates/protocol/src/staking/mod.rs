@@ -4,7 +4,7 @@
 //! *active* while it is bonded with at least the least stake of its role. Stake is at risk until it is taken out: a slash
 //! takes the same part of what is bonded and of what unbonds. An operator's stake stays while a batch of it is undecided.
 //!
-//! - `rewards`: the validators' part of fees, by stake and to the wei.
+//! - `rewards`: the validators' part of fees, by stake and time and to the wei.
 //! - [`delegation`]: what others bond with a validator.
 //! - `slashing`: slashes, jail and what an operator owes for late settlement.
 //! - `votes`: ERC-5805 votes over what is bonded.
@@ -126,6 +126,11 @@ pub fn is_active(storage: &mut dyn Storage, account: Address, role: StakeRole) -
     Ok(standing.stake >= least_stake(storage, role)?)
 }
 
+/// True if the account is bonded in any role, neither unbonding nor in jail.
+pub(crate) fn is_bonded(storage: &mut dyn Storage, account: Address) -> Result<bool> {
+    Ok(standing(storage, account)?.is_bonded())
+}
+
 /// Block in which the account took its role; 0 if it has none.
 pub(crate) fn registered_at(storage: &mut dyn Storage, account: Address) -> Result<u64> {
     Ok(STAKERS.at(account).state.get(storage)?.1)
@@ -196,8 +201,11 @@ fn enter(storage: &mut dyn Storage, account: Address) -> Result<()> {
     BONDED.at(role).set(storage, count.checked_add(1).ok_or_else(overflow)?)?;
     if role == StakeRole::Validator {
         let weight = add(stake, delegation::bonded_with(storage, account)?)?;
-        let total = add(TOTAL_STAKE.get(storage)?, weight)?;
-        TOTAL_STAKE.set(storage, total)?;
+        let before = TOTAL_STAKE.get(storage)?;
+        if before.is_zero() {
+            rewards::restart(storage)?;
+        }
+        TOTAL_STAKE.set(storage, add(before, weight)?)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! What validators and their delegators are paid, by stake.
+//! What validators and their delegators are paid, by stake and time.
 //!
-//! A reward `r` over the total stake `S` adds `floor((r·10¹⁸ + carry) / S)` to an accumulator `A` of reward per wei of
-//! stake, scaled by 10¹⁸, and the remainder of that division is the new `carry`, which the next reward divides. With no
-//! validator bonded, a reward waits in `carry` whole. A validator with the own stake `s` and `d` delegated to it is owed
+//! A reward is paid evenly over `reward_seconds`, each second by the stake of that second: a stream, whose rules stand in
+//! `stream.rs`. Over the total stake `S` what is due adds to an accumulator `A` of reward per wei of stake, scaled by 10¹⁸,
+//! and the remainder of that division is carried to the next. With no validator bonded, a reward waits whole. Stake that joins
+//! just before a reward has a second's part of it for a second. A validator with the own stake `s` and `d` delegated to it is owed
 //! `(s + d) · (A − A at its last settlement)`. Of the part of `d` it keeps its commission, rounded down; the rest is
 //! divided over the shares of the pool in the same way, by an accumulator and a carry of the pool's own. Everything is
 //! kept scaled, so that nothing is lost: owed and carried amounts, scaled, add up to what was paid in.
@@ -15,19 +16,24 @@ use openledger_types::amount::PPM;
 use super::delegation::POOLS;
 use super::{STAKERS, Standing, TOTAL_STAKE, standing};
 use crate::error::Result;
-use crate::layout::Slot;
+use crate::layout::Place as _;
 #[cfg(any(test, feature = "test-util"))]
 use crate::math::sum;
 use crate::math::{add, div_rem, mul, sub};
+use crate::params;
 use crate::storage::{Storage, emit};
+use crate::stream::Stream;
 
 /// Scale of rewards per wei of stake.
 const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
-/// Reward per wei of validators' stake since genesis, scaled.
-const ACCUMULATOR: Slot<U256> = Slot::new(STAKING, 2);
-/// What the last division left, scaled.
-const CARRY: Slot<U256> = Slot::new(STAKING, 3);
+/// Where the stream of rewards lies: four slots.
+const STREAM: U256 = U256::from_limbs([12, 0, 0, 0]);
+
+/// The validators' income, scaled.
+fn stream() -> Stream {
+    Stream::at(STAKING, STREAM)
+}
 
 /// Pays out what an account is owed in whole wei, which may be nothing.
 ///
@@ -53,18 +59,17 @@ pub fn reward(storage: &mut dyn Storage, account: Address) -> Result<U256> {
     Ok(whole(add(STAKERS.at(account).owed.get(storage)?, growth.own)?)?.0)
 }
 
-/// Divides `amount`, which the module has received, over the validators' stake.
+/// Starts to pay what came in while no validator was there.
+pub(super) fn restart(storage: &mut dyn Storage) -> Result<()> {
+    let seconds = params::get_u64(storage, "reward_seconds")?;
+    stream().restart(storage, seconds)
+}
+
+/// Pays `amount`, which the module has received, to the validators' stake over time.
 pub(crate) fn add_reward(storage: &mut dyn Storage, amount: U256) -> Result<()> {
     let total = TOTAL_STAKE.get(storage)?;
-    let scaled = add(mul(amount, SCALE)?, CARRY.get(storage)?)?;
-    if total.is_zero() {
-        CARRY.set(storage, scaled)?;
-    } else {
-        let (per_wei, carry) = div_rem(scaled, total)?;
-        let accumulator = add(ACCUMULATOR.get(storage)?, per_wei)?;
-        ACCUMULATOR.set(storage, accumulator)?;
-        CARRY.set(storage, carry)?;
-    }
+    let seconds = params::get_u64(storage, "reward_seconds")?;
+    stream().add(storage, total, mul(amount, SCALE)?, seconds)?;
     emit(storage, STAKING, &IStaking::Rewarded { amount, totalStake: total })
 }
 
@@ -89,7 +94,9 @@ pub(super) fn growth(storage: &mut dyn Storage, account: Address, standing: &Sta
     if !standing.earns() {
         return Ok(Growth { own: U256::ZERO, per_share: U256::ZERO, carry });
     }
-    let grown = sub(ACCUMULATOR.get(storage)?, STAKERS.at(account).settled_at.get(storage)?)?;
+    let total = TOTAL_STAKE.get(storage)?;
+    let accumulator = stream().flow(storage, total)?.per_stake;
+    let grown = sub(accumulator, STAKERS.at(account).settled_at.get(storage)?)?;
     let own = mul(standing.stake, grown)?;
     let (tokens, shares) = pool.bonded.get(storage)?;
     if shares == 0 {
@@ -109,7 +116,8 @@ pub(super) fn settle(storage: &mut dyn Storage, account: Address, before: &Stand
     let slots = STAKERS.at(account);
     let owed = add(slots.owed.get(storage)?, own)?;
     slots.owed.set(storage, owed)?;
-    let accumulator = ACCUMULATOR.get(storage)?;
+    let total = TOTAL_STAKE.get(storage)?;
+    let accumulator = stream().release(storage, total)?;
     slots.settled_at.set(storage, accumulator)?;
     let pool = POOLS.at(account);
     let pool_accumulator = add(pool.per_share.get(storage)?, per_share)?;
@@ -125,7 +133,7 @@ pub(crate) fn scaled_debts(
     accounts: &[Address],
     delegations: impl IntoIterator<Item = (Address, Address)>,
 ) -> Result<U256> {
-    let mut debts = CARRY.get(storage)?;
+    let mut debts = U256::ZERO;
     for account in accounts {
         let before = standing(storage, *account)?;
         settle(storage, *account, &before)?;
@@ -138,5 +146,5 @@ pub(crate) fn scaled_debts(
     for (delegator, validator) in delegations {
         debts = add(debts, super::delegation::settled(storage, delegator, validator)?)?;
     }
-    Ok(debts)
+    add(debts, stream().held(storage)?)
 }

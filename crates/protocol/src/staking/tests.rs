@@ -19,6 +19,8 @@ fn stake(world: &mut World, n: u8, role: Role, amount: U256) {
 fn reward(world: &mut World, amount: U256) {
     world.storage.transfer(account(99), STAKING, amount).unwrap();
     add_reward(&mut world.storage, amount).unwrap();
+    // The second over which the rewards of these tests are paid.
+    world.storage.block.timestamp += 1;
 }
 
 fn owed(world: &mut World, n: u8) -> U256 {
@@ -249,7 +251,7 @@ fn a_slash_hits_an_own_stake_that_unbonds_and_jails_who_has_too_little() {
     reward(&mut world, open(50));
     assert_eq!(burn(&mut world, 1, 1_000), open(50));
     let jailed = world.view(STAKING, IStaking::stakerCall { account: account(1) });
-    assert_eq!((jailed.jailedUntil, jailed.stake), (1_000_000, open(9_990)));
+    assert_eq!((jailed.jailedUntil, jailed.stake), (1_000_001, open(9_990)));
     assert_eq!(bonded(&mut world.storage, Role::Validator), Ok(0));
     assert_eq!(world.view(STAKING, IStaking::totalStakeCall {}), U256::ZERO);
     reward(&mut world, open(50));

@@ -23,7 +23,7 @@ sol! {
         uint256 vesting;     // in vesting schedules, not yet released
         uint256 treasury;
         uint256 datanets;    // bonds, curators' stakes and royalties not yet claimed
-        uint256 escrow;      // payers' deposits
+        uint256 escrow;      // payers' deposits, in voucher channels too
         uint256 settlement;  // posted batches, bonds of challenges and unclaimed payouts
         uint256 staking;     // stakes and unclaimed rewards
         uint256 circulating; // all other accounts

@@ -52,12 +52,26 @@ sol! {
         bytes32 fileHash;
         BatchStatus status;
         uint64 postedAt;   // block number
-        uint32 agree;      // verdicts revealed that agree
+        uint32 agree;      // verdicts revealed that agree, of the panel that was asked last
         uint32 disagree;
         uint256 claimed;   // wei
         uint256 agreeStake;    // wei at stake behind the verdicts that agree
         uint256 disagreeStake;
         uint256 forfeited; // wei of the fees that the operator paid, for keys that ended too long ago
+        uint32 round;      // of the panel that was asked last: how often the batch was appealed
+        uint256 pot;       // wei that verdicts which were right have still to be paid
+    }
+
+    /// An appeal from what a drawn panel decided to a larger one.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Appeal {
+        address appellant;
+        uint256 bond;           // wei
+        uint64 openedAt;        // block number
+        bool contestsPayment;   // whether what was decided before would have paid the batch
+        uint256 prize;          // wei of slashed verdicts that are still for the appellant
+        uint256 agreeStake;     // wei at stake behind the verdicts of the panel that it asked
+        uint256 disagreeStake;
     }
 
     /// Who moves: the operator while bisecting, the challenger while choosing, verifiers while judging.
@@ -101,6 +115,11 @@ sol! {
         event StepCommitted(uint256 indexed challenge, address indexed verifier, bytes32 commitment);
         event StepRevealed(uint256 indexed challenge, address indexed verifier, bool upheld);
         event Resolved(uint256 indexed challenge, uint256 indexed batch, ChallengeStatus status, uint256 paid);
+        /// `contestsPayment`: what was decided before would have paid the batch.
+        event Appealed(uint256 indexed batch, uint32 indexed round, address indexed appellant, uint256 bond, bool contestsPayment);
+        /// `returned` is the bond, or 0 if the appeal was in vain.
+        event AppealSettled(uint256 indexed batch, uint32 indexed round, address indexed appellant, uint256 returned);
+        event VerdictPaid(uint256 indexed batch, address indexed verifier, uint256 amount);
         event Punished(uint256 indexed batch, address indexed verifier, uint256 amount);
 
         error UnknownBatch(uint256 batch);
@@ -128,6 +147,12 @@ sol! {
         error ChallengeOpen(uint256 challenge);
         error NotYourMove(address caller, address mover);
         error WrongBond(uint256 bond, uint256 needed);
+        /// Whoever appeals has something at stake.
+        error NotBonded(address caller);
+        /// Everybody was asked, or the batch was appealed as often as it can be.
+        error NoLargerPanel(uint256 batch);
+        /// No verdict of the verifier says what became of the batch, or it is paid.
+        error NothingEarned(uint256 batch, address verifier);
         error NothingToPunish(uint256 batch, address verifier);
         error AlreadyClaimed(uint256 index);
         error InvalidProof(bytes32 root);
@@ -160,14 +185,23 @@ sol! {
         function revealStep(uint256 challenge, bool upheld, bytes32 salt) external;
         /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
         function resolve(uint256 challenge) external;
-        /// Slashes a verifier who committed and did not reveal, agreed with a batch that a challenge refuted, or agreed with one that is
-        /// final with a trace that less stake stands behind than behind another.
+        /// Asks a larger panel, or everybody, about a batch that a drawn panel decided. The value is the bond: it goes to the verdicts
+        /// that were right if the batch ends as it was decided before. The panel commits and reveals as the first did.
+        function appeal(uint256 batch) external payable returns (uint32 round);
+        /// The appeal that asked the panel of a round, from 1 on; zeros if there was none.
+        function appealOf(uint256 batch, uint32 round) external view returns (Appeal memory);
+        /// Pays a verifier its part of the fees, by stake, for verdicts that say what became of a batch, whoever calls.
+        function claimVerdict(uint256 batch, address verifier) external returns (uint256 amount);
+
+        /// Slashes a verifier who committed and did not reveal, agreed with a batch that a challenge refuted, agreed with one that is
+        /// final with a trace that less stake stands behind than behind another, or whose verdict a later panel overturned.
         function punish(uint256 batch, address verifier) external;
 
         function batchCount() external view returns (uint256);
         function batch(uint256 id) external view returns (Batch memory);
         function batchOf(address operator, uint64 epoch, uint256 adapter) external view returns (uint256);
         function claimed(uint256 batch, uint256 index) external view returns (bool);
+        /// Of the panel that was asked last.
         function verdict(uint256 batch, address verifier) external view returns (bytes32 commitment, bytes32 digest);
         /// The seed of the draw; zero before it.
         function seed(uint256 batch) external view returns (bytes32);

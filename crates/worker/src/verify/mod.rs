@@ -24,7 +24,7 @@ use alloy_primitives::{B256, U256};
 use openledger_client::{Client, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_types::abi::ISettlement;
-use openledger_types::batch::{BatchFile, payout_tree, receipts_root, verdict_digest};
+use openledger_types::batch::{BatchFile, panel_trace, payout_tree, receipts_root, verdict_digest};
 use openledger_types::receipt::{Answer, encode_document};
 
 use crate::claim::load_batch;
@@ -240,12 +240,17 @@ pub async fn judge(
     let (verdict, digest, trace) = match checked {
         Checked::Equal { trace } => {
             let digest = verdict_digest(posted.receiptsRoot, posted.payoutsRoot, posted.fileHash);
-            (Verdict::Equal { batch: Some(batch) }, digest, trace)
+            (Verdict::Equal { batch: Some(batch) }, digest, panel_trace(trace, posted.round))
         }
         Checked::Different(difference) => (Verdict::Different(difference), B256::ZERO, B256::ZERO),
     };
     let salt = alloy_primitives::keccak256(
-        [crate::contribute::contributor_secret(wallet), B256::from(batch)].concat(),
+        [
+            crate::contribute::contributor_secret(wallet),
+            B256::from(batch),
+            B256::from(alloy_primitives::U256::from(posted.round)),
+        ]
+        .concat(),
     );
     let (committed, revealed) = {
         let call = ISettlement::verdictCall { batch, verifier: wallet.address() };

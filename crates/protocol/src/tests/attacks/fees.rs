@@ -56,6 +56,8 @@ fn d08_d09_a_ring_that_holds_every_role_loses_what_is_burnt_and_the_treasurys() 
         world.give_verdict(VERIFIER, id, true);
         finalise(&mut world, id);
         claim_all(&mut world, id, &payouts);
+        // The second over which the rewards of these tests are paid.
+        world.advance(1);
     }
     let parts = FeeSplit::GENESIS.split(fees);
     let lost = (parts.burn + parts.treasury) * U256::from(4);
