@@ -1,8 +1,9 @@
-// Compiles the contracts of the genesis with npm's solc from OpenZeppelin's published, unmodified sources:
+// Compiles the contracts of the genesis with npm's solc from OpenZeppelin's published, unmodified sources, and takes the creation
+// code of Multicall3 from viem, which deploys it where a chain has none:
 //   node build.mjs NODE_MODULES > predeploys.json
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const modules = process.argv[2];
@@ -30,5 +31,11 @@ const version = (name) => JSON.parse(readFileSync(join(modules, name, "package.j
 const bytecode = Object.fromEntries(
   wanted.map(([file, name]) => [name, `0x${output.contracts[file][name].evm.bytecode.object}`]),
 );
-const sources = { solc: solc.version(), openzeppelin: version("@openzeppelin/contracts") };
+const require = createRequire(join(modules, "package.json"));
+bytecode.Multicall3 = require(resolve(modules, "viem/_cjs/constants/contracts.js")).multicall3Bytecode;
+const sources = {
+  solc: solc.version(),
+  openzeppelin: version("@openzeppelin/contracts"),
+  viem: version("viem"),
+};
 console.log(JSON.stringify({ sources, settings: { ...input.settings, outputSelection: undefined }, bytecode }, null, 2));

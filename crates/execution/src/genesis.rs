@@ -243,7 +243,8 @@ impl Genesis {
         }
         let mut writes = StateWrites::default();
         for (address, balance) in &self.alloc {
-            if MODULES.contains(address) || [GOVERNOR, predeploys::CREATE2_DEPLOYER].contains(address) {
+            let predeploys = [GOVERNOR, predeploys::CREATE2_DEPLOYER, predeploys::MULTICALL3];
+            if MODULES.contains(address) || predeploys.contains(address) {
                 return Err(GenesisError::Reserved(*address));
             }
             let account = AccountState { balance: *balance, ..AccountState::default() };

@@ -1,5 +1,6 @@
 //! Contracts that are there from the first block: OpenZeppelin's `TimelockController` at [`TREASURY`] and its `Governor` at
-//! [`GOVERNOR`], compiled from the published package by `contracts/build.mjs`, and the deterministic CREATE2 deployer.
+//! [`GOVERNOR`], compiled from the published package by `contracts/build.mjs`; Multicall3
+//! and the deterministic CREATE2 deployer, where every chain has them.
 //!
 //! Both have immutable values, which a constructor computes (names, domains, the token of votes). So their constructors run
 //! here: the account holds the creation code and its arguments, a call to it runs them at the address where the contract will
@@ -31,6 +32,9 @@ const CREATE2_DEPLOYER_CODE: Bytes = bytes!(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b80825250\
      50506014600cf3"
 );
+
+/// Where Ethereum's networks have Multicall3, which libraries batch their reads with.
+pub(crate) const MULTICALL3: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
 
 /// Who calls at genesis. Nobody has its key, and no account of it is kept.
 const CALLER: Address = address!("4F50454e000000000000000000000000000000f0");
@@ -72,6 +76,8 @@ struct Bytecode {
     governor: Bytes,
     #[serde(rename = "TimelockController")]
     timelock: Bytes,
+    #[serde(rename = "Multicall3")]
+    multicall3: Bytes,
 }
 
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
@@ -93,6 +99,7 @@ pub(crate) fn deploy(genesis: &Genesis, writes: StateWrites) -> Result<StateWrit
     } = genesis.governance;
     let mut start = Start::new(genesis, writes);
     start.place(CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE);
+    start.construct("Multicall3", MULTICALL3, &COMPILED.bytecode.multicall3, &[])?;
     let arguments = ITimelock::constructorCall {
         minDelay: U256::from(timelock_seconds),
         proposers: vec![GOVERNOR],

@@ -248,6 +248,29 @@ fn the_deterministic_deployer_is_where_tools_look_for_it() {
 }
 
 #[test]
+fn multicall3_is_where_libraries_look_for_it_and_reads_modules_in_one_call() {
+    sol! {
+        struct Call3 { address target; bool allowFailure; bytes callData; }
+        struct Result3 { bool success; bytes returnData; }
+        function aggregate3(Call3[] calldata calls) external payable returns (Result3[] memory returnData);
+    }
+    let chain = TestChain::new();
+    let supply = openledger_types::abi::IOpen::totalSupplyCall {}.abi_encode();
+    let calls = [
+        (openledger_types::addresses::OPEN, supply),
+        (GOVERNOR, IGovernor::nameCall {}.abi_encode()),
+        (PARAMS, vec![1, 2, 3, 4]),
+    ];
+    let calls = calls
+        .into_iter()
+        .map(|(target, data)| Call3 { target, allowFailure: true, callData: data.into() })
+        .collect();
+    let results = view(&chain, crate::predeploys::MULTICALL3, aggregate3Call { calls });
+    assert_eq!(results.iter().map(|r| r.success).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(results[0].returnData, openledger_types::amount::SUPPLY.to_be_bytes_vec());
+}
+
+#[test]
 fn d39_stake_of_the_block_of_the_proposal_or_later_has_no_vote_and_quorum_counts_all_stake() {
     let mut chain = TestChain::with(short());
     let proposal = Proposal::new("Loot", &[(account(4), open(500), Vec::new())]);
