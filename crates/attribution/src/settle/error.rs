@@ -52,12 +52,6 @@ pub enum SettleError {
         /// The cluster.
         cluster: u32,
     },
-    /// There is a base pool and nobody to divide it among.
-    #[error("{base} wei belong to the base pool, but no accepted cluster with any text is given")]
-    NoClusters {
-        /// The base pool, wei.
-        base: U256,
-    },
     /// Nobody has a part of the developer's income.
     #[error("nobody is given who shares the developer's part")]
     NoDevelopers,

@@ -29,7 +29,8 @@
 //! 7. *Cap.* `cap = Σ_q explained_q`. If `Σ_c raw_c <= cap` every cluster is paid `raw_c`; else `cap` is divided in
 //!    proportion ([`apportion`]).
 //! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided among all accepted clusters in proportion to how much text stands in them
-//!    ([`ClusterScore::length`]; [`apportion`]). Equal parts would pay whoever cuts their records in two twice.
+//!    ([`ClusterScore::length`]; [`apportion`]). Equal parts would pay whoever cuts their records in two twice. Where no
+//!    cluster is left (all were withdrawn, say) it is the treasury's.
 //!    The developer's part is divided in the same way among those whom the adapter's lineage gives it.
 //! 9. *Payouts.* Summed by role and account, zero amounts dropped, sorted by role, then account.
 //!

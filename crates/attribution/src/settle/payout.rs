@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, I256, Sign, U256};
 use openledger_types::abi::RoleTotals;
+use openledger_types::addresses::TREASURY;
 use openledger_types::batch::{AnswerWeight, ClusterCredit, Payout, PayoutKind};
 use openledger_types::shares::apportion;
 use openledger_types::split::FeeParts;
@@ -56,7 +57,7 @@ impl Settlement {
 ///
 /// # Errors
 /// [`SettleError::TooMany`], [`SettleError::DuplicateCluster`], [`SettleError::ClusterScore`],
-/// [`SettleError::NoClusters`], [`SettleError::NoDevelopers`].
+/// [`SettleError::NoDevelopers`].
 pub fn settle(
     weights: Weights,
     clusters: &[ClusterScore],
@@ -77,9 +78,6 @@ pub fn settle(
         .iter()
         .map(|c| if c.contributor.is_zero() { U256::ZERO } else { U256::from(c.length) })
         .collect();
-    if sum(&lengths).is_zero() && !base.is_zero() {
-        return Err(SettleError::NoClusters { base });
-    }
     let base_parts = apportion(base, &lengths);
 
     let parts: Vec<_> = developers.iter().map(|(_, part)| U256::from(*part)).collect();
@@ -91,6 +89,8 @@ pub fn settle(
         accounts.add(PayoutKind::Contributor, cluster.contributor, *paid);
         accounts.add(PayoutKind::Base, cluster.contributor, *base);
     }
+    // All of it where every cluster is gone, else nothing.
+    accounts.add(PayoutKind::Base, TREASURY, base - sum(&base_parts));
     accounts.add(PayoutKind::Operator, operator, weights.parts.operator);
     for ((developer, _), amount) in developers.iter().zip(apportion(weights.parts.developer, &parts)) {
         accounts.add(PayoutKind::Developer, *developer, amount);

@@ -1,4 +1,5 @@
 use alloy_primitives::{Address, B256, I256, U256};
+use openledger_types::addresses::TREASURY;
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
 use openledger_types::batch::{Payout, PayoutKind};
 use openledger_types::split::FeeSplit;
@@ -212,10 +213,20 @@ fn cutting_a_record_in_two_changes_no_part_of_the_base_pool() {
         );
     }
     assert_eq!(paid_to(&settled(&answers, &whole), &[3]), U256::from(800_000));
-    let nothing = ClusterScore { length: 0, ..cluster(0, 1, 0) };
-    let error = settle(weights(&answers, &RULES).unwrap(), &[nothing], OPERATOR, &[(DEVELOPER, 1_000_000)])
-        .unwrap_err();
-    assert_eq!(error, SettleError::NoClusters { base: U256::from(4_000_000) });
+}
+
+#[test]
+fn where_every_cluster_is_gone_the_contributors_part_is_the_treasurys() {
+    let answers = [answer(U256::from(10_000_000), 500_000)];
+    let gone = ClusterScore { contributor: Address::ZERO, ..cluster(0, 1, 2_000_000_000_000) };
+    let empty = ClusterScore { length: 0, ..cluster(1, 1, 0) };
+    for clusters in [&[][..], &[gone], &[gone, empty]] {
+        let settlement = settled(&answers, clusters);
+        assert_eq!((settlement.base, settlement.totals().contributors), (U256::from(4_000_000), U256::ZERO));
+        let base: Vec<_> = settlement.payouts.iter().filter(|p| p.role == PayoutKind::Base).collect();
+        assert_eq!(base.len(), 1);
+        assert_eq!((base[0].account, base[0].amount), (TREASURY, settlement.base));
+    }
 }
 
 #[test]
@@ -245,7 +256,6 @@ fn what_cannot_be_settled_is_refused() {
     };
     check(&[answer(SUPPLY, 1), fee], &[], SettleError::Fees { answer: 1, limit: SUPPLY });
     check(&[answer(U256::MAX, 1), answer(U256::MAX, 1)], &[], SettleError::Fees { answer: 0, limit: SUPPLY });
-    check(&[fee], &[], SettleError::NoClusters { base: U256::from(40) });
     check(&[fee], &[cluster(3, 1, 0), cluster(3, 2, 0)], SettleError::DuplicateCluster { cluster: 3 });
     let over = MAX_SCORE_PICONATS + 1;
     check(
