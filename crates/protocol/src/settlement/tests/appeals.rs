@@ -1,13 +1,13 @@
 //! Appeals from drawn panels, and what verdicts are paid.
 
 use alloy_primitives::U256;
-use openledger_types::abi::{Appeal, BatchStatus, ISettlement, IStaking, StakeRole};
-use openledger_types::addresses::{BURN, SETTLEMENT, STAKING};
+use openledger_types::abi::{Appeal, BatchStatus, IEscrow, ISettlement, IStaking, StakeRole};
+use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING};
 use openledger_types::batch::{WITHHELD, verdict_commitment};
 
 use super::{bond, fee, set, staker, status};
 use crate::settlement::{bond_held, held, is_assigned};
-use crate::tests::{OPERATOR, TRACE, VALIDATOR, VERIFIER, World, account, hash, open, typed};
+use crate::tests::{OPERATOR, PAYER, TRACE, VALIDATOR, VERIFIER, World, account, batch, hash, open, typed};
 
 /// The verifiers beside the one of the market, with 10,000 OPEN each.
 const MANY: std::ops::Range<u8> = 0x70..0x7e;
@@ -319,4 +319,45 @@ fn odd_stakes_share_a_pot_to_the_wei_and_whoever_was_led_astray_has_none() {
     assert_eq!(paid.iter().fold(U256::ZERO, |sum, amount| sum + amount), pot);
     check_books(&mut world);
     assert!(paid[1] > paid[2], "by stake");
+}
+
+#[test]
+fn d23_luck_in_the_draw_gives_a_cabal_below_half_of_the_stake_no_decision_that_is_appealed() {
+    let mut world = crowd();
+    // Six of fourteen verifiers, of sixteen with as much stake each.
+    let cabal = |n: u8| (0x70..0x76).contains(&n);
+    let mut lucky = 0;
+    for round in 0..12 {
+        // It agrees with every other batch, which is false, and denies the right ones.
+        let is_right = round % 2 == 0;
+        world.send(
+            PAYER,
+            ESCROW,
+            IEscrow::authoriseCall {
+                key: hash(0x90 + round),
+                operator: account(OPERATOR),
+                cap: open(500),
+                expiresAt: u64::MAX,
+            },
+        );
+        let (mut post, _) = batch(1_000 + u64::from(round), fee());
+        post.charges[0].key = hash(0x90 + round);
+        let id = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+        speak(&mut world, id, |n| is_right != cabal(n));
+        for bond in [open(100), open(400)] {
+            let read = world.view(SETTLEMENT, ISettlement::batchCall { id });
+            let would_pay = read.agreeStake > read.disagreeStake;
+            if would_pay == is_right {
+                break;
+            }
+            lucky += 1;
+            appeal(&mut world, VALIDATOR, id, bond);
+            speak(&mut world, id, |n| is_right != cabal(n));
+        }
+        world.advance(5);
+        finalise(&mut world, id);
+        let expected = if is_right { BatchStatus::Finalised } else { BatchStatus::Refused };
+        assert_eq!(status(&mut world, id), expected, "batch {round}");
+    }
+    assert!(lucky > 0, "no draw of a panel of two went to the cabal");
 }

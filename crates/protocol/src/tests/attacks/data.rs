@@ -1,10 +1,10 @@
 //! Contributions and training: who was first, and what was promised before the seed was known.
 
 use alloy_primitives::{B256, U256};
-use openledger_types::abi::{DatanetRef, IDatanets, IModels, Use};
+use openledger_types::abi::{Acceptance, DatanetRef, IDatanets, IModels, Policy, Use};
 use openledger_types::addresses::{DATANETS, MODELS};
 
-use super::super::{DEVELOPER, open, publish, typed};
+use super::super::{DEVELOPER, OWNER, open, publish, typed};
 use super::{World, account, hash};
 use crate::datanets::Reveal;
 
@@ -89,4 +89,70 @@ fn d11_an_adapter_is_published_from_the_manifest_that_was_committed_before_its_s
     let _: IModels::TrainingExists =
         world.refused(COPIER, MODELS, IModels::commitTrainingCall { manifestHash: hash(4) });
     world.pay(DEVELOPER, MODELS, open(1), call);
+}
+
+#[test]
+fn d02_every_duplicate_pays_its_own_bond_and_none_is_older_than_the_first() {
+    let mut world = World::new();
+    let datanet = world.create_datanet(Use::Allow);
+    let policy = Policy { acceptance: Acceptance::Owner, bond: open(2), period: 86_400 };
+    world.send(OWNER, DATANETS, IDatanets::setPolicyCall { datanet, policy });
+    let copies = 7;
+    let before = world.balance(account(COPIER));
+    let mut blocks = Vec::new();
+    for copy in 0..copies {
+        // The same records under another salt; with the same one it is no second commitment.
+        let duplicate = Reveal { salt: hash(0x60 + copy), ..work(datanet) };
+        let commitment = duplicate.commitment(account(COPIER));
+        commit(&mut world, COPIER, datanet, commitment);
+        let _: IDatanets::CommitmentExists =
+            world.refused(COPIER, DATANETS, IDatanets::commitCall { datanet, commitment });
+        world.advance(1);
+        let id = world.pay(COPIER, DATANETS, open(2), reveal(&duplicate));
+        blocks.push(world.view(DATANETS, IDatanets::contributionCall { id }).committedAt);
+        let reason = "a duplicate".to_owned();
+        world.send(OWNER, DATANETS, IDatanets::rejectSpamCall { contribution: id, reason });
+    }
+    assert_eq!(before - world.balance(account(COPIER)), open(2) * U256::from(copies));
+    assert!(blocks.is_sorted_by(|first, later| first < later), "{blocks:?}");
+}
+
+#[test]
+fn d38_neither_slots_nor_logs_say_what_a_commitment_is_to_before_it_is_revealed() {
+    let seen = |salt: B256| {
+        let mut world = World::new();
+        let datanet = world.create_datanet(Use::Allow);
+        let work = Reveal { salt, ..work(datanet) };
+        commit(&mut world, AUTHOR, datanet, work.commitment(account(AUTHOR)));
+        let hashes = [work.records_root, work.file_hash].map(|hash| hash.to_vec());
+        let mut words: Vec<Vec<u8>> =
+            world.storage.slots.values().map(|word| word.to_be_bytes_vec()).collect();
+        for (_, log) in &world.storage.logs {
+            words.extend(log.topics().iter().map(|topic| topic.to_vec()));
+            words.push(log.data.to_vec());
+        }
+        assert!(!words.iter().any(|word| hashes.iter().any(|hash| word == hash)));
+        work.commitment(account(AUTHOR))
+    };
+    // Who guesses the records has to guess the salt as well: the same records are another commitment with another one.
+    assert_ne!(seen(hash(0x53)), seen(hash(0x54)));
+}
+
+#[test]
+fn d48_a_later_version_leaves_what_receipts_name_as_it_was() {
+    let mut world = World::new();
+    let datanet = world.create_datanet(Use::Allow);
+    let number = world.publish_version(datanet);
+    let read = |world: &mut World| world.view(DATANETS, IDatanets::versionCall { datanet, number });
+    let before = read(&mut world);
+    world.advance(9);
+    let next = IDatanets::publishVersionCall {
+        datanet,
+        manifestHash: hash(0x71),
+        recordsRoot: hash(0x72),
+        records: 11,
+        clusters: 9,
+    };
+    assert_eq!(world.send(OWNER, DATANETS, next), number + 1);
+    assert_eq!(read(&mut world), before);
 }

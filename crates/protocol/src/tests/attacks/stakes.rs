@@ -36,6 +36,26 @@ fn d24_stake_that_comes_for_one_reward_is_bound_and_at_risk_longer_than_a_disput
 }
 
 #[test]
+fn d24_a_reward_is_of_those_who_hold_the_stake_while_it_is_paid() {
+    let mut world = World::with_market();
+    set(&mut world, "reward_seconds", 86_400);
+    set(&mut world, "unbonding_seconds", 604_800);
+    let (id, _) = world.post(1, open(100));
+    world.give_verdict(VERIFIER, id, true);
+    world.pay(8, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Validator });
+    finalise(&mut world, id);
+    // A twelfth of the day with as much as the one who stays.
+    world.later(7_200);
+    world.send(8, STAKING, IStaking::startUnbondingCall {});
+    world.later(86_400);
+    let reward = |world: &mut World, n| world.view(STAKING, IStaking::rewardCall { account: account(n) });
+    let (late, steady) = (reward(&mut world, 8), reward(&mut world, VALIDATOR));
+    // Six OPEN are validators': a twenty-fourth of them, and all the rest, to what a division by stake carries.
+    assert_eq!(late, open(6) / U256::from(24));
+    assert!(open(6) - late - steady <= U256::ONE, "{steady}");
+}
+
+#[test]
 fn d25_evidence_takes_the_same_part_of_stake_that_has_begun_to_leave() {
     let mut world = World::with_market();
     let delegate = IStaking::delegateStakeCall { validator: account(VALIDATOR) };
