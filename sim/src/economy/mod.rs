@@ -81,7 +81,7 @@ pub(crate) const PROPERTIES: &[Property] = &[
     Property {
         id: "P6 lazy",
         claim: "a verifier who agrees without looking has less than one who looks, before the cost of looking",
-        protection: "a trace of the work that stands in no file",
+        protection: "a trace of the work that stands in no file, and pay for verdicts that were right",
         play: verifiers::lazy,
     },
     Property {

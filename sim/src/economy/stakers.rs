@@ -36,6 +36,7 @@ pub(crate) fn late(play: &Play) -> Outcome {
             since = Some(market.storage.block.timestamp);
         }
         assert_eq!(market.finalise(posted.id), BatchStatus::Finalised);
+        market.pass_blocks(1);
         let state = market.view(STAKING, IStaking::stakerCall { account: late });
         if state.unbondingAt == 0 {
             market.send(late, STAKING, IStaking::startUnbondingCall {});

@@ -7,7 +7,7 @@ use openledger_types::batch::verdict_commitment;
 use rand::Rng;
 
 use super::disputes::{dispute, epoch_of, stolen, wrong};
-use super::market::{Market, WORK, account, gain, in_open, open};
+use super::market::{Market, Override, WORK, account, gain, in_open, open};
 use super::plan::{Outcome, Play, largest};
 
 /// Verifiers by name, with these stakes in OPEN.
@@ -217,7 +217,8 @@ pub(crate) fn copier(play: &Play) -> Outcome {
 /// P6, second part: who agrees with everything without looking loses against who works, before anybody counts what the work
 /// costs.
 pub(crate) fn lazy(play: &Play) -> Outcome {
-    let mut market = Market::new(play.seed, &[]);
+    let overrides: &[Override] = if play.unprotected { &[("verifier_share", 0)] } else { &[] };
+    let mut market = Market::new(play.seed, overrides);
     let honest = bond(&mut market, "verifier", &[5_000, 5_000, 5_000]);
     let lazy = bond(&mut market, "lazy", &[5_000])[0];
     market.pass(2);
