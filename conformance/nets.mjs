@@ -148,7 +148,8 @@ await refused(datanets(bob), "PeriodOpen", "decide", voted);
 await send(datanets(carol), "vote", voted, 1);
 await send(datanets(bob), "decide", voted);
 check((await read(datanets(owner), "contribution", voted)).status === 2n, "taken in by vote");
-await send(datanets(carol), "uncurate", net, parseEther("99"));
+await refused(datanets(carol), "CurationBound", "uncurate", net, parseEther("99"));
+await refused(datanets(bob), "NothingToSlash", "slashCurator", voted, carolAt);
 
 // Takedown and counter-notice; withdrawal.
 const notice = parseEther("10");

@@ -2,10 +2,14 @@
 //!
 //! A hundredth of what is staked is burnt. Of the income that a Datanet's royalties collect, curators get a tenth. It is paid
 //! to them evenly over [`PERIOD`] seconds, by stake and second: a stream, whose rules stand in `stream.rs`.
+//!
+//! A vote over a contribution binds the stake behind it for [`BOUND_SECONDS`]. If what a curator voted to take in is taken
+//! down, a part of what they then have at stake on the Datanet, `curator_slash`, is burnt.
 
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{Curation, IDatanets};
 use openledger_types::addresses::{BURN, DATANETS};
+use openledger_types::amount::PPM;
 
 use super::owner_of;
 use crate::error::{Result, revert};
@@ -21,6 +25,8 @@ const TAX: U256 = U256::from_limbs([100, 0, 0, 0]);
 const PART: U256 = U256::from_limbs([10, 0, 0, 0]);
 /// How long an income is paid to them, seconds: seven days.
 pub const PERIOD: u64 = 7 * 86_400;
+/// How long a vote binds the stake behind it, seconds: 30 days, in which a claim of the first two can be countered and upheld.
+pub const BOUND_SECONDS: u64 = 30 * 86_400;
 /// Scale of rewards per wei of stake.
 pub(super) const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
@@ -45,6 +51,8 @@ place! {
         2: settled_at: Slot<U256>,
         /// Reward not yet claimed, scaled.
         3: owed: Slot<U256>,
+        /// The stake that votes bind, wei, and until when, unix seconds.
+        4: bound: Slot<(u128, u64)>,
     }
 }
 
@@ -86,7 +94,7 @@ pub fn curate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount
 /// Takes stake back.
 ///
 /// # Errors
-/// `UnknownDatanet`, `ZeroAmount`, `InsufficientCuration`.
+/// `UnknownDatanet`, `ZeroAmount`, `InsufficientCuration`, `CurationBound`.
 pub fn uncurate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount: U256) -> Result<()> {
     owner_of(storage, datanet)?;
     if amount.is_zero() {
@@ -97,16 +105,48 @@ pub fn uncurate(storage: &mut dyn Storage, curator: Address, datanet: U256, amou
     if stake < amount {
         return Err(revert(IDatanets::InsufficientCuration { stake, needed: amount }));
     }
+    let (bound, until) = own.bound.get(storage)?;
+    if storage.block().timestamp < until && sub(stake, amount)? < U256::from(bound) {
+        return Err(revert(IDatanets::CurationBound { bound: U256::from(bound), until }));
+    }
+    take(storage, datanet, curator, amount)?;
+    storage.transfer(DATANETS, curator, amount)?;
+    emit(storage, DATANETS, &IDatanets::Uncurated { datanet, curator, amount })
+}
+
+/// Lowers a curator's stake; the caller moves the amount.
+fn take(storage: &mut dyn Storage, datanet: U256, curator: Address, amount: U256) -> Result<()> {
     settle(storage, datanet, curator)?;
-    own.stake.set(storage, sub(stake, amount)?)?;
+    let own = CURATORS.at(datanet).at(curator);
+    let stake = sub(own.stake.get(storage)?, amount)?;
+    own.stake.set(storage, stake)?;
     let slots = CURATIONS.at(datanet);
     let left = sub(slots.stake.get(storage)?, amount)?;
     slots.stake.set(storage, left)?;
     if left.is_zero() {
         slots.curated.push(storage, Address::ZERO)?;
     }
-    storage.transfer(DATANETS, curator, amount)?;
-    emit(storage, DATANETS, &IDatanets::Uncurated { datanet, curator, amount })
+    Ok(())
+}
+
+/// Keeps the stake behind a vote where it is for [`BOUND_SECONDS`].
+pub(super) fn bind(storage: &mut dyn Storage, datanet: U256, curator: Address, stake: U256) -> Result<()> {
+    let slot = CURATORS.at(datanet).at(curator).bound;
+    let (bound, until) = slot.get(storage)?;
+    let now = storage.block().timestamp;
+    let before = if now < until { bound } else { 0 };
+    slot.set(storage, (half(stake)?.max(before), now.saturating_add(BOUND_SECONDS)))
+}
+
+/// Burns a part of a curator's stake, parts per million, rounded down; returns the wei.
+pub(super) fn slash(storage: &mut dyn Storage, datanet: U256, curator: Address, ppm: u64) -> Result<U256> {
+    let stake = CURATORS.at(datanet).at(curator).stake.get(storage)?;
+    let amount = div_rem(mul(stake, U256::from(ppm))?, U256::from(PPM))?.0;
+    if !amount.is_zero() {
+        take(storage, datanet, curator, amount)?;
+        storage.transfer(DATANETS, BURN, amount)?;
+    }
+    Ok(amount)
 }
 
 /// Pays out what a curator has earned, in whole wei.

@@ -150,6 +150,11 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
             call.write()?;
             nothing(curation::uncurate(storage, call.caller, c.datanet, c.amount)?)
         }
+        Calls::slashCurator(c) => {
+            call.write()?;
+            let amount = policy::slash_curator(storage, c.contribution, c.curator)?;
+            returns::<IDatanets::slashCuratorCall>(&amount)
+        }
         Calls::claimCuration(c) => {
             call.write()?;
             let amount = curation::claim_curation(storage, call.caller, c.datanet)?;

@@ -20,6 +20,7 @@ use super::{ALL, CONTRIBUTIONS, MAX_REASON, curation, known, need_owner, owner_o
 use crate::error::{Result, revert};
 use crate::layout::{Mapping, Slot};
 use crate::math::{add, half, sum};
+use crate::params;
 use crate::storage::{Storage, emit};
 
 /// Highest bond of a contribution, wei: 1,000 OPEN.
@@ -31,6 +32,8 @@ pub const MAX_PERIOD: u64 = 30 * 86_400;
 /// Period of a Datanet whose owner set none, seconds: three days.
 const DEFAULT_PERIOD: u64 = 3 * 86_400;
 
+/// By contribution, then curator: true once the vote was slashed.
+const SLASHED: Mapping<U256, Mapping<Address, Slot<bool>>> = Mapping::new(DATANETS, 14);
 /// By contribution, then curator.
 const VOTES: Mapping<U256, Mapping<Address, Slot<Ballot>>> = Mapping::new(DATANETS, 6);
 
@@ -121,6 +124,7 @@ pub fn vote(storage: &mut dyn Storage, curator: Address, contribution: U256, bal
         return Err(revert(IDatanets::NotCurator { account: curator }));
     }
     voted.set(storage, ballot)?;
+    curation::bind(storage, datanet, curator, stake)?;
     let slots = CONTRIBUTIONS.at(contribution);
     let (mut accept, mut reject) = slots.votes.get(storage)?;
     let mut spam = slots.spam.get(storage)?;
@@ -133,6 +137,25 @@ pub fn vote(storage: &mut dyn Storage, curator: Address, contribution: U256, bal
     slots.votes.set(storage, (accept, reject))?;
     slots.spam.set(storage, spam)?;
     emit(storage, DATANETS, &IDatanets::Voted { contribution, curator, ballot, stake })
+}
+
+/// Slashes a curator who voted to take in what was taken down. What is taken is burnt: nobody gains from another's fault.
+///
+/// # Errors
+/// `UnknownContribution`, `NothingToSlash`.
+pub fn slash_curator(storage: &mut dyn Storage, contribution: U256, curator: Address) -> Result<U256> {
+    let (_, _, status) = known(storage, contribution)?;
+    let accepted = VOTES.at(contribution).at(curator).get(storage)? == Ballot::Accept;
+    let slashed = SLASHED.at(contribution).at(curator);
+    if status != ContributionStatus::TakenDown || !accepted || slashed.get(storage)? {
+        return Err(revert(IDatanets::NothingToSlash { contribution, curator }));
+    }
+    slashed.set(storage, true)?;
+    let datanet = CONTRIBUTIONS.at(contribution).datanet.get(storage)?;
+    let part = params::get_u64(storage, "curator_slash")?;
+    let amount = curation::slash(storage, datanet, curator, part)?;
+    emit(storage, DATANETS, &IDatanets::CuratorSlashed { contribution, curator, amount })?;
+    Ok(amount)
 }
 
 /// Carries out what the policy and the votes come to.

@@ -18,6 +18,8 @@ pub(super) struct Data {
     pub(super) versions: Vec<DatanetRef>,
     pub(super) commitments: Vec<(usize, Reveal)>,
     pub(super) contributions: Vec<U256>,
+    /// Those that a curator voted to take in.
+    pub(super) voted_in: Vec<U256>,
     pub(super) bases: Vec<U256>,
     pub(super) trainings: Vec<B256>,
     pub(super) adapters: Vec<U256>,

@@ -40,7 +40,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             })
             .collect();
         let from = h.mostly(&curators);
-        h.send(from, DATANETS, IDatanets::voteCall { contribution, ballot });
+        let done = h.send(from, DATANETS, IDatanets::voteCall { contribution, ballot }).is_some();
+        if done && ballot == Ballot::Accept {
+            h.data.voted_in.push(contribution);
+        }
         Some(())
     }),
     ("datanets.decide", 2, |h| {
@@ -110,6 +113,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let (stake, _, _) = datanets::curation::curator(&mut h.storage, datanet, account).ok()?;
         let amount = if h.draws.chance(60) { stake } else { amount };
         h.send(from, DATANETS, IDatanets::uncurateCall { datanet, amount });
+        Some(())
+    }),
+    ("datanets.slashCurator", 3, |h| {
+        let contribution = with_status(h, ContributionStatus::TakenDown).or_else(|| condemn(h))?;
+        let at_fault: Vec<usize> = (0..h.cast.accounts().len())
+            .filter(|member| {
+                let account = h.cast.account(*member);
+                h.storage.probe(|s| datanets::policy::slash_curator(s, contribution, account).is_ok())
+            })
+            .collect();
+        if at_fault.is_empty() && h.draws.chance(90) {
+            return None;
+        }
+        let (from, curator) = (h.anyone(), h.mostly(&at_fault));
+        let curator = h.account(curator);
+        h.send(from, DATANETS, IDatanets::slashCuratorCall { contribution, curator });
         Some(())
     }),
     ("datanets.claimCuration", 1, |h| {
@@ -260,6 +279,24 @@ fn voted_on(h: &mut History<'_>) -> Option<U256> {
         })
         .collect();
     h.draws.pick(&some)
+}
+
+/// Has something that curators voted in taken down, by a claim that nobody counters.
+fn condemn(h: &mut History<'_>) -> Option<U256> {
+    let mut voted_in = h.data.voted_in.clone();
+    voted_in.retain(|id| {
+        datanets::contribution(&mut h.storage, *id).is_ok_and(|c| c.status == ContributionStatus::Accepted)
+    });
+    let contribution = h.draws.pick(&voted_in)?;
+    let from = h.anyone();
+    let operation = std::mem::replace(&mut h.operation, "datanets.takedown");
+    let takedown = IDatanets::takedownCall { contribution, reason: "it is mine".into() };
+    h.call(from, DATANETS, removal::TAKEDOWN_BOND, takedown);
+    h.later(removal::NOTICE_SECONDS + 1);
+    h.operation = "datanets.resolveTakedown";
+    h.send(from, DATANETS, IDatanets::resolveTakedownCall { contribution });
+    h.operation = operation;
+    Some(contribution)
 }
 
 /// Has a Datanet's curators decide over a new contribution.

@@ -155,6 +155,14 @@ pub const PARAMS: &[ParamSpec] = &[
         "part of a stake lost by silence or a refuted verdict",
     ),
     param(
+        "curator_slash",
+        "ppm",
+        50_000,
+        (0, 200_000),
+        20_000,
+        "part of a curator's stake lost for a vote to take in what was taken down",
+    ),
+    param(
         "reward_seconds",
         "seconds",
         DAY,

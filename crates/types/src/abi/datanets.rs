@@ -121,6 +121,7 @@ sol! {
         event TakedownResolved(uint256 indexed datanet, uint256 indexed contribution, bool upheld);
         event Curated(uint256 indexed datanet, address indexed curator, uint256 amount, uint256 tax);
         event Uncurated(uint256 indexed datanet, address indexed curator, uint256 amount);
+        event CuratorSlashed(uint256 indexed contribution, address indexed curator, uint256 amount);
         event CurationClaimed(uint256 indexed datanet, address indexed curator, uint256 amount);
         event RoyaltyCollected(uint256 indexed datanet, uint256 indexed contribution, uint256 income, uint256 toCurators);
         event RoyaltyClaimed(uint256 indexed contribution, address indexed account, uint256 amount);
@@ -165,6 +166,9 @@ sol! {
         error NotGovernor(address caller, address governor);
         error ZeroAmount();
         error InsufficientCuration(uint256 stake, uint256 needed);
+        /// A curator's vote binds the stake behind it for a time.
+        error CurationBound(uint256 bound, uint64 until);
+        error NothingToSlash(uint256 contribution, address curator);
         error ERC1155InsufficientBalance(address sender, uint256 balance, uint256 needed, uint256 tokenId);
         error ERC1155InvalidReceiver(address receiver);
         error ERC1155InvalidOperator(address operator);
@@ -216,6 +220,9 @@ sol! {
         /// paid over seven days by stake and second.
         function curate(uint256 datanet) external payable;
         function uncurate(uint256 datanet, uint256 amount) external;
+        /// Slashes a curator who voted to take in what was taken down, whoever calls, once. A vote binds the stake behind it for 30
+        /// days.
+        function slashCurator(uint256 contribution, address curator) external returns (uint256 amount);
         function claimCuration(uint256 datanet) external returns (uint256 amount);
         function curation(uint256 datanet) external view returns (Curation memory);
         function curator(uint256 datanet, address account) external view returns (uint256 stake, uint64 since, uint256 reward);

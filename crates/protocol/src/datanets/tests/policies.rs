@@ -3,7 +3,9 @@ use openledger_types::abi::{Acceptance, Ballot, ContributionStatus, IDatanets, P
 use openledger_types::addresses::{BURN, DATANETS};
 
 use super::{CONTRIBUTOR, call, reveal};
+use crate::datanets::curation::BOUND_SECONDS;
 use crate::datanets::policy::{MAX_BOND, MAX_PERIOD};
+use crate::datanets::removal::{NOTICE_SECONDS, TAKEDOWN_BOND};
 use crate::tests::{OWNER, World, account, open};
 
 /// A Datanet with this policy.
@@ -151,6 +153,44 @@ fn more_than_half_of_the_stake_decides_at_once_and_a_majority_for_spam_burns_the
     world.send(9, DATANETS, DECIDE);
     assert_eq!(status(&mut world), ContributionStatus::Rejected);
     assert_eq!(world.balance(BURN) - burnt, open(1));
+}
+
+#[test]
+fn curators_lose_by_what_they_voted_in_and_is_taken_down_and_cannot_leave_before() {
+    let mut world = voting();
+    world.send(4, DATANETS, vote(Ballot::Accept));
+    world.send(5, DATANETS, vote(Ballot::Reject));
+    world.later(1_001);
+    world.send(9, DATANETS, DECIDE);
+    let slash = |n: u8| IDatanets::slashCuratorCall { contribution: U256::ONE, curator: account(n) };
+    let _: IDatanets::NothingToSlash = world.refused(9, DATANETS, slash(4));
+    // A vote binds the stake behind it; what was not there does not bind.
+    let leave = |amount| IDatanets::uncurateCall { datanet: U256::ONE, amount };
+    let error: IDatanets::CurationBound = world.refused(4, DATANETS, leave(open(1)));
+    assert_eq!(error.until, world.storage.block.timestamp - 1_001 + BOUND_SECONDS);
+    let of = |world: &mut World, n| {
+        world.view(DATANETS, IDatanets::curatorCall { datanet: U256::ONE, account: account(n) }).stake
+    };
+    let whole = of(&mut world, 6);
+    world.send(6, DATANETS, leave(whole));
+    let claim = IDatanets::takedownCall { contribution: U256::ONE, reason: "it is mine".into() };
+    world.pay(9, DATANETS, TAKEDOWN_BOND, claim);
+    world.later(NOTICE_SECONDS + 1);
+    world.send(9, DATANETS, IDatanets::resolveTakedownCall { contribution: U256::ONE });
+    let (before, burnt) = (of(&mut world, 4), world.balance(BURN));
+    let taken = world.send(9, DATANETS, slash(4));
+    assert_eq!(taken, before / U256::from(20));
+    assert_eq!((before - of(&mut world, 4), world.balance(BURN) - burnt), (taken, taken));
+    // Once, and nobody who said otherwise or nothing.
+    for n in [4, 5, 6, 9] {
+        let _: IDatanets::NothingToSlash = world.refused(9, DATANETS, slash(n));
+    }
+    world.later(BOUND_SECONDS);
+    let left = of(&mut world, 4);
+    world.send(4, DATANETS, leave(left));
+    let left = of(&mut world, 5);
+    world.send(5, DATANETS, leave(left));
+    assert_eq!(world.balance(DATANETS), U256::ZERO);
 }
 
 #[test]
