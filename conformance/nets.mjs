@@ -1,62 +1,16 @@
 // ethers, unmodified, makes every operation of Datanets and models by its ABI: nets.mjs RPC KEY ABI_FILE
-import { readFileSync } from "node:fs";
-import {
-  AbiCoder, Contract, JsonRpcProvider, NonceManager, Wallet, ZeroAddress, getAddress, id, keccak256, parseEther,
-} from "ethers";
+import { AbiCoder, ZeroAddress, id, keccak256, parseEther } from "ethers";
+import { check, connect } from "./calls.mjs";
 
 const [rpc, key, abiFile] = process.argv.slice(2);
-const abi = JSON.parse(readFileSync(abiFile, "utf8"));
-const provider = new JsonRpcProvider(rpc, undefined, { cacheTimeout: -1, pollingInterval: 50 });
-const check = (condition, text) => {
-  if (!condition) throw new Error(`nets: ${text}`);
-};
-const address = (number) => getAddress(`0x4f50454e0000000000000000000000000000000${number}`);
-const [DATANETS, MODELS, PARAMS] = [2, 3, 7].map(address);
+const { provider, bank, person, module, send, read, refused, later, finish } = connect(rpc, key, abiFile, [
+  "IDatanets",
+  "IModels",
+]);
 const [ALLOW, DENY] = [2, 0];
-const bank = new NonceManager(new Wallet(key, provider));
-const person = async () => {
-  const wallet = new NonceManager(Wallet.createRandom(provider));
-  await (await bank.sendTransaction({ to: await wallet.getAddress(), value: parseEther("1000") })).wait();
-  return wallet;
-};
 const [owner, alice, bob, carol] = await Promise.all([bank, person(), person(), person()]);
 const [ownerAt, aliceAt, bobAt, carolAt] = await Promise.all([owner, alice, bob, carol].map((who) => who.getAddress()));
-const datanets = (who) => new Contract(DATANETS, abi.IDatanets, who);
-const models = (who) => new Contract(MODELS, abi.IModels, who);
-const used = { IDatanets: new Set(), IModels: new Set() };
-const interfaceOf = { [DATANETS]: "IDatanets", [MODELS]: "IModels" };
-// Sends a call; returns its events by name. What a call writes can depend on the second in which it runs, so that it gets half
-// as much gas again as was estimated a block before.
-const send = async (contract, name, ...args) => {
-  used[interfaceOf[contract.target]].add(name);
-  const options = args.at(-1)?.value !== undefined ? args.pop() : {};
-  const gasLimit = ((await contract[name].estimateGas(...args, options)) * 3n) / 2n;
-  const receipt = await (await contract[name](...args, { ...options, gasLimit })).wait();
-  check(receipt.status === 1, `${name} failed`);
-  const events = receipt.logs.map((log) => contract.interface.parseLog(log)).filter((event) => event);
-  return Object.fromEntries(events.map((event) => [event.name, event.args]));
-};
-const read = async (contract, name, ...args) => {
-  used[interfaceOf[contract.target]].add(name);
-  return contract[name].staticCall(...args);
-};
-// A call must be refused with this error of the ABI.
-const refused = async (contract, error, name, ...args) => {
-  try {
-    await contract[name].staticCall(...args);
-  } catch (failure) {
-    check(failure.revert?.name === error, `${name}: ${failure.revert?.name ?? failure.message}, expected ${error}`);
-    used[interfaceOf[contract.target]].add(name);
-    return failure.revert.args;
-  }
-  throw new Error(`nets: ${name} was not refused`);
-};
-const later = async () => {
-  const from = await provider.getBlockNumber();
-  while ((await provider.getBlockNumber()) <= from) {
-    await (await bank.sendTransaction({ to: carolAt, value: 1n })).wait();
-  }
-};
+const [datanets, models, params] = ["IDatanets", "IModels", "IParams"].map(module);
 
 // A Datanet with a bond; contributions accepted, rejected and called spam.
 const terms = { train: ALLOW, infer: ALLOW, crawl: DENY };
@@ -172,7 +126,7 @@ check((await read(datanets(owner), "datanet", net)).versions === 1n, "datanet");
 check((await read(datanets(owner), "datanetCount")) >= net, "datanets are counted");
 
 // Adapters: fee, price, lineage, ERC-721.
-const fee = await new Contract(PARAMS, abi.IParams, provider).get(
+const fee = await params(provider).get(
   `0x${Buffer.from("deployment_fee").toString("hex").padEnd(64, "0")}`,
 );
 const { BaseRegistered } = await send(models(alice), "registerBase", "tiny", "MIT", id(`base ${Date.now()}`));
@@ -223,12 +177,4 @@ await refused(models(alice), "NotOwner", "retire", adapter);
 await send(models(bob), "retire", adapter);
 check((await read(models(bob), "adapter", adapter)).retired, "retired");
 
-// Nothing of the ABI was left out.
-for (const [name, calls] of Object.entries(used)) {
-  const all = abi[name].filter((entry) => entry.type === "function");
-  const signature = (entry) => `${entry.name}(${entry.inputs.map((input) => input.type).join()})`;
-  const missing = all.filter((entry) => !calls.has(entry.name) && !calls.has(signature(entry)));
-  check(missing.length === 0, `${name} was not called: ${missing.map(signature)}`);
-  console.log(`${name}: ${all.length} functions called through ethers`);
-}
-provider.destroy();
+finish();
