@@ -35,13 +35,14 @@ export const connect = (rpc, key, abiFile, interfaces) => {
   };
   const module = (name) => (who) => new Contract(ADDRESSES[name], abi[name], who);
   // Sends a call; returns its events by name. What a call writes can depend on the second in which it runs, so that it gets
-  // half as much gas again as was estimated a block before.
+  // twice as much gas as was estimated a block before.
   const send = async (contract, name, ...args) => {
     note(contract, name);
     const options = args.at(-1)?.value !== undefined ? args.pop() : {};
-    const gasLimit = ((await contract[name].estimateGas(...args, options)) * 3n) / 2n;
-    const receipt = await (await contract[name](...args, { ...options, gasLimit })).wait();
-    check(receipt.status === 1, `${name} failed`);
+    const gasLimit = (await contract[name].estimateGas(...args, options)) * 2n;
+    const sent = await contract[name](...args, { ...options, gasLimit });
+    const receipt = await sent.wait().catch((failure) => failure.receipt ?? Promise.reject(failure));
+    check(receipt.status === 1, `${name} failed with ${receipt.gasUsed} gas of ${gasLimit}`);
     const events = receipt.logs.map((log) => contract.interface.parseLog(log)).filter((event) => event);
     return Object.fromEntries(events.map((event) => [event.name, event.args]));
   };

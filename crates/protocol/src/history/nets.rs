@@ -70,7 +70,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, DATANETS, IDatanets::withdrawCall { contribution });
         Some(())
     }),
-    ("datanets.takedown", 1, |h| {
+    ("datanets.takedown", 3, |h| {
         let contribution = with_status(h, ContributionStatus::Accepted)?;
         let from = h.anyone();
         h.call(
@@ -81,7 +81,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         );
         Some(())
     }),
-    ("datanets.counterNotice", 2, |h| {
+    ("datanets.counterNotice", 6, |h| {
         let contribution = under_takedown(h, false)?;
         let holder = holder(h, contribution)?;
         let from = h.mostly(&[holder]);
@@ -89,7 +89,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.call(from, DATANETS, removal::TAKEDOWN_BOND, call);
         Some(())
     }),
-    ("datanets.upholdTakedown", 2, |h| {
+    ("datanets.upholdTakedown", 8, |h| {
         let contribution = under_takedown(h, true)?;
         let from = h.mostly(&[GOVERNOR]);
         h.send(from, DATANETS, IDatanets::upholdTakedownCall { contribution });
@@ -107,8 +107,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.call(from, DATANETS, amount, IDatanets::curateCall { datanet });
         Some(())
     }),
-    ("datanets.uncurate", 1, |h| {
-        let (datanet, from, amount) = (recent_datanet(h)?, h.anyone(), h.amount());
+    ("datanets.uncurate", 2, |h| {
+        let (datanet, amount) = (recent_datanet(h)?, h.amount());
+        let curators: Vec<usize> = (0..h.cast.accounts().len())
+            .filter(|member| {
+                let account = h.cast.account(*member);
+                datanets::curation::curator(&mut h.storage, datanet, account).is_ok_and(|c| !c.0.is_zero())
+            })
+            .collect();
+        let from = h.mostly(&curators);
         let account = h.account(from);
         let (stake, _, _) = datanets::curation::curator(&mut h.storage, datanet, account).ok()?;
         let amount = if h.draws.chance(60) { stake } else { amount };
@@ -283,6 +290,9 @@ fn voted_on(h: &mut History<'_>) -> Option<U256> {
 
 /// Has something that curators voted in taken down, by a claim that nobody counters.
 fn condemn(h: &mut History<'_>) -> Option<U256> {
+    if h.draws.chance(60) {
+        return None;
+    }
     let mut voted_in = h.data.voted_in.clone();
     voted_in.retain(|id| {
         datanets::contribution(&mut h.storage, *id).is_ok_and(|c| c.status == ContributionStatus::Accepted)
