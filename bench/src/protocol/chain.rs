@@ -54,6 +54,11 @@ pub(super) struct Chain {
 impl Chain {
     /// A validator, an operator and a verifier with 100,000 OPEN each; ten accounts with a million.
     pub(super) fn new(signer: Address) -> Result<Self> {
+        Self::with(signer, &[])
+    }
+
+    /// With other governed numbers.
+    pub(super) fn with(signer: Address, numbers: &[(&str, u64)]) -> Result<Self> {
         let roles = [GenesisRole::Validator, GenesisRole::Operator, GenesisRole::Verifier];
         let stakes: Vec<_> = roles
             .into_iter()
@@ -72,6 +77,7 @@ impl Chain {
             ("unbonding_seconds", 60),
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
+            ("appeal_window", 5),
         ];
         let genesis = Genesis {
             chain_id: CHAIN_ID,
@@ -88,7 +94,11 @@ impl Chain {
                 cliff: 1_800_000_000,
                 end: 1_900_000_000,
             }],
-            params: windows.into_iter().map(|(name, value)| (name.to_owned(), U256::from(value))).collect(),
+            params: windows
+                .iter()
+                .chain(numbers)
+                .map(|(name, value)| ((*name).to_owned(), U256::from(*value)))
+                .collect(),
             governance: Governance {
                 voting_delay: 1,
                 voting_period: 5,
@@ -161,6 +171,12 @@ impl Chain {
             self.env.number += 1;
             self.env.timestamp += 1;
         }
+    }
+
+    /// Lets so many seconds pass in one block.
+    pub(super) fn jump(&mut self, seconds: u64) {
+        self.pass(1);
+        self.env.timestamp += seconds;
     }
 
     pub(super) fn send<C: SolCall>(

@@ -39,6 +39,8 @@ pub(super) fn measure(count: usize, report: &mut Report) -> Result<()> {
     verify(&mut chain, U256::ONE, VERIFIER, true)?;
     let finalised =
         chain.send(account(9), SETTLEMENT, U256::ZERO, &ISettlement::finaliseCall { batch: U256::ONE })?;
+    let verdict = ISettlement::claimVerdictCall { batch: U256::ONE, verifier: account(VERIFIER) };
+    chain.send(account(9), SETTLEMENT, U256::ZERO, &verdict)?;
     let proofs = proofs(&payouts);
     let (mut all, mut most) = (0_u64, 0_u64);
     let claiming = Instant::now();

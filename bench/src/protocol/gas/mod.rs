@@ -1,5 +1,8 @@
 //! Gas of every operation, each in the situation that it is meant for.
 
+mod channels;
+mod nets;
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -22,7 +25,7 @@ use openledger_types::batch::{
 };
 use openledger_types::split::FeeSplit;
 
-use super::chain::{
+use crate::protocol::chain::{
     CHAIN_ID, Chain, DEVELOPER, OPERATOR, PAYER, VALIDATOR, VERIFIER, account, authorise, batch, hash, open,
     open_market,
 };
@@ -132,11 +135,63 @@ pub(super) fn measure() -> Result<Gas> {
     open_market(&mut meter.chain)?;
     data(&mut meter)?;
     escrow(&mut meter)?;
+    channels::measure(&mut meter, &signer)?;
     staking(&mut meter, &signer)?;
     settlement(&mut meter)?;
     disputes(&mut meter)?;
+    jail(&mut meter)?;
     governance(&mut meter)?;
+    // Last: the days of a takedown pass.
+    nets::datanets(&mut meter)?;
+    nets::models(&mut meter)?;
+    let gas = appeals(signer.address())?;
+    meter.gas.extend(gas);
     Ok(meter.gas)
+}
+
+/// An appeal on a chain where one of two verifies at first.
+fn appeals(signer: Address) -> Result<Gas> {
+    let mut meter = Meter { chain: Chain::with(signer, &[("verifiers_per_batch", 1)])?, gas: Gas::new() };
+    open_market(&mut meter.chain)?;
+    for epoch in 1..=2_u64 {
+        let (post, _) = batch(epoch, 1_000, payouts);
+        meter.chain.send(
+            account(OPERATOR),
+            SETTLEMENT,
+            U256::ZERO,
+            &ISettlement::postCall { batch: post },
+        )?;
+        // The windows of the first panel, which nobody heard.
+        meter.chain.pass(9);
+        let id = U256::from(epoch);
+        meter.op(
+            "settlement_appeal",
+            OPERATOR,
+            SETTLEMENT,
+            open(100),
+            ISettlement::appealCall { batch: id },
+        )?;
+        verify(&mut meter.chain, id, VERIFIER, true)?;
+        let finalise = ISettlement::finaliseCall { batch: id };
+        meter.op("settlement_finalise_appealed", 9, SETTLEMENT, U256::ZERO, finalise)?;
+    }
+    Ok(meter.gas)
+}
+
+/// A verifier whom a slash left with too little comes back.
+fn jail(meter: &mut Meter) -> Result<()> {
+    let call = IStaking::stakeCall { role: StakeRole::Verifier };
+    meter.chain.send(account(10), STAKING, open(1_000), &call)?;
+    let (post, _) = batch(5, 1, payouts);
+    meter.chain.send(account(OPERATOR), SETTLEMENT, U256::ZERO, &ISettlement::postCall { batch: post })?;
+    let id = U256::from(5);
+    let (commit, _) = verdict(&meter.chain, id, 10, true)?;
+    meter.chain.send(account(10), SETTLEMENT, U256::ZERO, &commit)?;
+    meter.chain.pass(10);
+    let punish = ISettlement::punishCall { batch: id, verifier: account(10) };
+    meter.op("settlement_punish_jails", 9, SETTLEMENT, U256::ZERO, punish)?;
+    meter.op("staking_stake_more", 10, STAKING, open(1_000), call)?;
+    meter.op("staking_unjail", 10, STAKING, U256::ZERO, IStaking::unjailCall {})
 }
 
 fn signature(signer: &PrivateKeySigner, message: &impl SolStruct) -> Result<Bytes> {
@@ -332,6 +387,8 @@ fn settlement(meter: &mut Meter) -> Result<()> {
         meter.op("settlement_commitVerdict", VERIFIER, SETTLEMENT, zero, commit)?;
         meter.op("settlement_revealVerdict", VERIFIER, SETTLEMENT, zero, reveal)?;
         meter.op("settlement_finalise", 9, SETTLEMENT, zero, ISettlement::finaliseCall { batch: id })?;
+        let call = ISettlement::claimVerdictCall { batch: id, verifier: account(VERIFIER) };
+        meter.op("settlement_claimVerdict", 9, SETTLEMENT, zero, call)?;
         let tree = payout_tree(&lines);
         for (index, name) in [(0, "settlement_claim"), (1, "settlement_claimAndStake")] {
             let payout = lines[index];
@@ -405,13 +462,22 @@ fn disputes(meter: &mut Meter) -> Result<()> {
     Ok(())
 }
 
-/// A proposal of one change from its beginning to its end.
+/// A change of a number, an upgrade, and its end, each a proposal.
 fn governance(meter: &mut Meter) -> Result<()> {
+    let names = vec![param_name("move_window")];
+    let schedule = IParams::scheduleCall { names, values: vec![U256::from(10)] }.abi_encode();
+    propose(meter, "governor_execute_params_schedule", "Ten blocks for a move", schedule)?;
+    let height = meter.chain.env.number + 1_000_000;
+    let upgrade = IParams::scheduleUpgradeCall { name: param_name("next"), height }.abi_encode();
+    propose(meter, "governor_execute_params_scheduleUpgrade", "The next protocol", upgrade)?;
+    let cancel = IParams::cancelUpgradeCall {}.abi_encode();
+    propose(meter, "governor_execute_params_cancelUpgrade", "Not yet", cancel)
+}
+
+/// A proposal of one call to params from its beginning to its end.
+fn propose(meter: &mut Meter, name: &str, description: &str, call: Vec<u8>) -> Result<()> {
     let zero = U256::ZERO;
-    let schedule =
-        IParams::scheduleCall { names: vec![param_name("move_window")], values: vec![U256::from(10)] };
-    let (targets, values, calldatas) = (vec![PARAMS], vec![zero], vec![Bytes::from(schedule.abi_encode())]);
-    let description = "Ten blocks for a move";
+    let (targets, values, calldatas) = (vec![PARAMS], vec![zero], vec![Bytes::from(call)]);
     let call = IGovernor::proposeCall {
         targets: targets.clone(),
         values: values.clone(),
@@ -448,5 +514,5 @@ fn governance(meter: &mut Meter) -> Result<()> {
     meter.op("governor_queue", PAYER, GOVERNOR, zero, queue)?;
     meter.chain.pass(11);
     let execute = IGovernor::executeCall { targets, values, calldatas, descriptionHash: hash };
-    meter.op("governor_execute_params_schedule", PAYER, GOVERNOR, zero, execute)
+    meter.op(name, PAYER, GOVERNOR, zero, execute)
 }
