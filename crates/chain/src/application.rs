@@ -17,6 +17,7 @@ use crate::{
     block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, Seal},
     executor,
     ledger::{self, Executed, Ledger},
+    refused::{self, RefusedBlock},
     runtime::Runtime,
     senders::Senders,
     state::{self, Databases, Key, Sealed, Value},
@@ -45,7 +46,7 @@ use std::{
 use tracing::{debug, warn};
 
 /// The longest that a block's time may be after its parent's. Block one may be any time after genesis.
-const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Signatures that are worth a thread: some milliseconds.
 const LEAST_RECOVERED: usize = 128;
@@ -146,8 +147,8 @@ impl App {
         let (sealed, root, seal) = Self::seal(batch, context, &entries).await;
         // Decoding has compared the root of the transactions.
         let expected = ledger::header(&env, &seal, root, header.transactions_root, &outcome);
-        if expected != *header {
-            return Err(format!("its header is {header:?}, execution gives {expected:?}"));
+        if let Some(difference) = refused::difference(header, &expected) {
+            return Err(difference);
         }
         self.remember(block, senders, entries, outcome);
         Ok(sealed)
@@ -166,7 +167,10 @@ impl App {
 ///
 /// # Errors
 /// If a signature does not recover.
-fn recover(senders: &Senders, transactions: Vec<TxEnvelope>) -> Result<Vec<Recovered<TxEnvelope>>, String> {
+pub(crate) fn recover(
+    senders: &Senders,
+    transactions: Vec<TxEnvelope>,
+) -> Result<Vec<Recovered<TxEnvelope>>, String> {
     let mut found = senders.get_all(transactions.iter().map(|transaction| *transaction.tx_hash()));
     let missing: Vec<_> =
         transactions.iter().zip(&mut found).filter(|(_, sender)| sender.is_none()).collect();
@@ -278,7 +282,9 @@ impl<E: Runtime> stateful::Application<E> for App {
         match self.check(&block, &parent, batch).await {
             Ok(sealed) => Some(sealed),
             Err(reason) => {
-                warn!(number = block.number(), hash = %block.hash(), reason, "block refused");
+                let (number, hash) = (block.number(), block.hash());
+                warn!(number, %hash, reason, "block refused");
+                self.ledger.refused.add(RefusedBlock { number, hash, reason });
                 None
             }
         }

@@ -6,12 +6,14 @@
 use crate::{
     ChainError, IndexedBlock, IndexedHeader, IndexedReceipt, PoolError,
     admission::Admission,
+    application,
     engine::Request,
     executor::{Entry, ReadRequest, Reader},
     journal::Journal,
     ledger::Ledger,
     pool::Origin,
     proof::{Finality, Proven, SlotProof, StateProof},
+    refused::RefusedBlock,
     state::{self, Key, Value},
     status::Status,
 };
@@ -287,6 +289,17 @@ impl ChainHandle {
     /// How many times this validator has seen another sign votes that contradict each other since it started.
     pub fn faults(&self) -> u64 {
         self.inner.ledger.faults.load(Ordering::Relaxed)
+    }
+
+    /// How many blocks this validator has voted against since it started, and the newest of them with the reasons.
+    pub fn refused(&self) -> (u64, Vec<RefusedBlock>) {
+        (self.inner.ledger.refused.count(), self.inner.ledger.refused.last())
+    }
+
+    /// Recovers the senders of transactions that are about to be submitted, on all cores.
+    pub fn recognise(&self, transactions: Vec<TxEnvelope>) {
+        // Whose does not recover is refused when it is submitted.
+        drop(application::recover(&self.inner.ledger.senders, transactions));
     }
 
     /// A transaction that waits for a block.

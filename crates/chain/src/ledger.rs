@@ -8,6 +8,7 @@ use crate::{
     index::{Index, IndexedHeader},
     pool::Pool,
     recent::Recent,
+    refused::Refused,
     senders::Senders,
     state::{self, Entries, Key, Value},
 };
@@ -49,6 +50,8 @@ pub(crate) struct Ledger {
     pub(crate) codes: CodeCache,
     pub(crate) senders: Senders,
     pub(crate) accounts: Accounts,
+    /// Blocks that were voted against.
+    pub(crate) refused: Refused,
     /// Contradicting votes that consensus found.
     pub(crate) faults: AtomicU64,
     pending: Mutex<BTreeMap<(u64, B256), Arc<Executed>>>,
@@ -78,6 +81,7 @@ impl Ledger {
             codes: CodeCache::default(),
             senders: Senders::default(),
             accounts: Accounts::default(),
+            refused: Refused::default(),
             faults: AtomicU64::new(0),
             pending: Mutex::default(),
             head: RwLock::new(Arc::new(head)),

@@ -22,6 +22,7 @@ mod pool;
 mod proof;
 mod rebuild;
 mod recent;
+mod refused;
 mod runtime;
 mod senders;
 #[cfg(feature = "simulate")]
@@ -39,5 +40,6 @@ pub use index::{IndexedBlock, IndexedHeader, IndexedReceipt};
 pub use key::ConsensusKey;
 pub use pool::PoolLimits;
 pub use proof::{Certificate, EntryProof, Finality, SlotProof, StateProof};
+pub use refused::RefusedBlock;
 pub use start::{ChainConfig, start};
 pub use status::Status;

@@ -1,6 +1,6 @@
 use super::*;
 use alloy_primitives::{Address, B256, U256};
-use openledger_chain::simulate::{Byzantine, Event, Link, Replayed, View, replay};
+use openledger_chain::simulate::{Alteration, Byzantine, Event, Link, Replayed, View, replay};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -72,6 +72,27 @@ fn one_of_four_with_a_double_breaks_nothing() {
     let mut scenario = busy(1);
     scenario.byzantine = [(0, Byzantine::Twins)].into();
     judge(&scenario).unwrap();
+}
+
+#[test]
+fn a_block_that_breaks_a_rule_is_refused_by_all_and_the_reason_is_kept() {
+    for (alteration, reason) in [
+        (Alteration::StateRoot, "its stateRoot is"),
+        (Alteration::ReceiptsRoot, "its receiptsRoot is"),
+        (Alteration::FutureTime, "cannot follow its parent's"),
+        (Alteration::Beneficiary, "its miner is"),
+        (Alteration::GasUsed, "its gasUsed is"),
+        (Alteration::DuplicateTransaction, "nonce"),
+    ] {
+        let mut scenario = busy(1);
+        scenario.byzantine = [(0, Byzantine::Altering(alteration))].into();
+        let views = judge(&scenario).unwrap().views;
+        assert_eq!(views.len(), 3, "{alteration:?}");
+        for view in views {
+            let kept = view.refused.iter().any(|block| block.reason.contains(reason));
+            assert!(kept, "member {} on {alteration:?}: {:?}", view.member, view.refused);
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::member::{Honest, State};
 use crate::{
-    IndexedBlock,
+    IndexedBlock, RefusedBlock,
     state::{self, Key},
 };
 use alloy_consensus::Transaction;
@@ -29,6 +29,8 @@ pub struct View {
     pub shown: BTreeMap<u64, B256>,
     /// Contradicting votes that it has seen since it last started.
     pub faults: u64,
+    /// Blocks that it has voted against since then, with the reasons.
+    pub refused: Vec<RefusedBlock>,
 }
 
 /// The content of a state store.
@@ -83,7 +85,8 @@ impl View {
             .collect();
         let shown = member.shown.lock().expect("no code panics with this lock").clone();
         let faults = ledger.faults.load(std::sync::atomic::Ordering::Relaxed);
-        Ok(Self { member: member.number, blocks, state: StateAt { root, accounts }, shown, faults })
+        let refused = ledger.refused.last();
+        Ok(Self { member: member.number, blocks, state: StateAt { root, accounts }, shown, faults, refused })
     }
 }
 

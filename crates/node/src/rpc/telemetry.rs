@@ -49,6 +49,8 @@ pub(super) struct Telemetry {
     base_fee: Gauge<u64, AtomicU64>,
     highest: Gauge<u64, AtomicU64>,
     peers: Gauge<u64, AtomicU64>,
+    refused: Gauge<u64, AtomicU64>,
+    faults: Gauge<u64, AtomicU64>,
     waiting: Family<Kept, Gauge<u64, AtomicU64>>,
 }
 
@@ -65,6 +67,8 @@ impl Telemetry {
             base_fee: Gauge::default(),
             highest: Gauge::default(),
             peers: Gauge::default(),
+            refused: Gauge::default(),
+            faults: Gauge::default(),
             waiting: Family::default(),
         };
         let registry = &mut telemetry.registry;
@@ -96,6 +100,16 @@ impl Telemetry {
             "Number of the newest block that is known to be final; above the head while the node catches up",
             telemetry.highest.clone(),
         );
+        registry.register(
+            "refused_blocks",
+            "Blocks that this validator voted against since it started",
+            telemetry.refused.clone(),
+        );
+        registry.register(
+            "contradicting_votes",
+            "Votes of one validator that contradict each other, seen since this one started",
+            telemetry.faults.clone(),
+        );
         registry.register("peers", "Nodes that are connected", telemetry.peers.clone());
         registry.register(
             "pool_transactions",
@@ -125,6 +139,8 @@ impl Telemetry {
         self.height.set(head.header.number);
         self.timestamp.set(head.header.timestamp);
         self.base_fee.set(self.chain.next_base_fee());
+        self.refused.set(self.chain.refused().0);
+        self.faults.set(self.chain.faults());
         // The chain has stopped: what was known last stands.
         if let Ok(status) = self.chain.status() {
             self.highest.set(status.highest);
