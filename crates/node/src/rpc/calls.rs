@@ -59,6 +59,15 @@ pub(super) fn send(chain: &ChainHandle, raw: &Bytes) -> Answer<B256> {
     chain.submit(decode(raw)?).map_err(error::pool)
 }
 
+/// Recovers the senders of what a batch is about to send; `params` are those of [`send`].
+pub(super) fn recognise(chain: &ChainHandle, params: &[String]) {
+    let transactions = params.iter().filter_map(|params| {
+        let (raw,): (Bytes,) = serde_json::from_str(params).ok()?;
+        decode(&raw).ok()
+    });
+    chain.recognise(transactions.collect());
+}
+
 fn decode(raw: &Bytes) -> Answer<TxEnvelope> {
     let mut rest = raw.as_ref();
     match rest.first() {

@@ -1,6 +1,7 @@
 //! The server: what it listens to, its limits, and what it answers before a method is asked.
 
 use super::{
+    calls,
     error::{self, INTERNAL},
     methods::{self, Rpc},
     telemetry::Pages,
@@ -22,6 +23,8 @@ const MAX_RESPONSE_BYTES: u32 = 25 * 1024 * 1024;
 const MAX_BATCH: u32 = 1000;
 /// geth's time for a request or a whole batch.
 const MAX_TIME: Duration = Duration::from_secs(30);
+/// Transactions of a batch whose signatures are worth recovering together, before the batch is gone through.
+const LEAST_TOGETHER: usize = 16;
 const MAX_CONNECTIONS: u32 = 500;
 const MAX_SUBSCRIPTIONS: u32 = 64;
 /// Messages that wait for a slow subscriber before it loses its subscription.
@@ -45,11 +48,15 @@ pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<Ser
         .build();
     // The node holds no keys and what it tells is public, so any page may read it; a page in a wallet's browser must.
     let cors = CorsLayer::new().allow_methods(Any).allow_origin(Any).allow_headers(Any);
-    let rpc = Rpc::new(chain);
+    let rpc = Rpc::new(chain.clone());
     let pages = Pages::new(rpc.telemetry.clone());
     let module = methods::module(rpc).map_err(io::Error::other)?;
     let known: Arc<BTreeSet<&'static str>> = Arc::new(module.method_names().collect());
-    let middleware = RpcServiceBuilder::new().layer_fn(move |inner| Guard { inner, known: known.clone() });
+    let middleware = RpcServiceBuilder::new().layer_fn(move |inner| Guard {
+        inner,
+        known: known.clone(),
+        chain: chain.clone(),
+    });
     let server = Server::builder()
         .set_config(config)
         .set_http_middleware(ServiceBuilder::new().layer(cors).layer(pages))
@@ -63,6 +70,7 @@ pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<Ser
 struct Guard<S> {
     inner: S,
     known: Arc<BTreeSet<&'static str>>,
+    chain: ChainHandle,
 }
 
 impl<S> Guard<S> {
@@ -72,6 +80,16 @@ impl<S> Guard<S> {
         }
         let name: String = method.chars().take(128).collect();
         Err(error::no_method(format!("the method {name} does not exist/is not available")))
+    }
+}
+
+/// The parameters of a transaction that is sent.
+fn sent(entry: &BatchEntry<'_>) -> Option<String> {
+    match entry {
+        BatchEntry::Call(request) if request.method == methods::SEND => {
+            request.params.as_ref().map(|params| params.get().to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -121,9 +139,18 @@ where
                 *entry = Err(BatchEntryErr::new(request.id.clone(), refusal));
             }
         }
-        let inner = self.inner.clone();
+        let (inner, chain) = (self.inner.clone(), self.chain.clone());
+        let sent: Vec<String> = batch.iter().flatten().filter_map(sent).collect();
         async move {
-            tokio::time::timeout(MAX_TIME, inner.batch(batch))
+            let answer = async {
+                if sent.len() >= LEAST_TOGETHER {
+                    let recognised = tokio::task::spawn_blocking(move || calls::recognise(&chain, &sent));
+                    // It only makes ready; each is checked when its turn comes.
+                    drop(recognised.await);
+                }
+                inner.batch(batch).await
+            };
+            tokio::time::timeout(MAX_TIME, answer)
                 .await
                 .unwrap_or_else(|_elapsed| MethodResponse::error(Id::Null, timed_out("batch")))
         }
