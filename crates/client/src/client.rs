@@ -13,6 +13,7 @@ use alloy_transport::{RpcError, TransportError, TransportErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::ClientError;
+use crate::light::StateProof;
 use crate::revert;
 
 /// How patient a client is.
@@ -131,6 +132,14 @@ impl Client {
     /// As [`Client::block_number`].
     pub async fn balance(&self, account: Address) -> Result<U256, ClientError> {
         self.request("eth_getBalance", (account, "latest")).await
+    }
+
+    /// An account and slots of it with what shows them, not checked yet: [`StateProof::check`] says whether to believe it.
+    ///
+    /// # Errors
+    /// As [`Client::block_number`].
+    pub async fn proof(&self, account: Address, slots: &[U256]) -> Result<StateProof, ClientError> {
+        self.request("openledger_getProof", (account, slots.to_vec(), "latest")).await
     }
 
     /// Number of the account's next transaction, those that wait for a block counted.
