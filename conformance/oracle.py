@@ -1,13 +1,16 @@
 """Random blocks executed by us and by the execution specification (PyPI `ethereum-execution`, Osaka), and compared.
 
-    oracle.py BINARY TRANSACTIONS [SEED]
+    oracle.py BINARY TRANSACTIONS [SEED [RESULT]]
 
 BINARY is the example `transition` of `openledger-execution`: it reads a block with its pre-state as one line of JSON and
 answers with what the block did. Compared are which transactions are valid, status, gas and logs of each, and every account
 and slot afterwards. Our chain credits base fees to an account of its own, which is left out and checked by the sum.
+RESULT, if given, is a file that says what was compared, as JSON; the one of a long run is `conformance/results/oracle.json`.
 """
 
+import importlib.metadata
 import json
+import pathlib
 import random
 import subprocess
 import sys
@@ -38,6 +41,7 @@ from ethereum_types.numeric import U8, U64, U256, Uint
 
 BINARY, WANTED = sys.argv[1], int(sys.argv[2])
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+RESULT = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
 CHAIN_ID, GWEI = 7, 10**9
 BURN = "0x4f50454e000000000000000000000000000000f2"
 KEYS = [PrivateKey(bytes([0] * 31 + [n])) for n in range(1, 7)]
@@ -363,6 +367,23 @@ def main():
         failed += sum(not receipt["status"] for receipt in specification.receipts)
     executor.stdin.close()
     executor.wait()
+    if RESULT:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        names = ("legacy", "eip2930", "eip1559", "eip4844", "eip7702")
+        result = {
+            "command": f"conformance/oracle.py target/debug/examples/transition {WANTED} {SEED} {RESULT}",
+            "commit": commit,
+            "specification": f"ethereum-execution {importlib.metadata.version('ethereum-execution')}, Osaka",
+            "seed": SEED,
+            "transactions": done,
+            "blocks": blocks,
+            "invalid": refused,
+            "failed": failed,
+            "included": dict(zip(names, kinds)),
+            "differences": 0,
+        }
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(
         f"oracle: {done} transactions in {blocks} blocks agree (seed {SEED}): {refused} invalid, {failed} failed, "
         f"included by type {kinds}"
