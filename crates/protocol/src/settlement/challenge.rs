@@ -20,11 +20,10 @@
 //! There is one open challenge of a batch at a time. When it ends and the batch stands, `challenge_window` starts anew, so
 //! that a challenge meant to be lost keeps nobody else from making a better one.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::{BatchStatus, Challenge, ChallengeStatus as Status, ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
-use openledger_types::batch::{challenge_start, verdict_digest};
+use openledger_types::batch::{challenge_start, step_commitment, verdict_digest};
 
 use super::decide::{Prize, refuse};
 use super::panel::Decision;
@@ -148,17 +147,6 @@ pub fn choose(storage: &mut dyn Storage, caller: Address, challenge: U256, agree
     };
     slots.position.set(storage, (status, low, high, until))?;
     emit(storage, SETTLEMENT, &ISettlement::Chosen { challenge, agrees, low, high })
-}
-
-/// What a verifier commits to: `keccak256(abi.encode(verifier, registeredAt, challenge, upheld, salt))`.
-pub fn step_commitment(
-    verifier: Address,
-    registered_at: u64,
-    challenge: U256,
-    upheld: bool,
-    salt: B256,
-) -> B256 {
-    keccak256((verifier, registered_at, challenge, upheld, salt).abi_encode())
 }
 
 /// Commits a verdict on the step that is left.

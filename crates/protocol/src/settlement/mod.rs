@@ -59,10 +59,10 @@ pub use appeal::{appeal, appeal_of};
 pub(crate) use challenge::bond_held;
 pub use challenge::{
     bisect, challenge, challenge_count, challenge_of, choose, commit_step, resolve, reveal_step,
-    step_commitment,
 };
 pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
+pub use openledger_types::batch::step_commitment;
 pub use panel::MAX_APPEALS;
 pub use pay::claim_verdict;
 pub use sampling::{draw, is_assigned, seed};
