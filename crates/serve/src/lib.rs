@@ -21,7 +21,7 @@ pub use sampling::{
 };
 pub use scheduler::{Aside, Job, Place, Scheduler, Settings, Tenant, Tokens, Turn};
 pub use text::TextStream;
-pub use verify::FirstDifference;
+pub use verify::{FirstDifference, Reexecution};
 
 #[cfg(test)]
 mod tests;

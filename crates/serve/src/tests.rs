@@ -151,6 +151,20 @@ fn one_pass_verifies_what_was_decoded_token_by_token() {
 }
 
 #[test]
+fn the_hash_of_the_logits_is_that_of_the_model_that_ran_on_any_number_of_threads() {
+    let (one, three) = (engine(1), engine(3));
+    let adapter = Arc::new(adapter(&one, 1));
+    let answer = whole(&one, Some(&adapter), &WARM);
+    let logits = |engine: &Engine, adapter: Option<&Arc<Adapter>>, tokens: &[u32]| {
+        engine.reexecute(adapter, &prompt(engine), &WARM, tokens).expect("it re-executes").logits
+    };
+    let tokens = &answer.tokens;
+    assert_eq!(logits(&one, Some(&adapter), tokens), logits(&three, Some(&adapter), tokens));
+    assert_ne!(logits(&one, Some(&adapter), tokens), logits(&one, None, tokens));
+    assert_ne!(logits(&one, Some(&adapter), tokens), logits(&one, Some(&adapter), &tokens[..5]));
+}
+
+#[test]
 fn every_changed_token_is_found_where_it_is() {
     let engine = engine(2);
     let prompt = prompt(&engine);

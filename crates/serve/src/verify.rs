@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::B256;
 use openledger_model::{Adapter, Feed, Logits, Session};
 use openledger_types::receipt::Sampling;
 
@@ -36,12 +37,49 @@ impl std::fmt::Display for FirstDifference {
     }
 }
 
+/// What the hash of an answer's logits begins with.
+const LOGITS_DOMAIN: &[u8] = b"openledger-logits/1";
+
+/// An answer made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reexecution {
+    /// Where it first differs; `None` means that [`Engine::generate`] gives these very tokens.
+    pub difference: Option<FirstDifference>,
+    /// The logits that its tokens were drawn from, which stand in no answer: BLAKE3 of `LOGITS_DOMAIN` and, for each position in order,
+    /// the BLAKE3 hash of its logits as little-endian `f32`. Only who ran the model knows it.
+    pub logits: B256,
+}
+
 impl Engine {
     /// Re-executes an answer and says where it first differs, if it does: in a token, by ending too early, or by going on
-    /// after its end. `None` means that [`Engine::generate`] gives these very tokens.
+    /// after its end.
     ///
     /// # Errors
     /// As [`Engine::generate`]; [`Error::Context`] when prompt and answer together exceed the context.
+    pub fn reexecute(
+        &self,
+        adapter: Option<&Arc<Adapter>>,
+        prompt: &[u32],
+        sampling: &Sampling,
+        tokens: &[u32],
+    ) -> Result<Reexecution, Error> {
+        self.check(prompt.len(), sampling)?;
+        let outcome = Outcome::of(self.tokenizer(), sampling, tokens);
+        let answer = &tokens[..outcome.tokens];
+        let mut again = self.first_wrong_token(adapter, prompt, sampling, answer, outcome.ended)?;
+        let longer = tokens.get(answer.len()).map(|got| FirstDifference {
+            position: answer.len(),
+            expected: None,
+            got: Some(*got),
+        });
+        again.difference = again.difference.or(longer);
+        Ok(again)
+    }
+
+    /// The difference that [`Self::reexecute`] finds.
+    ///
+    /// # Errors
+    /// As there.
     pub fn verify_generation(
         &self,
         adapter: Option<&Arc<Adapter>>,
@@ -49,16 +87,7 @@ impl Engine {
         sampling: &Sampling,
         tokens: &[u32],
     ) -> Result<Option<FirstDifference>, Error> {
-        self.check(prompt.len(), sampling)?;
-        let outcome = Outcome::of(self.tokenizer(), sampling, tokens);
-        let answer = &tokens[..outcome.tokens];
-        let first = self.first_wrong_token(adapter, prompt, sampling, answer, outcome.ended)?;
-        let longer = tokens.get(answer.len()).map(|got| FirstDifference {
-            position: answer.len(),
-            expected: None,
-            got: Some(*got),
-        });
-        Ok(first.or(longer))
+        Ok(self.reexecute(adapter, prompt, sampling, tokens)?.difference)
     }
 
     /// Compares the tokens of an answer, and the position after them too unless it has `ended`.
@@ -69,23 +98,36 @@ impl Engine {
         sampling: &Sampling,
         answer: &[u32],
         ended: bool,
-    ) -> Result<Option<FirstDifference>, Error> {
+    ) -> Result<Reexecution, Error> {
         let read = if ended { answer.len() - 1 } else { answer.len() };
         let tokens = [prompt, &answer[..read]].concat();
         let mut session = self.alone(adapter)?;
         let mut feeds =
             [Feed { session: &mut session, tokens: &tokens, logits: Logits::From(prompt.len() - 1) }];
-        let expected = Session::run(&mut feeds, |row| {
+        let drawn = Session::run(&mut feeds, |row| {
             let position = row.index + 1 - prompt.len();
-            Answering::after(self.tokenizer(), prompt, sampling, &answer[..position]).choose(row.logits)
+            let token =
+                Answering::after(self.tokenizer(), prompt, sampling, &answer[..position]).choose(row.logits);
+            (token, hash_of(row.logits))
         })?;
-        for (position, expected) in expected.into_iter().enumerate() {
-            let expected = expected?;
-            let got = answer.get(position).copied();
-            if got != Some(expected) {
-                return Ok(Some(FirstDifference { position, expected: Some(expected), got }));
+        let mut logits = blake3::Hasher::new();
+        logits.update(LOGITS_DOMAIN);
+        let mut difference = None;
+        for (position, (expected, row)) in drawn.into_iter().enumerate() {
+            logits.update(row.as_bytes());
+            let (expected, got) = (expected?, answer.get(position).copied());
+            if difference.is_none() && got != Some(expected) {
+                difference = Some(FirstDifference { position, expected: Some(expected), got });
             }
         }
-        Ok(None)
+        Ok(Reexecution { difference, logits: B256::from(*logits.finalize().as_bytes()) })
     }
+}
+
+fn hash_of(logits: &[f32]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for part in logits.chunks(512) {
+        hasher.update(&part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+    }
+    hasher.finalize()
 }
