@@ -13,7 +13,8 @@ use openledger_types::abi::Authorisation;
 use openledger_types::receipt::{Answer, Message, ResponseFormat, Role, decode_document};
 use openledger_types::split::FeeSplit;
 use openledger_worker::operator::{
-    Ask, Estimate, Evidence, Limits, Lookup, Operator, Payments, ServedAdapter, Settings, Standing,
+    Ask, Estimate, Evidence, EvidenceSource, Limits, Lookup, Operator, Payments, ServedAdapter, Settings,
+    Standing,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,7 +168,7 @@ fn served(engine: &Engine) -> ServedAdapter {
         developer: Address::repeat_byte(4),
         created_at: 1_700_000_000,
         adapter: Some(Arc::new(Adapter::new(shape, lora, theta).expect("it fits the layout"))),
-        evidence: Arc::new(Evidence { estimate: Estimate::None, spans: None }),
+        evidence: EvidenceSource::held(Evidence { estimate: Estimate::None, spans: None }),
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_attribution::influence::Index;
-use openledger_attribution::spans::SpanIndex;
 use openledger_client::{Client, Filter, Wallet};
 use openledger_corpus::blob::Blobs;
 use openledger_model::Adapter;
@@ -21,8 +20,8 @@ use openledger_types::abi::{DatanetRef, IModels};
 
 use crate::error::compute;
 use crate::lineage::{self, Lineage};
-use crate::operator::{Estimate, Evidence, ServedAdapter};
-use crate::{Folders, Machine, Progress, Result, WorkerError, contribute};
+use crate::operator::{Estimate, Evidence, EvidenceSource, ServeError, ServedAdapter};
+use crate::{Folders, Machine, Progress, Result, WorkerError, contribute, spans};
 
 /// What an adapter costs, wei per token.
 #[derive(Debug, Clone, Copy)]
@@ -231,16 +230,16 @@ pub async fn serve(
         let folder = folders.adapter(lineage_.adapter.manifestHash);
         let (config, peft) = (machine.model.config(), folder.join("peft"));
         let hash = lineage_.adapter.adapterHash;
-        if let (Ok(adapter), Ok(index)) =
+        if let (Ok(adapter), Ok(_)) =
             (openledger_model::load_peft(&peft, config), Index::load(&index_path(&folder)))
             && hash_of(&adapter) == hash
         {
             registry.register(hash, peft)?;
-            return Ok((None, evidence(&machine, &lineage_, index)?));
+            return Ok((None, from_files(&folders, &machine, &lineage_)?));
         }
         let run = lineage_.run(&machine, &progress)?;
         let (adapter, evidence) = remake(&machine, &lineage_, &blobs, &run)?;
-        Ok((Some(Arc::new(adapter)), evidence))
+        Ok((Some(Arc::new(adapter)), EvidenceSource::held(evidence)))
     })
     .await?;
     Ok(ServedAdapter {
@@ -254,7 +253,7 @@ pub async fn serve(
         developer: lineage.adapter.developer,
         created_at: published,
         adapter,
-        evidence: Arc::new(evidence),
+        evidence,
     })
 }
 
@@ -300,14 +299,27 @@ fn repeat(lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<Trained> {
 }
 
 fn evidence(machine: &Machine, lineage: &Lineage, index: Index) -> Result<Evidence> {
-    let records = lineage.set.records();
-    let tokens = records
-        .iter()
-        .map(|record| Ok((record.record, record.contributor, machine.tokenizer.encode(&record.text)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let estimate =
-        Estimate::Fisher { index, records: records.iter().map(|r| (r.record, r.contributor)).collect() };
-    Ok(Evidence { estimate, spans: Some(SpanIndex::build(&tokens)?) })
+    let estimate = Estimate::Fisher { index, records: owners(lineage) };
+    Ok(Evidence { estimate, spans: Some(spans::build(machine, lineage)?) })
+}
+
+/// The evidence as the worker's own files have it, opened when an answer needs it. The span index is made now if it is not there.
+fn from_files(folders: &Folders, machine: &Machine, lineage: &Lineage) -> Result<EvidenceSource> {
+    let spans = spans::Files::make(folders, machine, lineage)?;
+    let path = index_path(&folders.adapter(lineage.adapter.manifestHash));
+    let bytes = std::fs::metadata(&path).map_err(WorkerError::io("read", &path))?.len();
+    let records = owners(lineage);
+    Ok(EvidenceSource::opened(bytes, move || {
+        let failed = |error: WorkerError| ServeError::Attribution(error.to_string());
+        let index = Index::load(&path).map_err(|error| failed(error.into()))?;
+        let estimate = Estimate::Fisher { index, records: records.clone() };
+        Ok(Evidence { estimate, spans: Some(spans.open().map_err(failed)?) })
+    }))
+}
+
+/// Hash and contributor of each record.
+fn owners(lineage: &Lineage) -> Vec<(B256, Address)> {
+    lineage.set.records().iter().map(|record| (record.record, record.contributor)).collect()
 }
 
 /// When an adapter was published, unix seconds.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::B256;
+
 /// The folders of one worker. Everything in them can be rebuilt from chain and corpus, except `corpus` itself and answers
 /// that are not settled yet.
 #[derive(Debug, Clone)]
@@ -30,8 +32,13 @@ impl Folders {
         self.root.join("answers")
     }
 
-    /// What one adapter needs for serving: parameters in PEFT form, estimate index, span index.
-    pub fn adapter(&self, manifest_hash: alloy_primitives::B256) -> PathBuf {
+    /// The span index of a Datanet version in the tokens of a base model, which the adapters trained on it share.
+    pub fn spans(&self, manifest_hash: B256, base_hash: B256) -> PathBuf {
+        self.root.join("spans").join(format!("{}-{}", hex(manifest_hash), hex(base_hash)))
+    }
+
+    /// What one adapter needs for serving: parameters in PEFT form, estimate index.
+    pub fn adapter(&self, manifest_hash: B256) -> PathBuf {
         self.root.join("adapters").join(hex(manifest_hash))
     }
 
@@ -46,6 +53,6 @@ impl Folders {
     }
 }
 
-fn hex(hash: alloy_primitives::B256) -> String {
+fn hex(hash: B256) -> String {
     alloy_primitives::hex::encode(hash)
 }

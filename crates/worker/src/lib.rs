@@ -12,6 +12,7 @@ pub mod operator;
 pub mod payees;
 mod progress;
 pub mod settle;
+mod spans;
 pub mod verify;
 
 pub use error::{Result, WorkerError};

@@ -30,6 +30,8 @@ pub struct Lineage {
     pub set: TrainingSet,
     /// The contribution that founded each of these clusters: whose right is paid.
     pub contributions: Vec<U256>,
+    /// How many of these clusters are each Datanet's, in the order of the manifest.
+    pub clusters: Vec<usize>,
     /// Merkle root over the hashes of the Datanet version manifests.
     pub datanets_root: B256,
 }
@@ -66,9 +68,11 @@ impl Lineage {
             .await?
             .ok_or(WorkerError::NotCommitted(adapter.manifestHash))?;
         let set = training_set(client, blobs, &manifest).await?;
-        let contributions = founding_contributions(blobs, &manifest)?;
+        let founders = founding_contributions(blobs, &manifest)?;
+        let clusters = founders.iter().map(Vec::len).collect();
+        let contributions = founders.into_iter().flatten().collect();
         let datanets_root = datanets_root(&manifest);
-        Ok(Self { id, adapter, base_hash, manifest, seed, set, contributions, datanets_root })
+        Ok(Self { id, adapter, base_hash, manifest, seed, set, contributions, clusters, datanets_root })
     }
 
     /// The run made ready on a machine that holds the base model.
@@ -159,12 +163,11 @@ pub(crate) async fn training_set(
     Ok(TrainingSet::new(records)?)
 }
 
-/// The contribution that founded each cluster of a training manifest, in the order of the training set.
-fn founding_contributions(blobs: &Blobs, manifest: &TrainManifest) -> Result<Vec<U256>> {
-    let mut contributions = Vec::new();
-    for named in &manifest.datanets {
-        let founders = DatanetManifest::load(blobs, named.manifest_hash)?.founders(blobs)?;
-        contributions.extend(founders.into_iter().map(|order| U256::from(order.contribution)));
-    }
-    Ok(contributions)
+/// The contribution that founded each cluster of a training manifest, by Datanet, in the order of the training set.
+fn founding_contributions(blobs: &Blobs, manifest: &TrainManifest) -> Result<Vec<Vec<U256>>> {
+    let of = |hash| {
+        let founders = DatanetManifest::load(blobs, hash)?.founders(blobs)?;
+        Ok(founders.into_iter().map(|order| U256::from(order.contribution)).collect())
+    };
+    manifest.datanets.iter().map(|named| of(named.manifest_hash)).collect()
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256, U256};
 use openledger_model::Adapter;
 
-use super::Evidence;
+use super::EvidenceSource;
 
 /// An adapter as an operator serves it: what the chain says of it, its parameters, and what its answers are attributed with.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct ServedAdapter {
     /// The parameters, if they stay in memory; else they are registered under their hash and loaded when they are asked for.
     pub adapter: Option<Arc<Adapter>>,
     /// What its answers are attributed with.
-    pub evidence: Arc<Evidence>,
+    pub evidence: EvidenceSource,
 }
 
 impl ServedAdapter {

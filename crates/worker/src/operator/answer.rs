@@ -192,10 +192,11 @@ impl Work {
                 u32::try_from(tokens.len()).expect("an answer is shorter than max_tokens");
         }
         let outcome = Outcome::of(engine.tokenizer(), &self.request.sampling, &tokens);
+        let evidence = self.operator.evidence(&self.adapter)?;
         let attribution = attribute(
             &engine,
             &*self.lease.wait()?,
-            &self.adapter.evidence,
+            &evidence,
             random_salt(),
             &self.request.prompt_tokens,
             &tokens,

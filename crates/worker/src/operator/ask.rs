@@ -1,4 +1,4 @@
-use openledger_types::receipt::{Message, ResponseFormat, Role};
+use openledger_types::receipt::{Message, ResponseFormat, Role, Sampling};
 
 /// What an operator accepts at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,11 +11,19 @@ pub struct Limits {
     pub default_answer_tokens: u32,
     /// Tokens of an answer.
     pub answer_tokens: u32,
+    /// Bytes of memory for what answers are attributed with, of all adapters together; beyond them it is read from its files again.
+    pub evidence_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { messages: 256, content_bytes: 1 << 20, default_answer_tokens: 256, answer_tokens: 1024 }
+        Self {
+            messages: 256,
+            content_bytes: 1 << 20,
+            default_answer_tokens: 256,
+            answer_tokens: 1024,
+            evidence_bytes: 1 << 30,
+        }
     }
 }
 
@@ -52,17 +60,28 @@ pub struct Ask {
 
 impl Default for Ask {
     fn default() -> Self {
+        let Sampling {
+            top_p_milli,
+            top_k,
+            min_p_milli,
+            presence_penalty_milli,
+            frequency_penalty_milli,
+            repetition_penalty_milli,
+            stop,
+            response_format,
+            ..
+        } = Sampling::greedy(0);
         Self {
             messages: Vec::new(),
             temperature_milli: 1000,
-            top_p_milli: 1000,
-            top_k: 0,
-            min_p_milli: 0,
-            presence_penalty_milli: 0,
-            frequency_penalty_milli: 0,
-            repetition_penalty_milli: 1000,
-            stop: Vec::new(),
-            response_format: ResponseFormat::Text,
+            top_p_milli,
+            top_k,
+            min_p_milli,
+            presence_penalty_milli,
+            frequency_penalty_milli,
+            repetition_penalty_milli,
+            stop,
+            response_format,
             seed: None,
             max_tokens: None,
             logprobs: None,

@@ -15,7 +15,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_attribution::influence::{Index, Tangents, answer_gradient};
-use openledger_attribution::spans::SpanIndex;
+use openledger_attribution::spans::Shards;
 use openledger_model::Adapter;
 use openledger_serve::Engine;
 use openledger_types::receipt::{Attribution, ContributorShare, RecordInfluence, Span, Tier};
@@ -32,7 +32,7 @@ pub struct Evidence {
     /// Whose data made an answer likely.
     pub estimate: Estimate,
     /// Where its words stand; `None` lists no spans.
-    pub spans: Option<SpanIndex>,
+    pub spans: Option<Shards>,
 }
 
 /// The tier of the estimate.

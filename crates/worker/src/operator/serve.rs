@@ -13,9 +13,10 @@ use openledger_types::split::FeeSplit;
 use prometheus_client::registry::Registry;
 use rand::{TryRngCore, rngs::OsRng};
 
+use super::evidence::EvidenceCache;
 use super::ledger::{Hold, Ledger, NotReserved, Wanted};
 use super::{
-    Accepted, AnswerStore, Ask, Delivery, Limits, Payments, ServeError, ServedAdapter, StoreError,
+    Accepted, AnswerStore, Ask, Delivery, Evidence, Limits, Payments, ServeError, ServedAdapter, StoreError,
     in_the_models_words,
 };
 
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     payments: Arc<dyn Payments>,
     store: AnswerStore,
     adapters: RwLock<BTreeMap<U256, Arc<ServedAdapter>>>,
+    evidence: EvidenceCache,
     /// Held while an answer gets its number and is written, and while an epoch ends or is posted. Taken before the ledger's lock.
     finalising: Mutex<()>,
     ledger: Mutex<Ledger>,
@@ -103,6 +105,7 @@ impl Operator {
             ledger.raise_epoch(answer.receipt.epoch);
         }
         let shared = Shared {
+            evidence: EvidenceCache::new(settings.limits.evidence_bytes),
             settings,
             wallet,
             scheduler,
@@ -186,6 +189,14 @@ impl Operator {
             model: model.chars().take(200).collect(),
             served: adapters.iter().map(|adapter| adapter.name.clone()).collect(),
         })
+    }
+
+    /// What an adapter's answers are attributed with, opened if it is not.
+    ///
+    /// # Errors
+    /// [`ServeError::Attribution`] when its files cannot be read.
+    pub fn evidence(&self, adapter: &ServedAdapter) -> Result<Arc<Evidence>, ServeError> {
+        self.shared.evidence.get(adapter.adapter_hash, &adapter.evidence)
     }
 
     /// The epoch that the next answer belongs to.

@@ -7,7 +7,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_attribution::influence::{Index, IndexInputs};
-use openledger_attribution::spans::SpanIndex;
+use openledger_attribution::spans::{Shard, Shards, SpanIndex};
 use openledger_client::{ApiKey, Wallet, recover_receipt_signer};
 use openledger_model::{Adapter, LoraConfig, LoraLayout, Model, Pool, Record, Sample, Target, init};
 use openledger_serve::{AdapterLimits, Adapters, Engine, Scheduler};
@@ -159,7 +159,7 @@ fn served(engine: &Engine) -> ServedAdapter {
         developer: Address::repeat_byte(4),
         created_at: 1_700_000_000,
         adapter: Some(Arc::new(adapter)),
-        evidence: Arc::new(evidence),
+        evidence: EvidenceSource::held(evidence),
     }
 }
 
@@ -191,9 +191,10 @@ fn evidence(engine: &Engine, adapter: &Adapter) -> Evidence {
         metric: &[],
         damping: 0.1,
     });
+    let shard = Shard { version: 0, index: SpanIndex::build(&indexed).expect("six records") };
     Evidence {
         estimate: Estimate::Fisher { index: index.expect("the gradients are independent"), records },
-        spans: Some(SpanIndex::build(&indexed).expect("six records")),
+        spans: Some(Shards::new([shard]).expect("one shard")),
     }
 }
 
@@ -226,7 +227,7 @@ async fn a_paid_answer_is_signed_stored_and_re_executes_to_the_same_bytes() {
     let again = attribute(
         house.scheduler.engine(),
         adapter.adapter.as_ref().expect("it is held"),
-        &adapter.evidence,
+        &house.operator.evidence(&adapter).expect("it is in memory"),
         attribution.salt,
         &request.prompt_tokens,
         &response.tokens,
@@ -663,4 +664,34 @@ fn receipt(key: B256, payer: Address, epoch: u64, fee: U256) -> openledger_types
         fee,
         issuedAt: 0,
     }
+}
+
+#[test]
+fn of_the_evidence_of_many_adapters_as_much_stays_open_as_the_limit_allows() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (cache, opened) = (super::evidence::EvidenceCache::new(250), Arc::new(AtomicUsize::new(0)));
+    let source = |bytes| {
+        let opened = opened.clone();
+        EvidenceSource::opened(bytes, move || {
+            opened.fetch_add(1, Ordering::Relaxed);
+            Ok(Evidence { estimate: Estimate::None, spans: None })
+        })
+    };
+    let get = |adapter: u64, bytes| {
+        cache.get(B256::from(U256::from(adapter)), &source(bytes)).expect("it opens");
+        (opened.load(Ordering::Relaxed), cache.bytes())
+    };
+    assert_eq!(get(1, 100), (1, 100));
+    assert_eq!(get(2, 100), (2, 200));
+    assert_eq!(get(1, 100), (2, 200), "it is open");
+    assert_eq!(get(3, 100), (3, 200), "there is room for two");
+    assert_eq!(get(1, 100), (3, 200), "the second was used longest ago");
+    assert_eq!(get(2, 100), (4, 200));
+    assert_eq!(get(4, 1_000), (5, 1_000), "one that is larger than the limit is alone");
+    for adapter in 10..10_010 {
+        assert!(get(adapter, 1).1 <= 250);
+    }
+    let held = EvidenceSource::held(Evidence { estimate: Estimate::None, spans: None });
+    cache.get(B256::ZERO, &held).expect("it is there");
+    assert_eq!(get(10_009, 1), (10_005, 250));
 }
