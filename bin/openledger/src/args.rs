@@ -33,12 +33,12 @@ pub(crate) enum Command {
         receipt: String,
     },
     /// Train an adapter again without one contributor and compare what a batch credits them with; exits 0 only if the claim stands
-    Audit {
-        /// Number of the batch
-        batch: U256,
-        /// Whom to leave out [default: drawn by the hash of the newest block]
-        #[arg(long)]
-        contributor: Option<Address>,
+    Audit(AuditArgs),
+    /// Run the verifier's role until interrupted: batches as they are posted, disputes as they come to one step
+    Verifier {
+        /// Key of the verifier, staked if it is not yet
+        #[arg(long, default_value = "verifier")]
+        from: String,
     },
     /// Run validator, worker and gateway until interrupted
     Up(UpArgs),
@@ -74,6 +74,24 @@ pub(crate) struct DemoArgs {
     /// How many questions the payer asks
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(crate) questions: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Number of the batch
+    pub(crate) batch: U256,
+    /// Whom to leave out [default: drawn by the hash of the newest block]
+    #[arg(long)]
+    pub(crate) contributor: Option<Address>,
+    /// Challenge the batch if the claim does not stand, with a bond that the loser pays
+    #[arg(long)]
+    pub(crate) challenge: bool,
+    /// Pay the bond without being asked
+    #[arg(long, requires = "challenge")]
+    pub(crate) yes: bool,
+    /// Key of the challenger
+    #[arg(long, default_value = "challenger", requires = "challenge")]
+    pub(crate) from: String,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod chat;
 mod datanet;
 mod model;
 mod rights;
+mod verifier;
 mod verify;
 mod wallet;
 
@@ -40,9 +41,8 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Testnet(args) => testnet::run(&home, &args, show).await?,
         Command::Node(args) => node::run(&home, args, show).await?,
         Command::Verify { receipt } => return verify::run(&home, threads, &receipt, show).await,
-        Command::Audit { batch, contributor } => {
-            return audit::run(&home, threads, batch, contributor, show).await;
-        }
+        Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
+        Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
         Command::Datanet(command) => datanet::run(&home, command, show).await?,
         Command::Model(command) => model::run(&home, threads, command, show).await?,

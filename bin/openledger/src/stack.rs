@@ -11,6 +11,7 @@ use openledger_serve::{AdapterLimits, Engine, Scheduler};
 use openledger_types::abi::{BatchStatus, IModels, ISettlement, StakeRole};
 use openledger_types::batch::{BatchFile, Payout};
 use openledger_worker::claim::{claim_batch, load_batch};
+use openledger_worker::dispute::Defender;
 use openledger_worker::lineage::Lineage;
 use openledger_worker::operator::{Limits, Operator, Settings};
 use openledger_worker::settle::{self, Terms};
@@ -165,7 +166,14 @@ impl<'a> Stack<'a> {
     pub(crate) async fn judge(&self, batch: U256) -> Result<Verdict> {
         let wallet = self.local.wallet(local::VERIFIER)?;
         let folders = self.home.worker();
-        Ok(verify::judge(&self.client, &folders, &self.machine, &wallet, batch, &self.progress).await?)
+        let judge = verify::judge(&self.client, &folders, &self.machine, &wallet, batch, &self.progress);
+        Ok(Box::pin(judge).await?)
+    }
+
+    /// The operator's side of every challenge of its batches; it ends only by being dropped.
+    pub(crate) fn defend(&self) -> Result<impl Future<Output = ()> + Send + 'static> {
+        let wallet = self.local.wallet(local::OPERATOR)?;
+        Ok(Defender::new(self.client.clone(), self.home.worker(), wallet, 0).run())
     }
 
     /// Finalises a batch that was judged.

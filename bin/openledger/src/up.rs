@@ -25,6 +25,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &UpArgs, show: &Show)
     let machine = show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
     let gateway = Gateway::serve(stack.operator.clone(), args.gateway).await?;
+    let defending = tokio::spawn(stack.defend()?);
     let endpoints = Endpoints { rpc: connection.rpc_url().to_owned(), gateway: gateway.address() };
     endpoints.write(home)?;
     let models: Vec<String> = stack.operator.adapters().iter().map(|adapter| adapter.name.clone()).collect();
@@ -61,6 +62,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &UpArgs, show: &Show)
         }
     }
     show.line("stopping");
+    defending.abort();
     let path = home.endpoints_file();
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     gateway.shutdown(GRACE).await?;

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod claim;
 pub mod contribute;
 pub mod develop;
+pub mod dispute;
 mod error;
 mod folders;
 pub mod lineage;

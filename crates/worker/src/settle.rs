@@ -23,7 +23,7 @@ use crate::payees::Payees;
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
 /// What the hash of a trace begins with.
-const TRACE_DOMAIN: &[u8] = b"openledger-trace/1";
+const TRACE_DOMAIN: &[u8] = b"openledger-settlement-trace/1";
 
 /// What a batch is settled under.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +59,9 @@ impl Terms {
 
 /// Settles answers of one adapter and epoch: weights, one replay, payouts. The same bytes on any machine.
 ///
-/// The hash beside it is what a verifier reveals as the trace of its work: BLAKE3 of `TRACE_DOMAIN`, the bits of every answer's gradient
-/// in order, and those of every record's score as the replay gives it. Neither stands in the file, where scores are rounded.
+/// The hash beside it is the settlement's part of what a verifier reveals as the [trace](crate::verify::Opinion::trace) of its work: BLAKE3
+/// of `TRACE_DOMAIN`, the bits of every answer's gradient in order, and those of every record's score as the replay gives it. Neither stands
+/// in the file, where scores are rounded.
 ///
 /// `checkpoint` is where an interrupted replay is kept and continued from.
 ///
@@ -185,7 +186,7 @@ pub async fn post(
         .await?
     };
     let file_hash = blobs.put(&encode_document(&file))?;
-    let batch = post_file(client, wallet, &file, file_hash).await?;
+    let batch = client.settlement().post(wallet, post_of(&file, file_hash)).await?;
     if checkpoint.exists() {
         std::fs::remove_file(&checkpoint).map_err(WorkerError::io("remove", &checkpoint))?;
     }
@@ -216,8 +217,11 @@ pub(crate) async fn posted_batch(client: &Client, receipt: &Receipt) -> Result<O
     Ok((!batch.is_zero()).then_some(batch))
 }
 
-/// Posts a batch whose file is in the corpus.
-async fn post_file(client: &Client, wallet: &Wallet, file: &BatchFile, file_hash: B256) -> Result<U256> {
+/// The post of a batch whose file has this hash.
+///
+/// # Panics
+/// For more answers or payouts than 32 bits count, which no batch file has.
+pub fn post_of(file: &BatchFile, file_hash: B256) -> BatchPost {
     let (receipts_root, fees) = receipts_root(file.chain_id, &file.answers);
     let count = |n: usize| u32::try_from(n).expect("a batch file keeps the limit of answers");
     let mut charges: Vec<Charge> = Vec::new();
@@ -228,7 +232,7 @@ async fn post_file(client: &Client, wallet: &Wallet, file: &BatchFile, file_hash
             None => charges.push(Charge { key: receipt.key, amount: receipt.fee }),
         }
     }
-    let post = BatchPost {
+    BatchPost {
         epoch: file.epoch,
         adapter: file.adapter,
         receiptsRoot: receipts_root,
@@ -239,8 +243,7 @@ async fn post_file(client: &Client, wallet: &Wallet, file: &BatchFile, file_hash
         payouts: count(file.payouts.len()),
         fileHash: file_hash,
         charges,
-    };
-    Ok(client.settlement().post(wallet, post).await?)
+    }
 }
 
 /// One replay's state is kept under a name that depends on all of its answers, so that it is never continued for others.

@@ -1,0 +1,361 @@
+//! The verifier's role, driven by the chain.
+//!
+//! | what the chain shows | what the role does |
+//! |---|---|
+//! | a batch is posted | draws the seed if nobody has; forms its opinion if it is assigned, commits to it |
+//! | nobody can commit any more | reveals |
+//! | the windows are over | finalises, whatever the end |
+//! | what was decided is appealed | begins again with the larger panel |
+//! | the batch is decided | has everybody punished who was silent, agreed with what is refuted, or agreed without the work; is paid for its verdict |
+//! | a dispute is at one step | executes that step again, commits, reveals |
+//!
+//! # What always holds
+//! - Everything follows from the chain, the wallet and what is recomputed: a role that was killed begins again at any block before the oldest
+//!   open batch and says the same.
+//! - A file that is not to be had is waited for until half of the verify window is over, and called withheld then.
+//! - Nothing is revealed that the role has not computed itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_sol_types::SolEvent;
+use openledger_client::{Client, ClientError, Filter, Follow, Wallet};
+use openledger_types::abi::{Batch, BatchStatus, ChallengeStatus, ISettlement};
+use openledger_types::addresses::SETTLEMENT;
+use openledger_types::batch::{WITHHELD, panel_trace};
+
+use super::{Opinion, Verdict, batch};
+use crate::contribute::contributor_secret;
+use crate::dispute;
+use crate::{Folders, Machine, Progress, Result, WorkerError};
+
+/// What the role did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// It fixed the seed of a batch.
+    Drew(U256),
+    /// It committed to this verdict on a batch.
+    Committed(U256, Verdict),
+    /// It revealed its verdict on a batch.
+    Revealed(U256),
+    /// It brought a batch to its end.
+    Finalised(U256, BatchStatus),
+    /// It had a verifier of a batch slashed by so many wei.
+    Punished(U256, Address, U256),
+    /// It was paid so many wei for its verdicts on a batch.
+    Paid(U256, U256),
+    /// It committed to whether the step that a challenge is about is right.
+    StepCommitted(U256, bool),
+    /// It revealed that.
+    StepRevealed(U256),
+}
+
+/// How far a verdict is.
+enum Given {
+    /// Others are waited for.
+    Waiting,
+    /// Something was sent.
+    Acted(Act),
+    /// It is revealed, now or before.
+    Revealed(Option<Act>),
+    /// The batch is not this verifier's, or it is too late.
+    NotOurs,
+}
+
+/// One verifier.
+#[derive(Debug)]
+pub struct Verifier {
+    client: Client,
+    folders: Folders,
+    machine: Machine,
+    wallet: Wallet,
+    progress: Progress,
+    follow: Follow,
+    /// With the opinion given to the panel of a round, which a seed of its own samples.
+    batches: BTreeMap<U256, Option<(u32, Opinion)>>,
+    /// Whether a file that is not to be had is waited for.
+    patient: bool,
+    /// By challenge, whether its step is right.
+    steps: BTreeMap<U256, Option<bool>>,
+}
+
+impl Verifier {
+    /// A verifier that looks at the chain from block `from` on.
+    pub fn new(
+        client: Client,
+        folders: Folders,
+        machine: Machine,
+        wallet: Wallet,
+        progress: Progress,
+        from: u64,
+    ) -> Self {
+        let filter = Filter::new().address(SETTLEMENT).event_signature(vec![
+            ISettlement::Posted::SIGNATURE_HASH,
+            ISettlement::Appealed::SIGNATURE_HASH,
+            ISettlement::Challenged::SIGNATURE_HASH,
+        ]);
+        let follow = client.follow(filter, from);
+        let (batches, steps) = (BTreeMap::new(), BTreeMap::new());
+        Self { client, folders, machine, wallet, progress, follow, batches, patient: true, steps }
+    }
+
+    /// Waits for the next blocks and does what is due. What fails is tried again with the blocks after them.
+    ///
+    /// # Errors
+    /// [`WorkerError::Chain`], and failures of the machine.
+    pub async fn next(&mut self) -> Result<Vec<Act>> {
+        let step = self.follow.next().await?;
+        for posted in step.events::<ISettlement::Posted>() {
+            self.batches.entry(posted.data.batch).or_default();
+        }
+        for appealed in step.events::<ISettlement::Appealed>() {
+            self.batches.entry(appealed.data.batch).or_default();
+        }
+        for challenged in step.events::<ISettlement::Challenged>() {
+            self.steps.entry(challenged.data.challenge).or_default();
+        }
+        let mut acts = Vec::new();
+        for challenge in self.steps.keys().copied().collect::<Vec<_>>() {
+            if self.attend_step(challenge, &mut acts).await? {
+                self.steps.remove(&challenge);
+            }
+        }
+        for batch in self.batches.keys().copied().collect::<Vec<_>>() {
+            if self.attend(batch, &mut acts).await? {
+                self.batches.remove(&batch);
+            }
+        }
+        Ok(acts)
+    }
+
+    /// What is due for a batch; true if nothing will be any more.
+    async fn attend(&mut self, batch: U256, acts: &mut Vec<Act>) -> Result<bool> {
+        let posted = self.client.settlement().batch(batch).await?;
+        if posted.status != BatchStatus::Posted {
+            self.punish(batch, &posted, acts).await?;
+            return self.be_paid(batch, acts).await.map(|()| true);
+        }
+        match self.give(batch, &posted).await? {
+            Given::Acted(act) => acts.push(act),
+            Given::Revealed(act) => acts.extend(act),
+            Given::Waiting => {}
+            // Whoever is not assigned has nothing to do with it until it is appealed.
+            Given::NotOurs => return Ok(true),
+        }
+        self.finalise(batch, acts).await?;
+        Ok(false)
+    }
+
+    /// One step towards a revealed verdict.
+    async fn give(&mut self, batch: U256, posted: &Batch) -> Result<Given> {
+        let settlement = self.client.settlement();
+        let verifier = self.wallet.address();
+        let verdict = settlement.call(&ISettlement::verdictCall { batch, verifier }).await?;
+        if !verdict.digest.is_zero() {
+            return Ok(Given::Revealed(None));
+        }
+        if verdict.commitment.is_zero() {
+            if self.client.block_number().await? <= posted.postedAt {
+                return Ok(Given::Waiting);
+            }
+            if settlement.call(&ISettlement::seedCall { batch }).await?.is_zero() {
+                let drawn = settlement.transact(&self.wallet, &ISettlement::drawCall { batch }).await;
+                return Ok(if first(drawn.map(drop))? {
+                    Given::Acted(Act::Drew(batch))
+                } else {
+                    Given::Waiting
+                });
+            }
+            if !settlement.call(&ISettlement::isAssignedCall { batch, verifier }).await? {
+                return Ok(Given::NotOurs);
+            }
+        }
+        let Some(opinion) = self.opinion(batch, posted).await? else { return Ok(Given::Waiting) };
+        let Opinion { digest, trace, verdict: said } = opinion;
+        let (salt, trace) = (self.salt(batch, posted.round), panel_trace(trace, posted.round));
+        let settlement = self.client.settlement();
+        if verdict.commitment.is_zero() {
+            let committed = settlement.commit_verdict(&self.wallet, batch, digest, trace, salt).await;
+            return Ok(if sent(committed)? {
+                Given::Acted(Act::Committed(batch, said))
+            } else {
+                Given::NotOurs
+            });
+        }
+        match settlement.reveal_verdict(&self.wallet, batch, digest, trace, salt).await {
+            Err(error) if error.decode_revert::<ISettlement::WindowOpen>().is_some() => Ok(Given::Waiting),
+            revealed => Ok(if sent(revealed.map(drop))? {
+                Given::Revealed(Some(Act::Revealed(batch)))
+            } else {
+                Given::NotOurs
+            }),
+        }
+    }
+
+    /// The opinion, once there is one.
+    async fn opinion(&mut self, batch: U256, posted: &Batch) -> Result<Option<Opinion>> {
+        if let Some(Some((round, opinion))) = self.batches.get(&batch)
+            && *round == posted.round
+        {
+            return Ok(Some(opinion.clone()));
+        }
+        let sample = batch::sample(&self.client, batch, posted.receipts).await?;
+        let Self { client, folders, machine, progress, .. } = self;
+        let opinion = Box::pin(Opinion::form(client, folders, machine, batch, sample, progress)).await?;
+        if self.patient && opinion.digest == WITHHELD && self.may_yet_come(posted).await? {
+            return Ok(None);
+        }
+        self.batches.insert(batch, Some((posted.round, opinion.clone())));
+        Ok(Some(opinion))
+    }
+
+    /// Whether a file that is not to be had is waited for.
+    async fn may_yet_come(&self, posted: &Batch) -> Result<bool> {
+        let window = self.client.params().get("verify_window").await?;
+        let half = u64::try_from(window).unwrap_or(u64::MAX) / 2;
+        Ok(self.client.block_number().await? < posted.postedAt.saturating_add(half))
+    }
+
+    /// What only this wallet can say of a batch and round, or a challenge, beforehand.
+    fn salt(&self, number: U256, round: u32) -> B256 {
+        let parts = [contributor_secret(&self.wallet), B256::from(number), B256::from(U256::from(round))];
+        keccak256(parts.concat())
+    }
+
+    async fn finalise(&self, batch: U256, acts: &mut Vec<Act>) -> Result<()> {
+        let finalised = self.client.settlement().finalise(&self.wallet, batch).await;
+        if first(finalised.map(drop))? {
+            acts.push(Act::Finalised(batch, self.client.settlement().batch(batch).await?.status));
+        }
+        Ok(())
+    }
+
+    async fn punish(&self, batch: U256, posted: &Batch, acts: &mut Vec<Act>) -> Result<()> {
+        let head = self.client.block_number().await?;
+        let filter = Filter::new().topic1(B256::from(batch));
+        let committed = self
+            .client
+            .settlement()
+            .events::<ISettlement::VerdictCommitted>(filter, posted.postedAt, head)
+            .await?;
+        let others: BTreeSet<Address> = committed.into_iter().map(|event| event.data.verifier).collect();
+        for verifier in others.into_iter().filter(|verifier| *verifier != self.wallet.address()) {
+            let call = ISettlement::punishCall { batch, verifier };
+            match self.client.settlement().transact_for::<ISettlement::Punished, _>(&self.wallet, &call).await
+            {
+                Ok(punished) => acts.push(Act::Punished(batch, verifier, punished.amount)),
+                Err(error) => {
+                    first(Err(error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn be_paid(&self, batch: U256, acts: &mut Vec<Act>) -> Result<()> {
+        let call = ISettlement::claimVerdictCall { batch, verifier: self.wallet.address() };
+        match self.client.settlement().transact_for::<ISettlement::VerdictPaid, _>(&self.wallet, &call).await
+        {
+            Ok(paid) => acts.push(Act::Paid(batch, paid.amount)),
+            Err(error) => {
+                first(Err(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due for a challenge; true if nothing will be any more.
+    async fn attend_step(&mut self, challenge: U256, acts: &mut Vec<Act>) -> Result<bool> {
+        let open = self.client.settlement().call(&ISettlement::challengeOfCall { id: challenge }).await?;
+        match open.status {
+            ChallengeStatus::Bisecting | ChallengeStatus::Choosing => return Ok(false),
+            ChallengeStatus::Judging => {}
+            _ => return Ok(true),
+        }
+        let upheld = match self.steps.get(&challenge) {
+            Some(Some(upheld)) => *upheld,
+            _ => {
+                let Self { client, folders, machine, progress, .. } = self;
+                Box::pin(dispute::is_right(client, folders, machine, &open, progress)).await?
+            }
+        };
+        let salt = self.salt(challenge, 0);
+        let reveal = ISettlement::revealStepCall { challenge, upheld, salt };
+        match self.client.settlement().transact(&self.wallet, &reveal).await {
+            Ok(_) => {
+                acts.push(Act::StepRevealed(challenge));
+                return Ok(true);
+            }
+            Err(error) if error.decode_revert::<ISettlement::WindowOpen>().is_some() => return Ok(false),
+            Err(error) if error.decode_revert::<ISettlement::NoVerdict>().is_some() => {}
+            Err(error) => return sent(Err(error)).map(|_| true),
+        }
+        let committed = dispute::commit_step(&self.client, &self.wallet, challenge, upheld, salt).await;
+        if sent(committed)? {
+            self.steps.insert(challenge, Some(upheld));
+            acts.push(Act::StepCommitted(challenge, upheld));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the chain took it; false if it refused: it is too early or too late, or not for this account.
+fn sent(result: Result<(), ClientError>) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(ClientError::Reverted { message, .. }) => {
+            tracing::debug!(%message, "the chain refused");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the chain took what anybody may send; false also if somebody else was first.
+fn first(result: Result<(), ClientError>) -> Result<bool> {
+    match result {
+        Err(ClientError::Failed { .. }) => Ok(false),
+        result => sent(result),
+    }
+}
+
+/// The verifier's role for one batch alone: an opinion, committed and revealed. Run again after a kill it goes on where it was.
+///
+/// # Errors
+/// [`WorkerError::Chain`], and failures of the machine; a file that is withheld or damaged makes a verdict against the batch.
+pub async fn judge(
+    client: &Client,
+    folders: &Folders,
+    machine: &Machine,
+    wallet: &Wallet,
+    batch: U256,
+    progress: &Progress,
+) -> Result<Verdict> {
+    let head = client.block_number().await?;
+    let (c, f, m) = (client.clone(), folders.clone(), machine.clone());
+    let mut role = Verifier::new(c, f, m, wallet.clone(), progress.clone(), head);
+    role.patient = false;
+    let deadline = tokio::time::Instant::now() + client.config().confirm_timeout;
+    loop {
+        let posted = client.settlement().batch(batch).await?;
+        match Box::pin(role.give(batch, &posted)).await? {
+            Given::Revealed(_) => {
+                let opinion = Box::pin(role.opinion(batch, &posted)).await?;
+                return Ok(opinion.expect("nothing is waited for").verdict);
+            }
+            Given::NotOurs => {
+                let what = format!("batch {batch}");
+                let got = format!("{} may not, or it is too late", wallet.address());
+                return Err(WorkerError::mismatch(what, "a verifier who may give a verdict", got));
+            }
+            Given::Waiting if tokio::time::Instant::now() >= deadline => {
+                let waited = client.config().confirm_timeout;
+                let height = client.block_number().await? + 1;
+                return Err(ClientError::NoBlock { height, waited }.into());
+            }
+            Given::Waiting => tokio::time::sleep(client.config().poll_interval).await,
+            Given::Acted(_) => {}
+        }
+    }
+}
