@@ -2,9 +2,11 @@
 
 import sys
 import time
+import typing
 import urllib.request
 
 import openai
+import pydantic
 
 gateway, key = sys.argv[1:3]
 client = openai.OpenAI(base_url=f"{gateway}/v1", api_key=key)
@@ -68,6 +70,22 @@ for chunk in ask(max_tokens=6, n=3, stream=True):
 assert list(text.values()) == [choice.message.content for choice in several.choices], text
 changed = ask(max_completion_tokens=24, presence_penalty=1.5, frequency_penalty=0.5, extra_body={"top_k": 20, "min_p": 0.01})
 assert changed.usage.completion_tokens <= 24
+
+
+class Crate(pydantic.BaseModel):
+    kind: typing.Literal["library", "binary"]
+    stable: bool
+    features: typing.Annotated[list[typing.Literal["std", "derive"]], pydantic.Field(max_length=2)]
+
+
+parsed = client.chat.completions.parse(model=model, messages=question, max_tokens=120, temperature=0.9, seed=1, response_format=Crate)
+assert isinstance(parsed.choices[0].message.parsed, Crate), parsed
+print(parsed.choices[0].message.content)
+cut = ask(max_tokens=6, response_format={"type": "json_object"}).choices[0].message.content
+assert cut.startswith("{"), cut
+impossible = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "integer", "minimum": 2, "maximum": 1}}}
+wrong = refused(openai.BadRequestError, lambda: ask(max_tokens=6, response_format=impossible))
+assert wrong.body["param"] == "response_format", wrong.body
 
 with client.chat.completions.create(model=model, messages=question, max_tokens=900, temperature=0, stream=True) as stream:
     for number, _chunk in enumerate(stream):

@@ -3,6 +3,7 @@
 use openledger_model::Tokenizer;
 use openledger_types::receipt::{FinishReason, Sampling};
 
+use crate::format::{Format, has};
 use crate::sampling::{Seen, choose};
 use crate::stop::StopText;
 use crate::{Error, Logprobs};
@@ -23,11 +24,13 @@ pub struct Piece {
 }
 
 /// What becomes of an answer depends on this alone: the request's sampling, the prompt, and the logits after each token.
+/// The format is that of the sampling; an answer that is only read needs none.
 #[derive(Debug)]
 pub(crate) struct Answering {
     tokenizer: Tokenizer,
     sampling: Sampling,
     seen: Option<Seen>,
+    format: Option<Format>,
     text: Option<StopText>,
     position: u64,
     finish_reason: Option<FinishReason>,
@@ -35,11 +38,17 @@ pub(crate) struct Answering {
 
 impl Answering {
     /// An answer to a prompt, not begun. The sampling is validated.
-    pub(crate) fn new(tokenizer: &Tokenizer, prompt: &[u32], sampling: &Sampling) -> Self {
+    pub(crate) fn new(
+        tokenizer: &Tokenizer,
+        prompt: &[u32],
+        sampling: &Sampling,
+        format: Option<Format>,
+    ) -> Self {
         Self {
             tokenizer: tokenizer.clone(),
             sampling: sampling.clone(),
             seen: Seen::new(sampling, prompt),
+            format,
             text: Some(StopText::new(&sampling.stop)),
             position: 0,
             finish_reason: None,
@@ -48,7 +57,7 @@ impl Answering {
 
     /// An answer of which there are these tokens.
     pub(crate) fn after(tokenizer: &Tokenizer, prompt: &[u32], sampling: &Sampling, tokens: &[u32]) -> Self {
-        let mut answering = Self::new(tokenizer, prompt, sampling);
+        let mut answering = Self::new(tokenizer, prompt, sampling, None);
         for token in tokens {
             answering.push(*token);
         }
@@ -58,13 +67,26 @@ impl Answering {
     /// The token that follows, given the logits there.
     ///
     /// # Errors
-    /// [`Error::NotFinite`].
+    /// [`Error::NotFinite`]; [`Error::ResponseFormat`] when the format cannot be kept any longer.
     pub(crate) fn choose(&self, logits: &[f32]) -> Result<u32, Error> {
+        match &self.format {
+            None => self.choose_among(logits, |_token| true),
+            Some(format) => {
+                let allowed = format.allowed()?;
+                self.choose_among(logits, |token| has(allowed, token))
+            }
+        }
+    }
+
+    /// The token that follows among those that are allowed, of which there is one at least.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`].
+    pub(crate) fn choose_among(&self, logits: &[f32], allowed: impl Fn(u32) -> bool) -> Result<u32, Error> {
         match &self.seen {
-            None => choose(&self.sampling, self.position, logits, |_token| true),
+            None => choose(&self.sampling, self.position, logits, allowed),
             Some(seen) => {
-                let penalised = seen.penalise(&self.sampling, logits);
-                choose(&self.sampling, self.position, &penalised, |_token| true)
+                choose(&self.sampling, self.position, &seen.penalise(&self.sampling, logits), allowed)
             }
         }
     }
@@ -73,6 +95,9 @@ impl Answering {
     pub(crate) fn push(&mut self, token: u32) -> Piece {
         if let Some(seen) = &mut self.seen {
             seen.push(token);
+        }
+        if let Some(format) = &mut self.format {
+            format.push(token);
         }
         let position = self.position;
         self.position += 1;
@@ -131,7 +156,7 @@ pub struct Outcome {
 impl Outcome {
     /// Reads an answer.
     pub fn of(tokenizer: &Tokenizer, sampling: &Sampling, tokens: &[u32]) -> Self {
-        let mut answering = Answering::new(tokenizer, &[], sampling);
+        let mut answering = Answering::new(tokenizer, &[], sampling, None);
         let mut text = String::new();
         let mut count = 0;
         for token in tokens {

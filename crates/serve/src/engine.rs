@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use openledger_model::{Adapter, Model, Pages, Pool, Session, Tokenizer};
-use openledger_types::receipt::{FinishReason, Sampling};
+use openledger_types::receipt::{FinishReason, ResponseFormat, Sampling};
 
 use crate::answering::Answering;
+use crate::format::{Format, Formats};
 use crate::{Error, Piece, validate};
 
 /// Most memory for the keys and values of one answer: the whole context of a small model.
@@ -18,6 +19,8 @@ pub struct Engine {
     model: Arc<Model>,
     tokenizer: Arc<Tokenizer>,
     pool: Pool,
+    /// Made when the first answer in a format is asked for.
+    formats: Arc<OnceLock<Formats>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -43,7 +46,7 @@ pub struct Generation {
 impl Engine {
     /// Computes with `model` on `pool`.
     pub fn new(model: Arc<Model>, tokenizer: Arc<Tokenizer>, pool: Pool) -> Self {
-        Self { model, tokenizer, pool }
+        Self { model, tokenizer, pool, formats: Arc::default() }
     }
 
     /// The same model on other threads.
@@ -87,7 +90,7 @@ impl Engine {
     /// Answers a prompt alone, token by token.
     ///
     /// # Errors
-    /// As [`Self::check`]; [`Error::NotFinite`]; [`Error::Model`].
+    /// As [`Self::check`]; [`Error::ResponseFormat`] for a schema that cannot be kept; [`Error::NotFinite`]; [`Error::Model`].
     pub fn generate(
         &self,
         adapter: Option<&Arc<Adapter>>,
@@ -96,9 +99,10 @@ impl Engine {
         mut on_piece: impl FnMut(&Piece),
     ) -> Result<Generation, Error> {
         self.check(prompt.len(), sampling)?;
+        let format = self.format(sampling)?;
         let mut session = self.alone(adapter)?;
         let mut logits = session.feed(prompt)?;
-        let mut answering = Answering::new(&self.tokenizer, prompt, sampling);
+        let mut answering = Answering::new(&self.tokenizer, prompt, sampling, format);
         let (mut tokens, mut text) = (Vec::new(), String::new());
         loop {
             let piece = answering.push(answering.choose(&logits)?);
@@ -110,6 +114,24 @@ impl Engine {
             }
             logits = session.feed(&[piece.token])?;
         }
+    }
+
+    /// The beginning of an answer in the format that a request names.
+    ///
+    /// # Errors
+    /// [`Error::ResponseFormat`].
+    pub(crate) fn format(&self, sampling: &Sampling) -> Result<Option<Format>, Error> {
+        if sampling.response_format == ResponseFormat::Text {
+            return Ok(None);
+        }
+        let formats = match self.formats.get() {
+            Some(formats) => formats,
+            None => {
+                let made = Formats::new(&self.tokenizer)?;
+                self.formats.get_or_init(|| made)
+            }
+        };
+        formats.begin(&sampling.response_format)
     }
 
     /// A session with memory of its own.

@@ -4,6 +4,7 @@ mod adapters;
 mod answering;
 mod engine;
 mod error;
+mod format;
 mod metrics;
 mod sampling;
 mod scheduler;
@@ -15,6 +16,7 @@ pub use adapters::{AdapterHash, AdapterLimits, Adapters, Lease};
 pub use answering::{Outcome, Piece};
 pub use engine::{Engine, Generation};
 pub use error::Error;
+pub use format::MAX_SCHEMA_BYTES;
 pub use sampling::{
     Logprobs, MAX_PENALTY_MILLI, MAX_STOP_BYTES, MAX_STOPS, MAX_TEMPERATURE_MILLI, MAX_TOP_LOGPROBS,
     WHOLE_MILLI, validate,

@@ -10,6 +10,7 @@ use openledger_model::{Adapter, Feed, Logits, Session};
 use openledger_types::receipt::Sampling;
 
 use crate::answering::Answering;
+use crate::format::has;
 use crate::{Engine, Error, Outcome};
 
 /// Where an answer leaves what the model says.
@@ -102,12 +103,20 @@ impl Engine {
         let read = if ended { answer.len() - 1 } else { answer.len() };
         let tokens = [prompt, &answer[..read]].concat();
         let mut session = self.alone(adapter)?;
+        let formats = self.format(sampling)?.map(|format| format.along(&answer[..read]));
         let mut feeds =
             [Feed { session: &mut session, tokens: &tokens, logits: Logits::From(prompt.len() - 1) }];
         let drawn = Session::run(&mut feeds, |row| {
             let position = row.index + 1 - prompt.len();
-            let token =
-                Answering::after(self.tokenizer(), prompt, sampling, &answer[..position]).choose(row.logits);
+            let answering = Answering::after(self.tokenizer(), prompt, sampling, &answer[..position]);
+            let token = match &formats {
+                None => answering.choose(row.logits).map(Some),
+                // Where the answer left its format before, nothing is expected any more.
+                Some(along) => along
+                    .get(position)
+                    .map(|allowed| answering.choose_among(row.logits, |token| has(allowed, token)))
+                    .transpose(),
+            };
             (token, hash_of(row.logits))
         })?;
         let mut logits = blake3::Hasher::new();
@@ -116,8 +125,8 @@ impl Engine {
         for (position, (expected, row)) in drawn.into_iter().enumerate() {
             logits.update(row.as_bytes());
             let (expected, got) = (expected?, answer.get(position).copied());
-            if difference.is_none() && got != Some(expected) {
-                difference = Some(FirstDifference { position, expected: Some(expected), got });
+            if difference.is_none() && got != expected {
+                difference = Some(FirstDifference { position, expected, got });
             }
         }
         Ok(Reexecution { difference, logits: B256::from(*logits.finalize().as_bytes()) })

@@ -23,9 +23,9 @@ mod penalties;
 pub use logprobs::{Logprobs, MAX_TOP_LOGPROBS};
 pub(crate) use penalties::Seen;
 
-use openledger_types::receipt::{ResponseFormat, Sampling};
+use openledger_types::receipt::Sampling;
 
-use crate::Error;
+use crate::{Error, format};
 pub(crate) use order::Order;
 
 /// A whole, in thousandths.
@@ -87,10 +87,7 @@ pub fn validate(sampling: &Sampling) -> Result<(), Error> {
             return Err(Error::Stop { problem });
         }
     }
-    match sampling.response_format {
-        ResponseFormat::Text => Ok(()),
-        _ => Err(Error::ResponseFormat { problem: "only text is made here".into() }),
-    }
+    format::validate(&sampling.response_format)
 }
 
 /// The token at `position` of the answer, given the logits there, among those that `allowed` has.

@@ -174,10 +174,12 @@ impl Scheduler {
     /// Begins to answer. The answer lives as long as what is returned, and whoever holds the place keeps it.
     ///
     /// # Errors
-    /// As [`Engine::check`]; [`Error::Memory`]; [`Error::Stopped`].
+    /// As [`Engine::check`]; [`Error::ResponseFormat`] for a schema that cannot be kept; [`Error::Memory`]; [`Error::Stopped`].
     pub fn submit(&self, tenant: Tenant, job: Job) -> Result<Tokens, Error> {
         self.owner.engine.check(job.prompt.len(), &job.sampling)?;
-        let (request, tokens) = Request::new(tenant, job, &self.owner.settings, self.owner.mailbox.clone());
+        let format = self.owner.engine.format(&job.sampling)?;
+        let (request, tokens) =
+            Request::new(tenant, job, format, &self.owner.settings, self.owner.mailbox.clone());
         let (needed, limit) = (request.pages(), self.owner.row_pages);
         if needed > limit {
             return Err(Error::Memory { needed, limit });

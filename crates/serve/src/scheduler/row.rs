@@ -12,6 +12,7 @@ use super::prefix::{Prefixes, Root};
 use super::tokens::{Event, Tokens};
 use super::{Job, Mailbox, Settings, Tenant};
 use crate::answering::{Answering, Drawn};
+use crate::format::Format;
 use crate::{Engine, Error, Lease};
 
 /// A request that waits.
@@ -20,6 +21,7 @@ pub(super) struct Request {
     adapter: Option<Lease>,
     pub(super) prompt: Vec<u32>,
     pub(super) sampling: Sampling,
+    format: Option<Format>,
     logprobs: Option<u8>,
     came: Instant,
     events: mpsc::Sender<Event>,
@@ -29,6 +31,7 @@ impl Request {
     pub(super) fn new(
         tenant: Tenant,
         job: Job,
+        format: Option<Format>,
         settings: &Settings,
         mailbox: Arc<Mailbox>,
     ) -> (Self, Tokens) {
@@ -36,7 +39,7 @@ impl Request {
         let (events, receiver) = mpsc::channel(settings.buffer.max(1));
         let came = Instant::now();
         (
-            Self { tenant, adapter, prompt, sampling, logprobs, came, events },
+            Self { tenant, adapter, prompt, sampling, format, logprobs, came, events },
             Tokens::new(receiver, mailbox, settings.patience),
         )
     }
@@ -144,8 +147,8 @@ impl Row {
     pub(super) fn begin(engine: &Engine, session: Session, request: Request) -> Self {
         let root = request.root();
         let pages = request.pages();
-        let Request { tenant, adapter, prompt, sampling, logprobs, came, events } = request;
-        let answering = Answering::new(engine.tokenizer(), &prompt, &sampling);
+        let Request { tenant, adapter, prompt, sampling, format, logprobs, came, events } = request;
+        let answering = Answering::new(engine.tokenizer(), &prompt, &sampling, format);
         Self {
             tenant,
             _lease: adapter,

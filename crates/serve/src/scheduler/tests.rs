@@ -6,7 +6,7 @@ use std::{
 
 use alloy_primitives::B256;
 use openledger_model::{Adapter, Pool, Target};
-use openledger_types::receipt::{FinishReason, Sampling};
+use openledger_types::receipt::{FinishReason, ResponseFormat, Sampling};
 
 use super::fair::Fair;
 use super::{Job, Scheduler, Settings, Tenant, Tokens};
@@ -62,7 +62,9 @@ async fn many_rows_with_different_adapters_have_the_bytes_of_each_alone() {
         let adapters = adapters(engine);
         let mut running = vec![];
         for adapter in &adapters {
-            for sampling in [GREEDY, WARM, Sampling { repetition_penalty_milli: 1500, ..WARM }] {
+            let penalised = Sampling { repetition_penalty_milli: 1500, ..WARM };
+            let in_json = Sampling { response_format: ResponseFormat::JsonObject, ..WARM };
+            for sampling in [GREEDY, WARM, penalised, in_json] {
                 let tokens = scheduler.submit(A, job(engine, adapter.as_ref(), &sampling)).expect("it fits");
                 running.push((whole(engine, adapter.as_ref(), &sampling), tokens));
             }
