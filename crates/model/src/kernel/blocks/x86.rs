@@ -2,6 +2,23 @@ use std::arch::x86_64::*;
 
 use super::{BLOCK, Bits, product::Tile};
 
+/// How far ahead of what is computed memory is asked for. A panel is a few kilobytes of two streams (scales, integers), too short for the machine to see
+/// where they go on; one row of inputs would wait for memory most of its time.
+const AHEAD: usize = 1024;
+
+/// Asks for the bytes of a block, which lie one after the other over all blocks of a panel and over all panels. It is a hint: an address that nobody has
+/// does nothing.
+#[inline(always)]
+fn ask(t: &Tile, block: usize, bits: Bits) {
+    let bytes = bits.scales() + bits.quants();
+    for line in 0..bytes.div_ceil(64) {
+        // SAFETY: every x86-64 machine has the instruction, and it accesses nothing.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(t.scales.wrapping_add(block * bytes + AHEAD + 64 * line).cast());
+        }
+    }
+}
+
 /// `R` rows by one panel.
 ///
 /// # Safety
@@ -20,6 +37,7 @@ pub(super) unsafe fn vnni<const R: usize, const FOUR: bool>(t: &Tile) {
     }
     let (mut scales, mut quants) = (t.scales, t.quants);
     for b in 0..t.blocks {
+        ask(t, b, bits);
         let mut sums = [_mm512_setzero_si512(); R];
         if !FOUR {
             for r in 0..R {
@@ -98,6 +116,9 @@ pub(super) unsafe fn avx2<const R: usize, const FOUR: bool>(t: &Tile) {
             }
         }
         for b in 0..t.blocks {
+            if half == 0 {
+                ask(t, b, bits);
+            }
             let quants = t.quants.wrapping_add(b * bits.quants() + 32 * half);
             let scales = t.scales.wrapping_add(b * bits.scales() + 16 * half);
             let mut sums = [_mm256_setzero_si256(); R];
