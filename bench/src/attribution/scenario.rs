@@ -369,6 +369,7 @@ fn tiny_recipe() -> Recipe {
             eps_root_atto: 16_000_000_000_000,
             warmup_steps: 5,
             floor_ppm: 100_000,
+            weight_decay_ppm: 0,
         },
         steps: 45,
         records_per_step: 4,

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let c = run.coefficients(step);
             json!({
                 "lr": c.lr, "beta1": c.beta1, "gain1": c.gain1, "beta2": c.beta2, "gain2": c.gain2,
-                "correct1": c.correct1, "correct2": c.correct2, "eps": c.eps,
+                "correct1": c.correct1, "correct2": c.correct2, "eps": c.eps, "keep": c.keep,
             })
         })
         .collect();

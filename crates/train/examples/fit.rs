@@ -53,6 +53,9 @@ struct Arguments {
     /// Learning rate at the end, as a part of the peak.
     #[arg(long)]
     floor: Option<f64>,
+    /// Decoupled weight decay
+    #[arg(long)]
+    weight_decay: Option<f64>,
     #[arg(long)]
     steps: Option<u32>,
     #[arg(long)]
@@ -150,7 +153,8 @@ fn recipe(a: &Arguments) -> Result<Recipe> {
     let mut recipe = Recipe::demo();
     let Recipe { lora, optimiser, .. } = &mut recipe;
     let LoraConfig { rank, alpha, first_layer, targets } = lora;
-    let Optimiser { lr_ppb, beta1_ppm, beta2_ppm, eps_root_atto, warmup_steps, floor_ppm } = optimiser;
+    let Optimiser { lr_ppb, beta1_ppm, beta2_ppm, eps_root_atto, warmup_steps, floor_ppm, weight_decay_ppm } =
+        optimiser;
     let whole = |value: f64, unit: f64| (value * unit).round() as u64;
     let ppm = |value: f64| whole(value, 1e6) as u32;
     set(rank, a.rank);
@@ -163,6 +167,7 @@ fn recipe(a: &Arguments) -> Result<Recipe> {
     set(eps_root_atto, a.eps_root.map(|x| whole(x, 1e18)));
     set(warmup_steps, a.warmup);
     set(floor_ppm, a.floor.map(ppm));
+    set(weight_decay_ppm, a.weight_decay.map(ppm));
     set(&mut recipe.steps, a.steps);
     set(&mut recipe.records_per_step, a.records_per_step);
     set(&mut recipe.max_tokens, a.max_tokens);

@@ -46,7 +46,7 @@ impl Adjoint {
         Self { theta, m: zero.clone(), v: zero }
     }
 
-    /// Goes back through the optimiser's update: `m` and `v` become derivatives by the state before it, and `u = ∂F/∂g` is returned.
+    /// Goes back through the optimiser's update: all three become derivatives by the state before it, and `u = ∂F/∂g` is returned.
     /// What the batch gradient adds to `theta` is the caller's.
     ///
     /// # Panics
@@ -56,14 +56,16 @@ impl Adjoint {
         let (lr, k1, k2) = (f64::from(c.lr), f64::from(c.correct1), f64::from(c.correct2));
         let (beta1, gain1) = (f64::from(c.beta1), f64::from(c.gain1));
         let (beta2, gain2) = (f64::from(c.beta2), f64::from(c.gain2));
-        let state = self.theta.iter().zip(&mut self.m).zip(&mut self.v);
+        let keep = f64::from(c.keep);
         let mut direction = Vec::with_capacity(self.theta.len());
+        let state = self.theta.iter_mut().zip(&mut self.m).zip(&mut self.v);
         for (((theta, m), v), x) in state.zip(each_update(c, moment)) {
-            let mu = *m - theta * lr * k1 * x.inv_r;
-            let nu = *v + theta * lr * x.m_hat * k2 * x.inv_r3 * 0.5;
+            let mu = *m - *theta * lr * k1 * x.inv_r;
+            let nu = *v + *theta * lr * x.m_hat * k2 * x.inv_r3 * 0.5;
             direction.push((gain1 * mu + 2.0 * gain2 * x.g * nu) as f32);
             *m = beta1 * mu;
             *v = beta2 * nu;
+            *theta *= keep;
         }
         direction
     }
@@ -97,11 +99,13 @@ impl Tangent {
         let (lr, k1, k2) = (f64::from(c.lr), f64::from(c.correct1), f64::from(c.correct2));
         let (beta1, gain1) = (f64::from(c.beta1), f64::from(c.gain1));
         let (beta2, gain2) = (f64::from(c.beta2), f64::from(c.gain2));
+        let keep = f64::from(c.keep);
         let state = self.theta.iter_mut().zip(&mut self.m).zip(&mut self.v);
         for ((((theta, m), v), x), &g_dot) in state.zip(each_update(c, moment)).zip(gradient) {
             *m = beta1 * *m + gain1 * g_dot;
             *v = beta2 * *v + 2.0 * gain2 * x.g * g_dot;
-            *theta += lr * (0.5 * x.m_hat * k2 * *v * x.inv_r3 - k1 * *m * x.inv_r);
+            let moved = lr * (0.5 * x.m_hat * k2 * *v * x.inv_r3 - k1 * *m * x.inv_r);
+            *theta = keep * *theta + moved;
         }
     }
 }

@@ -36,11 +36,19 @@ fn recipe() -> Recipe {
             eps_root_atto: 10_000_000_000_000_000,
             warmup_steps: 3,
             floor_ppm: 100_000,
+            weight_decay_ppm: 0,
         },
         steps: 12,
         records_per_step: 3,
         max_tokens: 160,
     }
+}
+
+/// With weight decay that takes an eighth of every parameter.
+fn decaying() -> Recipe {
+    let mut recipe = recipe();
+    recipe.optimiser.weight_decay_ppm = 1_000_000;
+    recipe
 }
 
 struct Fixture {
@@ -138,7 +146,7 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn replay_is_the_derivative_of_retraining() {
-    let fixture = Fixture::new(2, recipe());
+    let fixture = Fixture::new(2, decaying());
     let theta = fixture.train().state.theta;
     let exact = fixture.replay(&theta);
     // Central differences with a step of 0.1: their own error is of third order in the step, and rounding in f32 leaves some 1e-4.
@@ -178,7 +186,7 @@ fn replay_ranks_records_as_leaving_each_out_does() {
 
 #[test]
 fn tangents_carried_forwards_say_what_replay_says_backwards() {
-    let fixture = Fixture::new(2, recipe());
+    let fixture = Fixture::new(2, decaying());
     let theta = fixture.train().state.theta;
     let by_record = fixture.replay(&theta);
     let group_of: Vec<usize> = (0..RECORDS).map(|i| i % 3).collect();
@@ -343,7 +351,7 @@ fn a_transcript_with_a_changed_byte_is_refused_and_its_step_named() {
 
 #[test]
 fn an_update_and_its_adjoint_agree_on_every_inner_product() {
-    let optimiser = recipe().optimiser;
+    let optimiser = decaying().optimiser;
     let mut random = Random(3);
     let n = 200;
     let moment = openledger_train::Moment {

@@ -49,6 +49,7 @@ impl Case {
                 eps_root_atto: 100_000_000_000_000,
                 warmup_steps: 2,
                 floor_ppm: 100_000,
+                weight_decay_ppm: 500_000,
             },
             steps: 7,
             records_per_step: 2,

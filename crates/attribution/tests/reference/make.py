@@ -134,7 +134,7 @@ class Decoder:
 
 
 def train(model, case, theta, weights):
-    """Adam with the stabiliser inside the root, differentiable in theta and in the records' weights."""
+    """AdamW with the stabiliser inside the root, differentiable in theta and in the records' weights."""
     m = torch.zeros_like(theta)
     v = torch.zeros_like(theta)
     losses = []
@@ -145,7 +145,7 @@ def train(model, case, theta, weights):
         losses.append(loss.item())
         m = step["beta1"] * m + step["gain1"] * g
         v = step["beta2"] * v + step["gain2"] * g * g
-        theta = theta - step["lr"] * (m * step["correct1"]) / torch.sqrt(v * step["correct2"] + step["eps"])
+        theta = step["keep"] * theta - step["lr"] * (m * step["correct1"]) / torch.sqrt(v * step["correct2"] + step["eps"])
     return theta, losses
 
 

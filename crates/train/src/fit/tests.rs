@@ -27,6 +27,7 @@ fn recipe() -> Recipe {
             eps_root_atto: 1_000_000_000_000,
             warmup_steps: 2,
             floor_ppm: 100_000,
+            weight_decay_ppm: 0,
         },
         steps: 6,
         records_per_step: 2,

@@ -20,14 +20,14 @@ const MAX_DATANETS: u64 = 1_000;
 /// A million steps of the smallest adapter already make a transcript of terabytes.
 pub(crate) const MAX_STEPS: u64 = 1_000_000;
 
-/// Adam with the stabiliser inside the root, and its learning-rate schedule.
+/// AdamW with the stabiliser inside the root, and its learning-rate schedule.
 ///
 /// For step `t` counted from 1, with the batch's mean gradient `g`:
 ///
 /// ```text
 /// m ← β₁ m + (1 − β₁) g            m̂ = m / (1 − β₁ᵗ)
 /// v ← β₂ v + (1 − β₂) g²           v̂ = v / (1 − β₂ᵗ)
-/// θ ← θ − ηₜ m̂ / √(v̂ + ε)
+/// θ ← (1 − ηₜ λ) θ − ηₜ m̂ / √(v̂ + ε)
 /// ```
 ///
 /// `ε` inside the root keeps the update a smooth function of the gradient where `v̂` is zero, which is what makes the metagradient of
@@ -51,6 +51,13 @@ pub struct Optimiser {
     pub warmup_steps: u32,
     /// Learning rate at the last step, in millionths of the peak.
     pub floor_ppm: u32,
+    /// `λ`, decoupled weight decay in millionths; one that is zero is not written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_decay_ppm: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How an adapter is trained, whatever it is trained on.
@@ -88,6 +95,7 @@ impl Recipe {
                 eps_root_atto: 10_000_000_000_000,
                 warmup_steps: 6,
                 floor_ppm: 100_000,
+                weight_decay_ppm: 0,
             },
             steps: 48,
             records_per_step: 4,
@@ -113,7 +121,9 @@ impl Recipe {
         // Below 10^-18 the square of an ordinary f32 gradient already underflows beside it, and zero would make 0 / 0 possible.
         within("eps inside the root (10^-18)", o.eps_root_atto, 1, 1_000_000_000_000_000_000)?;
         within("warm-up steps", o.warmup_steps.into(), 0, self.steps.into())?;
-        within("learning-rate floor (10^-6 of the peak)", o.floor_ppm.into(), 0, 1_000_000)
+        within("learning-rate floor (10^-6 of the peak)", o.floor_ppm.into(), 0, 1_000_000)?;
+        // With the largest learning rate, which is 1, no parameter changes its sign by decay.
+        within("weight decay (10^-6)", o.weight_decay_ppm.into(), 0, 1_000_000)
     }
 }
 

@@ -4,8 +4,15 @@ fn manifest() -> TrainManifest {
     let datanet =
         DatanetVersion { datanet: U256::from(3), version: 2, manifest_hash: B256::repeat_byte(0x22) };
     let lora = LoraConfig { rank: 8, alpha: 16.0, first_layer: 22, targets: vec![Target::Q, Target::V] };
-    let optimiser =
-        Optimiser { lr_ppb: 1, beta1_ppm: 2, beta2_ppm: 3, eps_root_atto: 4, warmup_steps: 5, floor_ppm: 6 };
+    let optimiser = Optimiser {
+        lr_ppb: 1,
+        beta1_ppm: 2,
+        beta2_ppm: 3,
+        eps_root_atto: 4,
+        warmup_steps: 5,
+        floor_ppm: 6,
+        weight_decay_ppm: 0,
+    };
     let recipe = Recipe {
         template: Template::Describe,
         lora,
@@ -38,6 +45,12 @@ fn a_manifest_has_one_encoding_and_one_hash() {
         "0x34fa6cd73b8f870c7ee518e7e4f07fe13887047c258381cd681bd6b48b943a6c"
     );
     assert_eq!(TrainManifest::decode(text.as_bytes()).unwrap(), manifest());
+
+    let mut decaying = manifest();
+    decaying.recipe.optimiser.weight_decay_ppm = 7;
+    let decayed = text.replace("\"floor_ppm\":6", "\"floor_ppm\":6,\"weight_decay_ppm\":7");
+    assert_eq!(decaying.encode(), decayed.as_bytes());
+    assert_eq!(TrainManifest::decode(decayed.as_bytes()).unwrap(), decaying);
 }
 
 #[test]
@@ -52,6 +65,12 @@ fn a_manifest_that_is_not_canonical_or_out_of_range_is_refused() {
     check("\"steps\":7", "\"steps\":0", "steps is 0, accepted is 1 to 1000000");
     check("\"warmup_steps\":5", "\"warmup_steps\":8", "warm-up steps is 8, accepted is 0 to 7");
     check("\"eps_root_atto\":4", "\"eps_root_atto\":0", "eps inside the root");
+    check("\"floor_ppm\":6", "\"floor_ppm\":6,\"weight_decay_ppm\":0", "not in canonical encoding");
+    check(
+        "\"floor_ppm\":6",
+        "\"floor_ppm\":6,\"weight_decay_ppm\":1000001",
+        "weight decay (10^-6) is 1000001",
+    );
     check("\"max_tokens\":9", "\"max_tokens\":9,\"x\":1", "unknown field");
     check("describe/1", "describe/9", "unknown variant");
     let long = vec![b' '; MAX_MANIFEST_BYTES + 1];

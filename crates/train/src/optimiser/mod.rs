@@ -1,11 +1,11 @@
-//! Adam as [`Optimiser`] states it, in `f32`, one parameter at a time.
+//! AdamW as [`Optimiser`] states it, in `f32`, one parameter at a time.
 //!
 //! The factors of a step are computed in `f64` and rounded once ([`Coefficients`]); with them a step is, per parameter and in this order,
 //!
 //! ```text
 //! m ← beta1 · m + gain1 · g
 //! v ← beta2 · v + gain2 · (g · g)
-//! θ ← θ − (lr · (m · correct1)) / √(v · correct2 + eps)
+//! θ ← keep · θ − (lr · (m · correct1)) / √(v · correct2 + eps)
 //! ```
 //!
 //! with every product and sum rounded to `f32`.
@@ -34,6 +34,8 @@ pub struct Coefficients {
     pub lr: f32,
     /// `ε`, inside the root.
     pub eps: f32,
+    /// `1 − ηₜ λ`: what weight decay leaves of a parameter.
+    pub keep: f32,
 }
 
 impl Optimiser {
@@ -43,6 +45,7 @@ impl Optimiser {
         let beta1 = f64::from(self.beta1_ppm) / 1e6;
         let beta2 = f64::from(self.beta2_ppm) / 1e6;
         let t = step + 1;
+        let lr = self.rate(t, steps);
         Coefficients {
             beta1: beta1 as f32,
             gain1: (1.0 - beta1) as f32,
@@ -50,20 +53,24 @@ impl Optimiser {
             gain2: (1.0 - beta2) as f32,
             correct1: (1.0 / (1.0 - power(beta1, t))) as f32,
             correct2: (1.0 / (1.0 - power(beta2, t))) as f32,
-            lr: self.rate(t, steps) as f32,
+            lr: lr as f32,
             eps: (self.eps_root_atto as f64 / 1e18) as f32,
+            keep: (1.0 - lr * (f64::from(self.weight_decay_ppm) / 1e6)) as f32,
         }
     }
 
     /// How far a gradient reaches: for each step, the factor by which its batch gradient, divided by the root of that step, moves the parameters in
-    /// this and all later steps through the first moment, `Σ_{s ≥ t} ηₛ (1 − β₁) β₁^{s−t} / (1 − β₁ˢ)`. The root is taken not to change.
+    /// this and all later steps through the first moment, `Σ_{s ≥ t} ηₛ (1 − β₁) β₁^{s−t} / (1 − β₁ˢ)`, less what decays until the end. The root is taken not
+    /// to change.
     #[must_use]
     pub fn reach(&self, steps: usize) -> Vec<f64> {
         let mut reach = vec![0.0; steps];
-        let mut later = 0.0;
+        let (mut later, mut left) = (0.0, 1.0);
         for (step, reach) in reach.iter_mut().enumerate().rev() {
             let c = self.coefficients(step, steps);
-            later = f64::from(c.lr) * f64::from(c.correct1) * f64::from(c.gain1) + f64::from(c.beta1) * later;
+            later = f64::from(c.lr) * f64::from(c.correct1) * f64::from(c.gain1) * left
+                + f64::from(c.beta1) * later;
+            left *= f64::from(c.keep);
             *reach = later;
         }
         reach
@@ -125,7 +132,7 @@ impl State {
         for (((theta, m), v), &g) in self.theta.iter_mut().zip(&mut self.m).zip(&mut self.v).zip(gradient) {
             *m = c.beta1 * *m + c.gain1 * g;
             *v = c.beta2 * *v + c.gain2 * (g * g);
-            *theta -= (c.lr * (*m * c.correct1)) / (*v * c.correct2 + c.eps).sqrt();
+            *theta = c.keep * *theta - (c.lr * (*m * c.correct1)) / (*v * c.correct2 + c.eps).sqrt();
         }
     }
 }

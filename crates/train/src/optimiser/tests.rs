@@ -8,6 +8,7 @@ fn optimiser() -> Optimiser {
         eps_root_atto: 1_000_000_000_000,
         warmup_steps: 4,
         floor_ppm: 100_000,
+        weight_decay_ppm: 0,
     }
 }
 
@@ -50,6 +51,21 @@ fn a_trajectory_has_the_stated_bits() {
 }
 
 #[test]
+fn weight_decay_takes_its_part_of_the_parameter_and_nothing_of_the_moments() {
+    let decaying = Optimiser { weight_decay_ppm: 500_000, lr_ppb: 400_000_000, ..optimiser() };
+    let (mut plain, mut decayed) = (State::new(vec![0.25, -0.5]), State::new(vec![0.25, -0.5]));
+    let still = Optimiser { weight_decay_ppm: 0, ..decaying.clone() };
+    plain.advance(&still.coefficients(0, 10), &[0.1, 0.0]);
+    decayed.advance(&decaying.coefficients(0, 10), &[0.1, 0.0]);
+    // A quarter of the peak rate at the first step of the warm-up: 0.1 · 0.5.
+    for (at, before) in [0.25f32, -0.5].into_iter().enumerate() {
+        let taken = plain.theta[at] - decayed.theta[at];
+        assert!((taken - 0.05 * before).abs() < 1e-7, "{taken}");
+    }
+    assert_eq!((plain.m, plain.v), (decayed.m, decayed.v));
+}
+
+#[test]
 fn a_power_by_squaring_is_the_product() {
     for n in 0..40 {
         let expected = (0..n).fold(1.0_f64, |x, _| x * 0.97);
@@ -59,7 +75,17 @@ fn a_power_by_squaring_is_the_product() {
 
 #[test]
 fn the_reach_of_a_gradient_is_what_it_moves_in_all_later_steps() {
-    let optimiser = Optimiser { eps_root_atto: 1_000_000_000_000_000_000, ..optimiser() };
+    for weight_decay_ppm in [0, 900_000] {
+        reaches_what_it_moves(&Optimiser {
+            lr_ppb: 100_000_000,
+            eps_root_atto: 1_000_000_000_000_000_000,
+            weight_decay_ppm,
+            ..optimiser()
+        });
+    }
+}
+
+fn reaches_what_it_moves(optimiser: &Optimiser) {
     let moved = |at: Option<usize>| {
         let mut state = State::new(vec![0.0]);
         for t in 0..10 {
