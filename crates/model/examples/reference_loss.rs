@@ -1,8 +1,9 @@
-//! Writes the case that `tests/reference/make.py` computes a second time: `cargo run -p openledger-model --example reference_loss -- FOLDER`.
+//! Writes the case that `tests/reference/make.py` and `tests/reference/transformers_check.py` compute a second time:
+//! `cargo run -p openledger-model --example reference_loss -- FOLDER`.
 
 use std::path::Path;
 
-use openledger_model::Model;
+use openledger_model::{Lora, Model};
 
 #[path = "../tests/case/mod.rs"]
 mod case;
@@ -13,6 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder)?;
     let (model, tokenizer) = Model::tiny(case::SEED);
     model.write_gguf(&tokenizer, &folder.join("tiny.gguf"))?;
-    std::fs::write(folder.join("case.json"), case::Case::new(&model)?.to_json()?)?;
-    Ok(())
+    let case = case::Case::new(&model)?;
+    std::fs::write(folder.join("case.json"), case.to_json()?)?;
+    model.save_safetensors(&tokenizer, None, &folder.join("base"))?;
+    let lora = Lora { config: &case.config, theta: &case.theta };
+    Ok(model.save_safetensors(&tokenizer, Some(lora), &folder.join("merged"))?)
 }

@@ -94,7 +94,7 @@ fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().unwrap_or_else(|| "base.gguf".into());
     let threads = arguments.next().and_then(|t| t.parse().ok()).unwrap_or(1);
-    let (model, tokenizer) = timed("load", || Model::load_gguf(Path::new(&path)))?;
+    let (model, tokenizer) = timed("load", || Model::load(Path::new(&path)))?;
     let model = Arc::new(model);
     let pool = Pool::new(threads)?;
 

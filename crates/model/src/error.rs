@@ -37,6 +37,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A file of a checkpoint's folder cannot be used.
+    #[error("{file}: {problem}")]
+    Checkpoint {
+        /// Its name.
+        file: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// A tensor is missing, has another shape, or a type that is not read here.
     #[error("tensor `{name}`: {problem}")]
     Tensor {

@@ -5,11 +5,13 @@ mod decode;
 mod engine;
 mod error;
 mod gguf;
+mod hub;
 mod kernel;
 mod lora;
 mod loss;
 mod model;
 mod pool;
+mod tensors;
 mod tokenizer;
 
 pub use config::Config;

@@ -1,6 +1,7 @@
-//! Losses, gradients and Hessian-vector products against PyTorch in double precision (`reference/make.py` made the file).
+//! Losses, gradients and Hessian-vector products against PyTorch in double precision (`reference/make.py` made the file), and checkpoints as safetensors against
+//! transformers (`reference/transformers_check.py`).
 
-use openledger_model::{Lora, Model, Pool, Record};
+use openledger_model::{Lora, Message, Model, Pool, Record};
 use serde_json::Value;
 
 mod case;
@@ -39,5 +40,32 @@ fn losses_gradients_and_tangents_agree_with_pytorch_in_double_precision() {
         for (error, limit) in errors.into_iter().zip([1e-6, 1e-6, 5e-6, 5e-6, 5e-6]) {
             assert!(error < limit, "relative errors {errors:?}, the limit is {limit:e}");
         }
+    }
+}
+
+#[test]
+fn checkpoints_say_here_what_they_say_in_transformers() {
+    let expected: Value = serde_json::from_str(include_str!("reference/transformers.json")).unwrap();
+    let (model, tokenizer) = Model::tiny(case::SEED);
+    let case = case::Case::new(&model).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let lora = Lora { config: &case.config, theta: &case.theta };
+    model.save_safetensors(&tokenizer, Some(lora), &dir.path().join("merged")).unwrap();
+    model.save_safetensors(&tokenizer, None, &dir.path().join("base")).unwrap();
+    let pool = Pool::new(1).unwrap();
+    for which in ["base", "merged"] {
+        let (read, words) = Model::load(&dir.path().join(which)).unwrap();
+        for (sample, expected) in case.samples.iter().zip(expected[which].as_array().unwrap()) {
+            let prefix = read.prefix(&pool, 0, &sample.tokens).unwrap();
+            let got = read.nll(&pool, None, Record { prefix: &prefix, sample }).unwrap();
+            let expected = expected.as_f64().unwrap();
+            assert!((got / expected - 1.0).abs() < 1e-6, "{which}: {got}, transformers has {expected}");
+        }
+        for text in expected["texts"].as_array().unwrap() {
+            let tokens = words.encode(text["text"].as_str().unwrap()).unwrap();
+            assert_eq!(serde_json::json!(tokens), text["tokens"], "{}", text["text"]);
+        }
+        let chat: Vec<Message> = serde_json::from_value(expected["chat"]["messages"].clone()).unwrap();
+        assert_eq!(serde_json::json!(words.chat(&chat).unwrap()), expected["chat"]["tokens"]);
     }
 }

@@ -92,7 +92,7 @@ fn main() -> Result<()> {
     println!("{} records to train on, {} held out", kept.len(), held.len());
 
     let start = Instant::now();
-    let (model, tokenizer) = Model::load_gguf(&arguments.base)?;
+    let (model, tokenizer) = Model::load(&arguments.base)?;
     let model = Arc::new(model);
     println!("model loaded in {:.1} s", start.elapsed().as_secs_f64());
     let pool = Pool::new(arguments.threads)?;

@@ -53,7 +53,7 @@ impl Kind {
     }
 
     /// Whether every value is finite: then every float and half of the blocks is.
-    pub(super) fn finite(self, bytes: &[u8]) -> bool {
+    pub(crate) fn finite(self, bytes: &[u8]) -> bool {
         let (_, size) = self.block();
         bytes.chunks_exact(size).all(|block| {
             let is = |at: usize| half(block[at], block[at + 1]).is_finite();

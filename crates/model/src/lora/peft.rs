@@ -3,18 +3,16 @@
 //! Hugging Face orders the rows of a query or key head as two halves, GGUF as neighbouring pairs; rows of `B` are moved accordingly, so that PEFT on the Hugging
 //! Face model computes the same function.
 
-use std::{
-    borrow::Cow,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use super::{Adapter, Block, Half, LoraConfig, LoraLayout, Target};
-use crate::{Config, Error, gguf::half};
+use crate::{
+    Config, Error, hub,
+    tensors::{Floats, kind, map, read},
+};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -145,10 +143,8 @@ pub fn save_peft(dir: &Path, model: &Config, adapter: &Adapter, base_name: &str)
                     .copied()
                     .collect(),
             };
-            tensors.push((
-                name(block, which),
-                Floats { shape: shape(model, lora.rank, block.target, which), values },
-            ));
+            let shape = shape(model, lora.rank, block.target, which);
+            tensors.push((name(block, which), Floats::new(shape, move || values.clone())));
         }
     }
     let weights = safetensors::serialize(tensors, None).map_err(|e| Error::Adapter(e.to_string()))?;
@@ -209,9 +205,10 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
                     tensor.shape()
                 )));
             }
-            let values = floats(tensor.dtype(), tensor.data()).ok_or_else(|| {
+            let kind = kind(tensor.dtype()).ok_or_else(|| {
                 Error::Adapter(format!("{name} holds {:?}; F32, F16 and BF16 are read", tensor.dtype()))
             })?;
+            let values = kind.decode(tensor.data());
             let to = &mut theta[range(block, which)];
             match order(model, block.target, which) {
                 None => to.copy_from_slice(&values),
@@ -224,28 +221,6 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
         }
     }
     Adapter::new(model, config, theta)
-}
-
-fn read(dir: &Path, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
-    let path = checked(dir, file, limit)?;
-    fs::read(&path).map_err(Error::io(&path))
-}
-
-/// The path of a file that is not too large.
-fn checked(dir: &Path, file: &str, limit: u64) -> Result<PathBuf, Error> {
-    let path = dir.join(file);
-    let got = fs::metadata(&path).map_err(Error::io(&path))?.len();
-    if got > limit { Err(Error::FileTooLarge { path, got, limit }) } else { Ok(path) }
-}
-
-#[expect(unsafe_code, reason = "weights are read once, from where the system holds them, without a copy")]
-fn map(dir: &Path, file: &str, limit: u64) -> Result<Mmap, Error> {
-    let path = checked(dir, file, limit)?;
-    let file = fs::File::open(&path).map_err(Error::io(&path))?;
-    // SAFETY: adapters are written once, under the name of their content. Were one changed while it is read, its
-    // numbers would be others or the process would be stopped by the system; bytes are read as numbers and every
-    // offset is checked against the length.
-    unsafe { Mmap::map(&file) }.map_err(Error::io(&path))
 }
 
 fn range(block: &Block, which: Half) -> std::ops::Range<usize> {
@@ -283,41 +258,5 @@ fn order(model: &Config, target: Target, which: Half) -> Option<Vec<usize>> {
         (Target::K, Half::B) => model.kv_heads,
         _ => return None,
     };
-    let (width, half) = (model.head_dim, model.head_dim / 2);
-    Some((0..heads * width).map(|row| row / width * width + 2 * (row % half) + row % width / half).collect())
-}
-
-fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = bytes.chunks_exact(2);
-    Some(match dtype {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => pairs.map(|b| half(b[0], b[1])).collect(),
-        Dtype::BF16 => {
-            pairs.map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
-        }
-        _ => return None,
-    })
-}
-
-struct Floats {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
-impl View for Floats {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|x| x.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        self.values.len() * 4
-    }
+    Some(hub::rotary_order(model, heads))
 }

@@ -6,11 +6,6 @@ use crate::{
     gguf::{File, Matrix, Value, Writer},
 };
 
-/// Largest file that is loaded.
-pub(super) const MAX_FILE: u64 = 4 << 30;
-/// Most floats in the rope table.
-const MAX_ANGLES: usize = 1 << 25;
-
 struct Tensors<'a>(File<'a>);
 
 impl<'a> Source<'a> for Tensors<'a> {
@@ -101,13 +96,7 @@ fn config(file: &File<'_>) -> Result<Config, Error> {
         norm_eps: file.float("llama.attention.layer_norm_rms_epsilon")?,
     };
     config.validate()?;
-    if config.context * config.head_dim > MAX_ANGLES {
-        return Err(Error::Shape {
-            what: "context times head width",
-            got: config.context * config.head_dim,
-            limit: MAX_ANGLES,
-        });
-    }
+    Rope::check(&config)?;
     Ok(config)
 }
 

@@ -92,7 +92,7 @@ impl Linear {
     }
 
     /// Rows `first..first + count` of `W`, row-major.
-    pub(super) fn rows(&self, first: usize, count: usize) -> Vec<f32> {
+    pub(crate) fn rows(&self, first: usize, count: usize) -> Vec<f32> {
         let input = self.serving.inputs();
         let mut out = vec![0.0; count * input];
         for (i, row) in out.chunks_exact_mut(input).enumerate() {

@@ -12,9 +12,12 @@ mod tests;
 use std::path::Path;
 
 pub(crate) use rope::Rope;
-pub(crate) use weights::Weights;
+pub(crate) use weights::{Source, Weights};
 
-use crate::{Config, Error, Pool, Tokenizer};
+use crate::{Config, Error, Lora, Pool, Tokenizer, hub};
+
+/// Largest checkpoint that is loaded, bytes.
+pub(crate) const MAX_FILE: u64 = 4 << 30;
 
 /// A base model in memory: blocks of integers that sessions compute with, and the exact `f32` of losses and gradients once somebody asks for those. Shared between
 /// threads behind an `Arc`.
@@ -31,14 +34,44 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
+    /// Loads a checkpoint: a folder as Hugging Face's `save_pretrained` writes it, or a GGUF file.
+    ///
+    /// # Errors
+    /// As [`Self::load_safetensors`] or [`Self::load_gguf`].
+    pub fn load(path: &Path) -> Result<(Self, Tokenizer), Error> {
+        if path.is_dir() { Self::load_safetensors(path) } else { Self::load_gguf(path) }
+    }
+
+    /// Loads a folder as Hugging Face's `save_pretrained` writes it: `config.json`, `model.safetensors` or its shards (F32, F16, BF16), `tokenizer.json` with
+    /// byte-level BPE, `tokenizer_config.json`. Pickles are refused.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Checkpoint`], [`Error::Tensor`], [`Error::Tokenizer`], [`Error::Shape`] naming what cannot be used.
+    pub fn load_safetensors(dir: &Path) -> Result<(Self, Tokenizer), Error> {
+        hub::load(dir)
+    }
+
+    /// Writes the model in F32 as such a folder, with an adapter merged into its weights if one is given: each is `W + s B A` in double precision, rounded once.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Checkpoint`]; [`Error::Length`] or [`Error::Shape`] for an adapter of another model.
+    pub fn save_safetensors(
+        &self,
+        tokenizer: &Tokenizer,
+        lora: Option<Lora<'_>>,
+        dir: &Path,
+    ) -> Result<(), Error> {
+        hub::save(dir, self, tokenizer, lora)
+    }
+
     /// Loads a GGUF checkpoint of the llama family (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q8_0 tensors; byte-level BPE tokenizer).
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Gguf`], [`Error::Metadata`], [`Error::Tensor`] naming what cannot be used. Never panics on hostile bytes.
     pub fn load_gguf(path: &Path) -> Result<(Self, Tokenizer), Error> {
         let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
-        if size > checkpoint::MAX_FILE {
-            return Err(Error::FileTooLarge { path: path.into(), got: size, limit: checkpoint::MAX_FILE });
+        if size > MAX_FILE {
+            return Err(Error::FileTooLarge { path: path.into(), got: size, limit: MAX_FILE });
         }
         Self::parse_gguf(&std::fs::read(path).map_err(Error::io(path))?)
     }

@@ -1,4 +1,7 @@
-use crate::{Config, kernel::Buf};
+use crate::{Config, Error, kernel::Buf};
+
+/// Most floats in the table.
+const MAX_ANGLES: usize = 1 << 25;
 
 /// Cosines and sines of the rotary embedding: `context x head_dim / 2` each.
 ///
@@ -10,6 +13,12 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
+    /// Checks that the table is not too large.
+    pub(crate) fn check(config: &Config) -> Result<(), Error> {
+        let (got, limit) = (config.context * config.head_dim, MAX_ANGLES);
+        if got > limit { Err(Error::Shape { what: "context times head width", got, limit }) } else { Ok(()) }
+    }
+
     pub(crate) fn new(config: &Config) -> Self {
         let half = config.head_dim / 2;
         let theta = f64::from(config.rope_theta);

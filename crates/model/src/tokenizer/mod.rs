@@ -1,7 +1,9 @@
 //! Byte-level BPE and the ChatML template of a checkpoint.
 
 mod alphabet;
+mod description;
 mod gguf;
+mod hub;
 
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ fn a_trajectory_has_the_stated_bits() {
 fn weight_decay_takes_its_part_of_the_parameter_and_nothing_of_the_moments() {
     let decaying = Optimiser { weight_decay_ppm: 500_000, lr_ppb: 400_000_000, ..optimiser() };
     let (mut plain, mut decayed) = (State::new(vec![0.25, -0.5]), State::new(vec![0.25, -0.5]));
-    let still = Optimiser { weight_decay_ppm: 0, ..decaying.clone() };
+    let still = Optimiser { weight_decay_ppm: 0, ..decaying };
     plain.advance(&still.coefficients(0, 10), &[0.1, 0.0]);
     decayed.advance(&decaying.coefficients(0, 10), &[0.1, 0.0]);
     // A quarter of the peak rate at the first step of the warm-up: 0.1 · 0.5.

@@ -1,0 +1,217 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use memmap2::Mmap;
+use safetensors::{SafeTensors, tensor::TensorView};
+use serde::Deserialize;
+
+use super::{CONFIG, Described, INDEX, TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, name, rotary_order};
+use crate::{
+    Config, Error, Model, Tokenizer,
+    gguf::Matrix,
+    model::{MAX_FILE, Rope, Source, Weights},
+    tensors::{kind, map, read},
+};
+
+const MAX_CONFIG: u64 = 1 << 20;
+/// A vocabulary of a million tokens with its merges.
+const MAX_TOKENIZER: u64 = 256 << 20;
+const MAX_SHARDS: usize = 128;
+/// What older versions write beside the weights and nobody reads.
+const UNREAD: &str = "rotary_emb.inv_freq";
+
+/// Where a folder's weights are, by the name of a shard.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct TokenizerConfig {
+    eos_token: Named,
+    #[serde(default)]
+    chat_template: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Text(String),
+    Token { content: String },
+}
+
+/// Reads a checkpoint out of its folder.
+pub(crate) fn load(dir: &Path) -> Result<(Model, Tokenizer), Error> {
+    let described: Described = json(dir, CONFIG, MAX_CONFIG)?;
+    let config = config(&described)?;
+    let tokenizer = tokenizer(dir, config.vocab)?;
+    let shards = shards(dir)?;
+    let mut source = Tensors::new(&config, &described, &shards)?;
+    let weights = Weights::load(&config, &mut source)?;
+    source.all_read()?;
+    let rope = Rope::new(&config);
+    Ok((Model { config, weights, rope }, tokenizer))
+}
+
+fn json<T: for<'a> Deserialize<'a>>(dir: &Path, file: &'static str, limit: u64) -> Result<T, Error> {
+    serde_json::from_slice(&read(dir, file, limit)?)
+        .map_err(|e| Error::Checkpoint { file, problem: e.to_string() })
+}
+
+fn config(d: &Described) -> Result<Config, Error> {
+    let refused = |problem: &str| Err(Error::Checkpoint { file: CONFIG, problem: problem.to_owned() });
+    if d.model_type != "llama" {
+        return refused(&format!("model_type is `{}`, expected `llama`", d.model_type));
+    }
+    if d.hidden_act != "silu" {
+        return refused(&format!("hidden_act is `{}`, expected `silu`", d.hidden_act));
+    }
+    if d.attention_bias || d.mlp_bias {
+        return refused("attention_bias and mlp_bias: biases are not computed here");
+    }
+    if d.rope_interleaved {
+        return refused("rope_interleaved: rows of heads are expected as two halves");
+    }
+    let rotary = d.rope_parameters.iter().chain(&d.rope_scaling);
+    if rotary.filter_map(|r| r.rope_type.as_deref()).any(|kind| kind != "default") {
+        return refused("scaled rotary embeddings are not computed here");
+    }
+    let theta = d.rope_parameters.as_ref().and_then(|r| r.rope_theta).or(d.rope_theta);
+    let config = Config {
+        layers: d.num_hidden_layers,
+        d_model: d.hidden_size,
+        d_ff: d.intermediate_size,
+        heads: d.num_attention_heads,
+        kv_heads: d.num_key_value_heads.unwrap_or(d.num_attention_heads),
+        head_dim: d.head_dim.unwrap_or(d.hidden_size.checked_div(d.num_attention_heads).unwrap_or(0)),
+        vocab: d.vocab_size,
+        context: d.max_position_embeddings,
+        rope_theta: theta.unwrap_or(10_000.0),
+        norm_eps: d.rms_norm_eps,
+    };
+    config.validate()?;
+    Rope::check(&config)?;
+    Ok(config)
+}
+
+fn tokenizer(dir: &Path, vocab: usize) -> Result<Tokenizer, Error> {
+    let described: TokenizerConfig = json(dir, TOKENIZER_CONFIG, MAX_CONFIG)?;
+    let (Named::Text(eos) | Named::Token { content: eos }) = described.eos_token;
+    let template = match described.chat_template {
+        Some(template) => template,
+        None => String::from_utf8_lossy(&read(dir, TEMPLATE, MAX_CONFIG)?).into_owned(),
+    };
+    Tokenizer::from_hub(&json(dir, TOKENIZER, MAX_TOKENIZER)?, vocab, &eos, template)
+}
+
+/// The files of the weights.
+fn shards(dir: &Path) -> Result<Vec<Mmap>, Error> {
+    if dir.join(WEIGHTS).exists() {
+        return Ok(vec![map(dir, WEIGHTS, MAX_FILE)?]);
+    }
+    if !dir.join(INDEX).exists() {
+        let pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"];
+        if let Some(pickle) = pickles.into_iter().find(|file| dir.join(file).exists()) {
+            let problem = format!(
+                "{pickle} is a pickle, which can execute anything when it is read; save the model with safe_serialization=True to get {WEIGHTS}"
+            );
+            return Err(Error::Checkpoint { file: WEIGHTS, problem });
+        }
+    }
+    let index: Index = json(dir, INDEX, MAX_TOKENIZER)?;
+    let mut files: Vec<&str> = index.weight_map.values().map(String::as_str).collect();
+    files.sort_unstable();
+    files.dedup();
+    if files.len() > MAX_SHARDS {
+        let problem = format!("{} shards; the limit is {MAX_SHARDS}", files.len());
+        return Err(Error::Checkpoint { file: INDEX, problem });
+    }
+    let mut left = MAX_FILE;
+    let mut shards = Vec::with_capacity(files.len());
+    for file in files {
+        let mut parts = Path::new(file).components();
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+            let problem = format!("`{file}` is no name of a file in the folder");
+            return Err(Error::Checkpoint { file: INDEX, problem });
+        }
+        let shard = map(dir, file, left)?;
+        left -= shard.len() as u64;
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+/// The weights by the names that GGUF gives them.
+struct Tensors<'a> {
+    config: &'a Config,
+    tied: bool,
+    left: BTreeMap<String, TensorView<'a>>,
+}
+
+impl<'a> Tensors<'a> {
+    fn new(config: &'a Config, described: &Described, shards: &'a [Mmap]) -> Result<Self, Error> {
+        let mut left = BTreeMap::new();
+        for shard in shards {
+            let tensors = SafeTensors::deserialize(shard)
+                .map_err(|e| Error::Checkpoint { file: WEIGHTS, problem: e.to_string() })?;
+            left.extend(tensors.tensors());
+        }
+        Ok(Self { config, tied: described.tie_word_embeddings, left })
+    }
+
+    fn take(&mut self, gguf: &str, shape: &[usize]) -> Result<Matrix<'a>, Error> {
+        let name = name(gguf);
+        let refused = |problem| Error::Tensor { name: name.clone(), problem };
+        let tensor = self.left.remove(&name).ok_or_else(|| refused("it is missing".into()))?;
+        if tensor.shape() != shape {
+            return Err(refused(format!("shape {:?}, expected {shape:?}", tensor.shape())));
+        }
+        let kind = kind(tensor.dtype())
+            .ok_or_else(|| refused(format!("{:?}; F32, F16 and BF16 are read", tensor.dtype())))?;
+        if !kind.finite(tensor.data()) {
+            return Err(refused("a value is not finite".into()));
+        }
+        Ok(Matrix { kind, bytes: Cow::Borrowed(tensor.data()) })
+    }
+
+    /// Whatever nobody asked for would be left out of what is computed.
+    fn all_read(&self) -> Result<(), Error> {
+        let unread = |name: &&String| !(name.ends_with(UNREAD) || self.tied && *name == "lm_head.weight");
+        match self.left.keys().find(unread) {
+            None => Ok(()),
+            Some(name) => Err(Error::Tensor {
+                name: name.clone(),
+                problem: "a Llama does not have it, so it is not computed here".into(),
+            }),
+        }
+    }
+}
+
+impl<'a> Source<'a> for Tensors<'a> {
+    type Error = Error;
+
+    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'a>, Error> {
+        let matrix = self.take(name, &[output, input])?;
+        let heads = match name.rsplit('.').nth(1) {
+            Some("attn_q") => self.config.heads,
+            Some("attn_k") => self.config.kv_heads,
+            _ => return Ok(matrix),
+        };
+        let row = matrix.bytes.len() / output;
+        let mut bytes = vec![0; matrix.bytes.len()];
+        for (from, to) in matrix.bytes.chunks_exact(row).zip(rotary_order(self.config, heads)) {
+            bytes[to * row..(to + 1) * row].copy_from_slice(from);
+        }
+        Ok(Matrix { bytes: Cow::Owned(bytes), ..matrix })
+    }
+
+    fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, Error> {
+        let vector = self.take(name, &[width])?;
+        Ok(vector.kind.decode(&vector.bytes))
+    }
+
+    fn tied(&self) -> bool {
+        self.tied
+    }
+}
