@@ -18,7 +18,7 @@ use crate::stats::positive_shares;
 pub(super) const FEE_WEI: u64 = 10_000_000_000_000_000;
 
 /// As at genesis.
-const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000 };
+const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000, cluster_cap_ppm: 250_000 };
 
 /// The queries as paid answers.
 pub(crate) struct Epoch {

@@ -53,7 +53,8 @@ impl Terms {
             burn_ppm: ppm("burn_ppm").await?,
         };
         let floor_micronats = u64::from(ppm("influence_floor_micronats").await?);
-        Ok(Self { chain_id: client.chain_id(), rules: Rules { split, floor_micronats } })
+        let cluster_cap_ppm = ppm("cluster_cap").await?;
+        Ok(Self { chain_id: client.chain_id(), rules: Rules { split, floor_micronats, cluster_cap_ppm } })
     }
 }
 

@@ -260,11 +260,13 @@ impl Market {
     ) -> Settled {
         let split = params::fee_split(&mut self.storage).expect("the parts of a fee are in their ranges");
         let floor_micronats = self.param("influence_floor_micronats").to();
+        let cluster_cap_ppm = self.param("cluster_cap").to();
         let fees: Vec<_> = answers
             .iter()
             .map(|answer| AnswerFee { fee: answer.fee, explained_micronats: answer.explained_micronats })
             .collect();
-        let weights = weights(&fees, &Rules { split, floor_micronats }).expect("fees within the supply");
+        let weights = weights(&fees, &Rules { split, floor_micronats, cluster_cap_ppm })
+            .expect("fees within the supply");
         let scores: Vec<_> = (0_u32..)
             .zip(clusters.iter().zip(influence))
             .map(|(number, (cluster, nats))| {

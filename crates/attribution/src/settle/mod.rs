@@ -27,7 +27,8 @@
 //!    was withdrawn or taken down pays nobody: its `raw_c` and its length in rule 8 are zero, and what it explained is left to
 //!    the base pool.
 //! 7. *Cap.* `cap = Σ_q explained_q`. If `Σ_c raw_c <= cap` every cluster is paid `raw_c`; else `cap` is divided in
-//!    proportion ([`apportion`]).
+//!    proportion ([`apportion`]). No cluster is paid more than `⌊cap · p / 10^6⌋`, `p` being [`Rules::cluster_cap_ppm`]: one outlier,
+//!    made or found, does not take an epoch, and what it would have had beyond that is left to the base pool.
 //! 8. *Base pool.* `Σ_q pool_q - Σ_c paid_c` is divided among all accepted clusters in proportion to how much text stands in them
 //!    ([`ClusterScore::length`]; [`apportion`]). Equal parts would pay whoever cuts their records in two twice. Where no
 //!    cluster is left (all were withdrawn, say) it is the treasury's.

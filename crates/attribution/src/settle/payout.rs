@@ -72,7 +72,7 @@ pub fn settle(
         .zip(&influence)
         .map(|(c, influence)| if c.contributor.is_zero() { I256::ZERO } else { *influence })
         .collect();
-    let paid = pay(&raw, weights.cap);
+    let paid = pay(&raw, weights.cluster_cap, weights.cap);
     let base = weights.parts.contributors - sum(&paid);
     let lengths: Vec<_> = clusters
         .iter()
@@ -145,10 +145,12 @@ fn influence_wei(score_piconats: i128, reference: U256) -> I256 {
     I256::checked_from_sign_and_abs(sign, magnitude).expect("140 bits and a sign fit 256 bits")
 }
 
-fn pay(influence: &[I256], cap: U256) -> Vec<U256> {
+fn pay(influence: &[I256], cluster_cap: U256, cap: U256) -> Vec<U256> {
     let raw: Vec<_> =
         influence.iter().map(|i| if i.is_negative() { U256::ZERO } else { i.unsigned_abs() }).collect();
-    if sum(&raw) <= cap { raw } else { apportion(cap, &raw) }
+    let mut paid = if sum(&raw) <= cap { raw } else { apportion(cap, &raw) };
+    paid.iter_mut().for_each(|paid| *paid = (*paid).min(cluster_cap));
+    paid
 }
 
 fn sum(amounts: &[U256]) -> U256 {

@@ -9,7 +9,7 @@ use super::*;
 
 const OPERATOR: Address = Address::repeat_byte(0xa1);
 const DEVELOPER: Address = Address::repeat_byte(0xa2);
-const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000 };
+const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000, cluster_cap_ppm: 1_000_000 };
 
 fn answer(fee: U256, explained_micronats: i64) -> AnswerFee {
     AnswerFee { fee, explained_micronats }
@@ -189,6 +189,23 @@ fn a_worked_epoch_is_settled_to_the_wei() {
 }
 
 #[test]
+fn one_cluster_has_at_most_its_part_of_what_influence_may_claim() {
+    let answers = [answer(U256::from(1_000), 1_000_000)];
+    let rules = Rules { cluster_cap_ppm: 250_000, ..RULES };
+    let clusters =
+        [cluster(0, 1, 900_000_000_000), cluster(1, 2, 100_000_000_000), cluster(2, 3, 250_000_000_000)];
+    let weights = weights(&answers, &rules).unwrap();
+    assert_eq!((weights.cap, weights.cluster_cap), (U256::from(400), U256::from(100)));
+    // 360, 40 and 100 wei by influence, in proportion 288, 32 and 80 of 400, a hundred at most; what is beyond goes to the
+    // base pool, not to the others.
+    let settlement = settle(weights, &clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap();
+    let paid: Vec<_> = settlement.credits.iter().map(|c| c.paid).collect();
+    assert_eq!(paid, [U256::from(100), U256::from(32), U256::from(80)]);
+    assert_eq!(settlement.credits[0].influence_wei, I256::try_from(360).unwrap());
+    assert_eq!(settlement.base, U256::from(188));
+}
+
+#[test]
 fn influence_beyond_what_was_explained_is_scaled_down_in_proportion() {
     // Pool of 40 wei, all claimable, 40 wei a nat; 2 and 1 nats of influence share it 2 to 1.
     let settlement = settled(
@@ -238,7 +255,7 @@ fn an_answer_that_the_adapter_made_worse_pays_only_the_base_pool() {
 
 #[test]
 fn the_largest_amounts_fit() {
-    let rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 1 };
+    let rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 1, cluster_cap_ppm: 1_000_000 };
     let weights = weights(&[answer(SUPPLY, 1)], &rules).unwrap();
     let clusters: Vec<_> = (0..1000).map(|n| cluster(n, 1, MAX_SCORE_PICONATS)).collect();
     let settlement = settle(weights, &clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap();

@@ -1,5 +1,5 @@
 use alloy_primitives::U256;
-use openledger_types::amount::SUPPLY;
+use openledger_types::amount::{PPM, SUPPLY};
 use openledger_types::batch::{AnswerWeight, MAX_ANSWERS};
 use openledger_types::split::{FeeParts, FeeSplit};
 
@@ -15,6 +15,8 @@ pub struct Rules {
     pub split: FeeSplit,
     /// Least micronats that an answer counts for; positive.
     pub floor_micronats: u64,
+    /// The most of what influence may claim in all that one cluster is paid, parts per million.
+    pub cluster_cap_ppm: u32,
 }
 
 /// What an answer brings to the settlement.
@@ -38,6 +40,8 @@ pub struct Weights {
     pub reference: U256,
     /// What influence may claim in all, wei.
     pub cap: U256,
+    /// What one cluster may claim, wei.
+    pub cluster_cap: U256,
     /// The fees by role.
     pub parts: FeeParts,
 }
@@ -69,7 +73,8 @@ pub fn weights(answers: &[AnswerFee], rules: &Rules) -> Result<Weights, SettleEr
     let reference = weighted.iter().map(|w| w.wei_per_nat).max().unwrap_or_default();
     let cap = weighted.iter().fold(U256::ZERO, |sum, w| sum + w.explained_wei);
     let ppb = weighted.iter().map(|w| parts_per_billion(w.wei_per_nat, reference)).collect();
-    Ok(Weights { answers: weighted, ppb, reference, cap, parts })
+    let cluster_cap = cap * U256::from(rules.cluster_cap_ppm) / U256::from(PPM);
+    Ok(Weights { answers: weighted, ppb, reference, cap, cluster_cap, parts })
 }
 
 fn weigh(pool: U256, explained_micronats: i64, floor_micronats: u64) -> AnswerWeight {

@@ -234,6 +234,14 @@ pub const PARAMS: &[ParamSpec] = &[
         50_000,
         "least explained nats by which the contributors' part of an answer is divided",
     ),
+    param(
+        "cluster_cap",
+        "ppm",
+        250_000,
+        (10_000, 1_000_000),
+        50_000,
+        "the most of what influence may claim in a batch that one cluster is paid",
+    ),
 ];
 
 /// Numbers that may not be below others: work that was served before a payer asks for the deposit back, or ended a key,
