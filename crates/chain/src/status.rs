@@ -6,7 +6,7 @@ use commonware_consensus::marshal::Identifier;
 /// Blocks that a node which is not behind may have received and not executed yet.
 const WITHIN: u64 = 16;
 /// What the network calls the gauge that each connected peer has.
-const CONNECTED: &str = "_tracker_connected{";
+const CONNECTED: &str = "_tracker_directory_connected{";
 
 /// How far a node is, and with whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
