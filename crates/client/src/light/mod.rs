@@ -3,10 +3,10 @@
 //! A light client knows three things: the chain's id, the hash of its genesis and the keys of its validators. Any node,
 //! trusted or not, gives the rest (`openledger_getProof`):
 //!
-//! 1. **Certificate**: more than two thirds of the validators signed the hash of a header ([`certificate`]).
+//! 1. **Certificate**: more than two thirds of the validators signed the hash of a header (`certificate`).
 //! 2. **Headers**: from that header, by parent hashes, down to the one of the block. Usually it is the same header.
 //! 3. **Entries**: the header's `stateRoot` covers the entry of the account and of each slot, or an entry whose next key
-//!    lies beyond, so that there is none ([`entry`]).
+//!    lies beyond, so that there is none (`entry`).
 //!
 //! No engine of the chain is linked: the rules stand here a second time, and the node's tests hold both against each
 //! other.
