@@ -69,7 +69,7 @@ pub(crate) const PROPERTIES: &[Property] = &[
     Property {
         id: "P5 drawn",
         claim: "where a draw assigns verifiers, a cabal below half of the stake gets no lie paid and no truth refused",
-        protection: "somebody who challenges",
+        protection: "somebody who appeals and challenges",
         play: verifiers::cabal_of_a_draw,
     },
     Property {

@@ -10,6 +10,9 @@ use super::disputes::{dispute, epoch_of, stolen, wrong};
 use super::market::{Market, Override, WORK, account, gain, in_open, open};
 use super::plan::{Outcome, Play, largest};
 
+/// What each side of a conspiracy may spend on appeals, OPEN.
+const CHEST: u64 = 20_000;
+
 /// Verifiers by name, with these stakes in OPEN.
 fn bond(market: &mut Market, name: &str, stakes: &[u64]) -> Vec<Address> {
     let all: Vec<Address> = (0..stakes.len()).map(|number| account(name, number)).collect();
@@ -33,8 +36,34 @@ struct Conspiracy {
     retention: f64,
 }
 
+/// Has larger panels asked for as long as there are any: the cabal appeals whatever goes against it, and the honest operator
+/// whatever goes against the truth, if somebody is `watched` for.
+fn appeal(market: &mut Market, batch: U256, lies: bool, sides: &Sides, verdicts: &[(Address, B256)]) {
+    let mut bond = market.param("appeal_bond");
+    loop {
+        let state = market.view(SETTLEMENT, ISettlement::batchCall { id: batch });
+        let is_right = (state.agreeStake > state.disagreeStake) != lies;
+        let appellant = if is_right { sides.cabal } else { sides.honest };
+        let call = ISettlement::appealCall { batch };
+        if !(is_right || sides.watched) || market.try_pay(appellant, SETTLEMENT, bond, &call).is_err() {
+            return;
+        }
+        market.pass_blocks(1);
+        market.verify(batch, verdicts);
+        bond *= U256::from(4);
+    }
+}
+
+/// Who appeals.
+struct Sides {
+    cabal: Address,
+    honest: Address,
+    /// Whether the honest do.
+    watched: bool,
+}
+
 /// A cabal with this part of the verifiers' stake, in as many names as that buys, posts batches that pay itself and votes down
-/// those of an honest operator. Somebody challenges what is about to be paid wrongly if `watched`.
+/// those of an honest operator. Somebody appeals from what is wrong, and challenges what is about to be paid wrongly, if `watched`.
 fn conspire(play: &Play, honest: usize, percent: u64, watched: bool) -> Conspiracy {
     let mut rng = play.rng("cabal");
     let mut market = Market::new(play.seed, &[]);
@@ -50,6 +79,11 @@ fn conspire(play: &Play, honest: usize, percent: u64, watched: bool) -> Conspira
         market.stake(operator, StakeRole::Operator, open(50_000));
     }
     let accomplice = account("accomplice", 0);
+    // What each side has for the bonds of its appeals.
+    let sides = Sides { cabal: cabal[0], honest: victim, watched };
+    for appellant in [sides.cabal, sides.honest] {
+        market.fund(appellant, open(CHEST));
+    }
     market.pass(2);
     let mut ours = cabal.clone();
     ours.extend([liar, accomplice]);
@@ -80,6 +114,7 @@ fn conspire(play: &Play, honest: usize, percent: u64, watched: bool) -> Conspira
                 .chain(cabal.iter().map(|v| (*v, against)))
                 .collect();
             market.verify(posted.id, &verdicts);
+            appeal(&mut market, posted.id, lies, &sides, &verdicts);
             let batch = market.view(SETTLEMENT, ISettlement::batchCall { id: posted.id });
             if watched && lies && batch.agreeStake > batch.disagreeStake {
                 let judges: Vec<(Address, bool)> = honest
