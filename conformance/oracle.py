@@ -39,9 +39,6 @@ from ethereum_rlp import rlp
 from ethereum_types.bytes import Bytes0, Bytes20, Bytes32
 from ethereum_types.numeric import U8, U64, U256, Uint
 
-BINARY, WANTED = sys.argv[1], int(sys.argv[2])
-SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-RESULT = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
 CHAIN_ID, GWEI = 7, 10**9
 BURN = "0x4f50454e000000000000000000000000000000f2"
 KEYS = [PrivateKey(bytes([0] * 31 + [n])) for n in range(1, 7)]
@@ -308,11 +305,64 @@ def ours_after(accounts, answer):
     return {a: account for a, account in after.items() if account != [0, 0, EMPTY.hex(), {}]}, burnt
 
 
+class Oracle:
+    """Our executor beside the specification."""
+
+    def __init__(self, binary):
+        self.executor = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def compare(self, name, env, accounts, specification, sent, included):
+        """Executes what the specification was given, and ends the program at the first difference."""
+        case = env | {
+            "accounts": {
+                "0x" + a.hex(): {
+                    "nonce": n, "balance": hex(b), "code": "0x" + c.hex(), "storage": {hex(k): hex(v) for k, v in s.items()},
+                }
+                for a, (n, b, c, s) in accounts.items()
+            },
+            "transactions": sent,
+        }
+        self.executor.stdin.write(json.dumps(case) + "\n")
+        self.executor.stdin.flush()
+        answer = json.loads(self.executor.stdout.readline())
+        after, burnt = ours_after(accounts, answer)
+        before = sum(account[1] for account in accounts.values())
+        comparisons = [
+            ("valid transactions", answer["included"], included),
+            ("receipts", answer["receipts"], specification.receipts),
+            ("accounts", after, specification.accounts()),
+            ("supply", sum(account[1] for account in after.values()) + burnt, before),
+        ]
+        for what, got, expected in comparisons:
+            if got != expected:
+                print(json.dumps(case), file=sys.stderr)
+                sys.exit(f"{what} differ in {name}:\nours          {got}\nspecification {expected}")
+
+    def close(self):
+        self.executor.stdin.close()
+        self.executor.wait()
+
+
+def write_result(path, command, **compared):
+    """Keeps what was compared, if there is a path."""
+    if not path:
+        return
+    path = pathlib.Path(path)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    specification = f"ethereum-execution {importlib.metadata.version('ethereum-execution')}, Osaka"
+    result = {"command": command, "commit": commit, "specification": specification, **compared}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
 def main():
-    rng = random.Random(SEED)
-    executor = subprocess.Popen([BINARY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    binary, wanted, *rest = sys.argv[1:]
+    wanted, seed = int(wanted), int(rest[0]) if rest else 1
+    path = rest[1] if len(rest) > 1 else None
+    rng = random.Random(seed)
+    oracle = Oracle(binary)
     done, refused, failed, blocks, kinds = 0, 0, 0, 0, [0] * 5
-    while done < WANTED:
+    while done < wanted:
         accounts = world(rng)
         env = {
             "chain_id": CHAIN_ID,
@@ -338,54 +388,24 @@ def main():
                 kinds[raw(tx)[0] if raw(tx)[0] < 5 else 0] += 1
             else:
                 refused += 1
-        case = env | {
-            "accounts": {
-                "0x" + a.hex(): {
-                    "nonce": n, "balance": hex(b), "code": "0x" + c.hex(), "storage": {hex(k): hex(v) for k, v in s.items()},
-                }
-                for a, (n, b, c, s) in accounts.items()
-            },
-            "transactions": sent,
-        }
-        executor.stdin.write(json.dumps(case) + "\n")
-        executor.stdin.flush()
-        answer = json.loads(executor.stdout.readline())
-        after, burnt = ours_after(accounts, answer)
-        wanted = specification.accounts()
-        before = sum(account[1] for account in accounts.values())
-        comparisons = [
-            ("valid transactions", answer["included"], included),
-            ("receipts", answer["receipts"], specification.receipts),
-            ("accounts", after, wanted),
-            ("supply", sum(account[1] for account in after.values()) + burnt, before),
-        ]
-        for what, got, expected in comparisons:
-            if got != expected:
-                print(json.dumps(case), file=sys.stderr)
-                sys.exit(f"{what} differ in block {blocks} of seed {SEED}:\nours          {got}\nspecification {expected}")
+        oracle.compare(f"block {blocks} of seed {seed}", env, accounts, specification, sent, included)
         done, blocks = done + len(sent), blocks + 1
         failed += sum(not receipt["status"] for receipt in specification.receipts)
-    executor.stdin.close()
-    executor.wait()
-    if RESULT:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        names = ("legacy", "eip2930", "eip1559", "eip4844", "eip7702")
-        result = {
-            "command": f"conformance/oracle.py target/debug/examples/transition {WANTED} {SEED} {RESULT}",
-            "commit": commit,
-            "specification": f"ethereum-execution {importlib.metadata.version('ethereum-execution')}, Osaka",
-            "seed": SEED,
-            "transactions": done,
-            "blocks": blocks,
-            "invalid": refused,
-            "failed": failed,
-            "included": dict(zip(names, kinds)),
-            "differences": 0,
-        }
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    oracle.close()
+    names = ("legacy", "eip2930", "eip1559", "eip4844", "eip7702")
+    write_result(
+        path,
+        f"conformance/oracle.py target/debug/examples/transition {wanted} {seed} {path}",
+        seed=seed,
+        transactions=done,
+        blocks=blocks,
+        invalid=refused,
+        failed=failed,
+        included=dict(zip(names, kinds)),
+        differences=0,
+    )
     print(
-        f"oracle: {done} transactions in {blocks} blocks agree (seed {SEED}): {refused} invalid, {failed} failed, "
+        f"oracle: {done} transactions in {blocks} blocks agree (seed {seed}): {refused} invalid, {failed} failed, "
         f"included by type {kinds}"
     )
 
