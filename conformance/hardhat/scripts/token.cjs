@@ -1,4 +1,5 @@
-// Hardhat compiles and deploys the token, and asserts what a test suite would: transfers, events, a permit, tags, reverts.
+// Hardhat compiles and deploys the token, and asserts what a test suite would: fees, transfers, events over WebSocket, a permit,
+// tags, reverts.
 const assert = require("node:assert/strict");
 const { ethers, network } = require("hardhat");
 
@@ -7,6 +8,9 @@ async function main() {
   const friend = ethers.Wallet.createRandom(ethers.provider);
   const { chainId } = await ethers.provider.getNetwork();
 
+  const fees = await ethers.provider.getFeeData();
+  assert.ok(fees.maxFeePerGas > fees.maxPriorityFeePerGas, "the most is not above the tip");
+  assert.equal(await ethers.provider.estimateGas({ from: owner.address, to: friend.address, value: 1n }), 21_000n);
   const sent = await (await owner.sendTransaction({ to: friend.address, value: ethers.parseEther("1") })).wait();
   for (const tag of ["safe", "finalized", "latest"]) {
     const block = await network.provider.send("eth_getBlockByNumber", [tag, false]);
@@ -17,9 +21,18 @@ async function main() {
   const token = await ethers.deployContract("Token", [1_000_000n]);
   await token.waitForDeployment();
   const address = await token.getAddress();
+  const socket = new ethers.WebSocketProvider(network.config.url.replace("http", "ws"));
+  const heard = new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error("no event within 20 s")), 20_000).unref();
+    new ethers.Contract(address, token.interface, socket).on("Transfer", (...event) => resolve(event));
+  });
+  await new Promise((resolve) => setTimeout(resolve, 500));
   const receipt = await (await token.transfer(friend.address, 7n)).wait();
   const { args } = receipt.logs.map((log) => token.interface.parseLog(log)).find((event) => event.name === "Transfer");
   assert.deepEqual([...args], [owner.address, friend.address, 7n]);
+  const event = await heard;
+  assert.deepEqual(event.slice(0, 3), [owner.address, friend.address, 7n]);
+  assert.equal(event[3].log.transactionHash, receipt.hash);
 
   const { name, version } = await token.eip712Domain();
   const field = (type) => (name) => ({ name, type });
