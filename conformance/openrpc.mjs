@@ -106,9 +106,10 @@ for (const fields of [
 sent.push(await (await token.transfer("0x00000000000000000000000000000000000000aa", 5n)).wait());
 const deployed = await token.deploymentTransaction().wait();
 const last = sent.at(-1);
-const gap = await new Wallet(key, provider).sendTransaction({
-  to: me, value: 1n, gasLimit: 21_000n, nonce: (await provider.getTransactionCount(me, "pending")) + 5,
-});
+// Of an account of its own: one of the owner's would be included, and take a nonce, when this runs on the same chain again.
+const patient = Wallet.createRandom(provider);
+await (await owner.sendTransaction({ to: patient.address, value: 10n ** 18n })).wait();
+const gap = await patient.sendTransaction({ to: me, value: 1n, gasLimit: 21_000n, nonce: 5 });
 
 let id = 0;
 const ask = async (method, params) => {
@@ -155,7 +156,7 @@ const calls = [
   ["eth_newFilter", [{ address: at, topics: [[none, last.logs[0].topics[0]], null] }]], ["eth_newBlockFilter", []], ["eth_newPendingTransactionFilter", []],
   ["eth_getFilterLogs", [filters.eth_newFilter]],
   ...Object.values(filters).flatMap((filter) => [["eth_getFilterChanges", [filter]], ["eth_uninstallFilter", [filter]], ["eth_uninstallFilter", [filter]]]),
-  ["txpool_status", []], ["txpool_content", []], ["txpool_contentFrom", [me]], ["txpool_inspect", []],
+  ["txpool_status", []], ["txpool_content", []], ["txpool_contentFrom", [me]], ["txpool_contentFrom", [patient.address]], ["txpool_inspect", []],
   ...[undefined, { tracer: "callTracer" }, { tracer: "prestateTracer" }, { tracer: "prestateTracer", tracerConfig: { diffMode: true } }]
     .flatMap((options) => [
       ["debug_traceTransaction", [last.hash, options]], ["debug_traceCall", [call, "latest", options]],
