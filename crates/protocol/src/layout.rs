@@ -45,7 +45,7 @@ macro_rules! unsigned {
         }
     )*};
 }
-unsigned!(u8, u32, u64, u128);
+unsigned!(u8, u16, u32, u64, u128);
 
 impl Word for U256 {
     const BITS: usize = 256;

@@ -458,6 +458,24 @@ impl Reason for IStakingErrors {
                 format!("the next nonce of {} is {}; have that one signed", e.account, e.currentNonce)
             }
             Self::InvalidSignature(_) => "the signature is nobody's over exactly these values".to_owned(),
+            Self::KeyUsed(e) => format!("the key {} was registered before; make a new one", e.key),
+            Self::InvalidKeyProof(e) => {
+                format!("the proof is not a signature of the key {} over this chain and the account", e.key)
+            }
+            Self::InvalidNetworkAddress(e) => {
+                format!("no node can be reached at the address {} and port {}", e.ip, e.port)
+            }
+            Self::HasKey(e) => format!("{} has registered the key {} already; rotate it", e.account, e.key),
+            Self::NoKey(e) => format!("{} has registered no key", e.account),
+            Self::UnknownKey(e) => format!("nobody has ever registered the key {}", e.key),
+            Self::AlreadyPunished(e) => {
+                format!("the key {} was punished for epoch {} already", e.key, e.epoch)
+            }
+            Self::InvalidEvidence(_) => {
+                "the votes do not contradict each other, or the key did not sign them on this chain"
+                    .to_owned()
+            }
+            Self::TooManyKeys(e) => format!("there are {} candidates for seats already", e.limit),
         }
     }
 }

@@ -195,6 +195,22 @@ pub const PARAMS: &[ParamSpec] = &[
         "least of a validator",
     ),
     param(
+        "validator_seats",
+        "seats",
+        64,
+        (4, 100),
+        8,
+        "of validators that an epoch of consensus has at most, by stake",
+    ),
+    param(
+        "double_sign_slash",
+        "ppm",
+        50_000,
+        (10_000, 1_000_000),
+        50_000,
+        "part of a validator's stake that is burnt when it has voted twice",
+    ),
+    param(
         "operator_stake",
         "wei",
         1_000 * OPEN,

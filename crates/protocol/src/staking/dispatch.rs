@@ -6,6 +6,9 @@ use openledger_types::abi::IStaking::{self, IStakingCalls as Calls};
 use openledger_types::addresses::STAKING;
 use openledger_types::authorization::{DOMAIN_VERSION, VOTES_DOMAIN_NAME};
 
+use super::evidence;
+use super::keys::{self, NetworkAddress};
+use super::seats;
 use super::{
     claim_delegation_reward, claim_reward, delegate, delegate_stake, delegates, delegation, is_active,
     nonces, past_total_supply, past_votes, refresh_votes, reward, set_commission, stake, staker,
@@ -135,6 +138,45 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::reward(c) => {
             call.view()?;
             returns::<IStaking::rewardCall>(&reward(storage, c.account)?)
+        }
+        Calls::registerKey(c) => {
+            call.write()?;
+            let address = NetworkAddress { ip: c.ip, port: c.port };
+            nothing(keys::register(storage, call.caller, c.key, &c.proof, address)?)
+        }
+        Calls::rotateKey(c) => {
+            call.write()?;
+            nothing(keys::rotate(storage, call.caller, c.key, &c.proof)?)
+        }
+        Calls::deregisterKey(_) => {
+            call.write()?;
+            nothing(keys::deregister(storage, call.caller)?)
+        }
+        Calls::setNetworkAddress(c) => {
+            call.write()?;
+            nothing(keys::set_address(storage, call.caller, NetworkAddress { ip: c.ip, port: c.port })?)
+        }
+        Calls::submitEvidence(c) => {
+            call.write()?;
+            evidence::submit(storage, &c.evidence)?;
+            nothing(())
+        }
+        Calls::consensusKey(c) => {
+            call.view()?;
+            let (key, NetworkAddress { ip, port }) = keys::of(storage, c.account)?.unwrap_or_default();
+            returns::<IStaking::consensusKeyCall>(&IStaking::consensusKeyReturn { key, ip, port })
+        }
+        Calls::keyOwner(c) => {
+            call.view()?;
+            returns::<IStaking::keyOwnerCall>(&keys::owner(storage, c.key)?)
+        }
+        Calls::validatorSet(c) => {
+            call.view()?;
+            returns::<IStaking::validatorSetCall>(&seats::of(storage, c.epoch)?)
+        }
+        Calls::epochBlocks(_) => {
+            call.view()?;
+            returns::<IStaking::epochBlocksCall>(&seats::epoch_blocks(storage)?)
         }
     }
 }

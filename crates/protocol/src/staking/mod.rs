@@ -8,10 +8,16 @@
 //! - [`delegation`]: what others bond with a validator.
 //! - `slashing`: slashes, jail and what an operator owes for late settlement.
 //! - `votes`: ERC-5805 votes over what is bonded.
+//! - [`keys`]: the keys that validators vote with, and where their nodes are.
+//! - [`evidence`]: votes that contradict each other, and what they cost.
+//! - [`seats`]: who orders the blocks of which epoch, elected by stake.
 
 mod delegation;
 mod dispatch;
+pub mod evidence;
+pub mod keys;
 mod rewards;
+pub mod seats;
 mod slashing;
 #[cfg(test)]
 mod tests;

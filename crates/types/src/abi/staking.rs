@@ -27,6 +27,35 @@ sol! {
         uint64 availableAt; // unix seconds when what unbonds can be taken out
     }
 
+    #[derive(Debug, PartialEq, Eq)]
+    enum VoteKind { Notarize, Nullify, Finalize }
+
+    /// A vote of consensus.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Vote {
+        VoteKind kind;
+        uint64 parent;   // view of the parent; 0 to nullify
+        bytes32 payload; // hash of the block; 0 to nullify
+        bytes signature; // 64 bytes
+    }
+
+    /// Two votes of one key that contradict each other.
+    #[derive(Debug, PartialEq, Eq)]
+    struct DoubleSign {
+        bytes32 key;
+        uint64 epoch;
+        uint64 viewNumber;
+        Vote first;
+        Vote second;
+    }
+
+    /// Who orders blocks in an epoch, and the ed25519 key that votes for it.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Seat {
+        address account;
+        bytes32 key;
+    }
+
     /// Validators, operators and verifiers with their stake; delegation to validators; the validators' part of fees by stake;
     /// votes over staked OPEN (ERC-5805, clock of ERC-6372). Errors of votes are OpenZeppelin's.
     #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +79,11 @@ sol! {
         event Unjailed(address indexed account);
         event DelegateChanged(address indexed delegator, address indexed fromDelegate, address indexed toDelegate);
         event DelegateVotesChanged(address indexed delegate, uint256 previousVotes, uint256 newVotes);
+        event KeySet(address indexed account, bytes32 indexed key);
+        event KeyRemoved(address indexed account, bytes32 indexed key);
+        event NetworkAddressSet(address indexed account, bytes16 ip, uint16 port);
+
+        event DoubleSigned(address indexed account, bytes32 indexed key, uint64 epoch, uint256 burnt);
 
         error InvalidRole(StakeRole role);
         error RoleTaken(address account, StakeRole role);
@@ -70,6 +104,18 @@ sol! {
         error VotesExpiredSignature(uint256 expiry);
         error InvalidAccountNonce(address account, uint256 currentNonce);
         error InvalidSignature();
+        /// Each key belongs to one account for ever.
+        error KeyUsed(bytes32 key);
+        /// The proof is not the key's signature over this chain and this account.
+        error InvalidKeyProof(bytes32 key);
+        error InvalidNetworkAddress(bytes16 ip, uint16 port);
+        error HasKey(address account, bytes32 key);
+        error NoKey(address account);
+        error TooManyKeys(uint32 limit);
+        error UnknownKey(bytes32 key);
+        error AlreadyPunished(bytes32 key, uint64 epoch);
+        /// The votes do not contradict each other, or are not signed by the key on this chain.
+        error InvalidEvidence();
 
         function stake(StakeRole role) external payable;
         function startUnbonding() external;
@@ -108,5 +154,24 @@ sol! {
         /// Bonded stake of validators with what is delegated to them, wei.
         function totalStake() external view returns (uint256);
         function reward(address account) external view returns (uint256);
+
+        /// Makes a bonded validator a candidate for a seat: the ed25519 key that votes, the key's signature of 64 bytes over
+        /// the chain and the account, and where its node listens (an IPv4 address as `::ffff:a.b.c.d`).
+        function registerKey(bytes32 key, bytes calldata proof, bytes16 ip, uint16 port) external;
+        /// Puts another key in the place of the registered one; it votes from the next set that is elected.
+        function rotateKey(bytes32 key, bytes calldata proof) external;
+        /// No candidate any more; the seats of sets that are elected already stay.
+        function deregisterKey() external;
+        function setNetworkAddress(bytes16 ip, uint16 port) external;
+        /// Zeros if the account has no key.
+        function consensusKey(address account) external view returns (bytes32 key, bytes16 ip, uint16 port);
+        /// Whose a key is or was; zero if it was never registered.
+        function keyOwner(bytes32 key) external view returns (address);
+        /// Burns a part of the stake of who voted twice, also while it unbonds, and jails the account for ever. Anybody can show it.
+        function submitEvidence(DoubleSign calldata evidence) external;
+        /// The seats of an epoch of consensus: those of the last, the current and the next two are kept, others are empty.
+        function validatorSet(uint64 epoch) external view returns (Seat[] memory);
+        /// Blocks of an epoch of consensus: epoch `n` is the blocks from `n * epochBlocks` on.
+        function epochBlocks() external view returns (uint64);
     }
 }
