@@ -8,7 +8,8 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256}
 use alloy_sol_types::SolCall;
 use anyhow::{Context, Result, bail};
 use openledger_execution::{
-    BlockEnv, Genesis, GenesisRole, GenesisStake, Governance, MAX_TRANSACTION_GAS, MapState, execute_block,
+    BlockEnv, Election, Genesis, GenesisRole, GenesisStake, Governance, MAX_TRANSACTION_GAS, MapState,
+    execute_block,
 };
 use openledger_types::abi::{
     BatchPost, Charge, DatanetRef, IDatanets, IEscrow, IModels, ISettlement, Modality, Terms, Use,
@@ -86,6 +87,7 @@ impl Chain {
             base_fee: 1_000_000_000,
             alloc,
             validators: Vec::new(),
+            election: Election::default(),
             stakes,
             vesting: vec![openledger_execution::GenesisVesting {
                 account: account(9),

@@ -21,6 +21,8 @@ use crate::home::Home;
 use crate::local::{COMMUNITY, Local, VALIDATOR_STAKE, open};
 use crate::show::{Show, table};
 
+/// Blocks after which validators are elected: two minutes without load, so that who tries it sees it.
+const EPOCH_BLOCKS: u64 = 120;
 /// From the port of a node's JSON-RPC to the one where it listens for the others; more than there are nodes.
 const LISTEN_OFFSET: u16 = 100;
 
@@ -106,6 +108,7 @@ fn lay_out(home: &Home, args: &TestnetArgs) -> Result<Vec<Member>> {
         members.push(Member { home: folder("follower", number), account: None, http, listen });
     }
     let mut options = local.genesis()?;
+    options.election.epoch_blocks = EPOCH_BLOCKS;
     let stake = open(VALIDATOR_STAKE);
     let community = options.alloc.entry(local.wallet(COMMUNITY)?.address()).or_default();
     // One stake is in the local genesis already.

@@ -14,8 +14,8 @@
 
 use crate::{
     Block,
-    block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, Seal},
-    executor,
+    block::{self, Context, MAX_BLOCK_TRANSACTION_BYTES, MAX_EVIDENCE, Seal},
+    executor::{self, Reader, Remote},
     ledger::{self, Executed, Ledger},
     refused::{self, RefusedBlock},
     runtime::Runtime,
@@ -27,6 +27,7 @@ use alloy_consensus::{
 };
 use alloy_primitives::{Address, B256};
 use commonware_consensus::{marshal::ancestry::Ancestry, simplex::scheme::ed25519::Scheme};
+use commonware_cryptography::ed25519::PublicKey;
 use commonware_glue::stateful::{
     self, Finality, Input, Proposed,
     db::{DatabaseSet, Merkleized as _, Unmerkleized as _},
@@ -35,9 +36,12 @@ use commonware_runtime::Clock;
 use commonware_storage::qmdb::sync::Target;
 use commonware_utils::non_empty_range;
 use futures::StreamExt;
-use openledger_execution::{BlockEnv, BlockOutcome, ExecutionError, build_block, execute_block};
+use openledger_execution::{
+    BlockEnv, BlockOutcome, ExecutionError, build_block_with, execute_block_with, key_owner,
+};
+use openledger_types::abi::DoubleSign;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     sync::Arc,
     thread,
@@ -80,17 +84,32 @@ impl App {
         if parent.number() == 0 { state::write(batch, &self.ledger.genesis_entries) } else { batch }
     }
 
+    /// The account that is paid for the blocks of a leader: whose key it is, as the state of the parent says.
+    async fn beneficiary<E: Runtime>(&self, batch: &state::Batch<E>, leader: &PublicKey) -> Option<Address> {
+        if let Some(owner) = self.ledger.owner(leader) {
+            return Some(owner);
+        }
+        let key = B256::from_slice(leader.as_ref());
+        let (codes, hashes) = (self.ledger.codes.clone(), Arc::new(|_| None));
+        let read = move |state: &Reader<Remote>| key_owner(state, key);
+        let owner = executor::run(batch, codes, hashes, BTreeSet::new(), read).await;
+        let owner = owner.expect("the state store can be read")?;
+        self.ledger.keep_owner(leader.clone(), owner);
+        Some(owner)
+    }
+
     /// Hashes the changes of a block.
     async fn seal<E: Runtime>(
         batch: state::Batch<E>,
         context: Context,
         entries: &state::Entries,
+        evidence: Vec<DoubleSign>,
     ) -> (Sealed<E>, B256, Seal) {
         let sealed =
             state::write(batch, entries).merkleize().await.expect("the state store can hash what it read");
         let state_range = non_empty_range!(sealed.sync_boundary(), sealed.bounds().tip.size);
         let (root, log_root) = (block::hash(&sealed.root()), sealed.ops_root());
-        (sealed, root, Seal { context, log_root, state_range })
+        (sealed, root, Seal { context, log_root, state_range, evidence })
     }
 
     /// Recovers the senders and executes on a thread of its own.
@@ -104,6 +123,7 @@ impl App {
         &self,
         batch: &state::Batch<E>,
         env: BlockEnv,
+        evidence: Vec<DoubleSign>,
         transactions: Vec<TxEnvelope>,
     ) -> Result<(Vec<Address>, BlockOutcome), String> {
         let ledger = self.ledger.clone();
@@ -112,11 +132,13 @@ impl App {
         let needed = executor::needed(recovered.iter());
         let number = env.number;
         let executed = executor::run(batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
-            let outcome = execute_block(&env, &recovered, reader)?;
+            let outcome = execute_block_with(&env, &evidence, &recovered, reader)?;
             Ok::<_, ExecutionError>((recovered.iter().map(|tx| tx.signer()).collect(), outcome))
         });
         executed.await.map_err(|error| match error {
-            ExecutionError::InvalidTransaction { .. } => error.to_string(),
+            ExecutionError::InvalidTransaction { .. } | ExecutionError::InvalidEvidence { .. } => {
+                error.to_string()
+            }
             error => panic!("block {number} cannot be executed: {error}"),
         })
     }
@@ -137,14 +159,17 @@ impl App {
             ));
         }
         let context = block.seal().context.clone();
-        let env = self
-            .ledger
-            .env(parent, &context, header.timestamp)
-            .ok_or_else(|| format!("its leader {} has no seat", context.leader))?;
         let batch = self.base(batch, parent);
-        let (senders, outcome) = self.execute(&batch, env, block.transactions().to_vec()).await?;
+        let beneficiary = self
+            .beneficiary(&batch, &context.leader)
+            .await
+            .ok_or_else(|| format!("the key of its leader {} is nobody's", context.leader))?;
+        let env = self.ledger.env(parent, &context, header.timestamp, beneficiary);
+        let evidence = block.seal().evidence.clone();
+        let (senders, outcome) =
+            self.execute(&batch, env, evidence.clone(), block.transactions().to_vec()).await?;
         let entries = state::entries(&outcome.writes);
-        let (sealed, root, seal) = Self::seal(batch, context, &entries).await;
+        let (sealed, root, seal) = Self::seal(batch, context, &entries, evidence).await;
         // Decoding has compared the root of the transactions.
         let expected = ledger::header(&env, &seal, root, header.transactions_root, &outcome);
         if let Some(difference) = refused::difference(header, &expected) {
@@ -231,8 +256,9 @@ impl<E: Runtime> stateful::Application<E> for App {
         let mut ancestry = ancestry;
         let parent = ancestry.next().await?.inner().clone();
         let timestamp = self.timestamp(&clock, &parent);
-        let env = self.ledger.env(&parent, &context, timestamp)?;
         let batch = self.base(batch, &parent);
+        let beneficiary = self.beneficiary(&batch, &context.leader).await?;
+        let env = self.ledger.env(&parent, &context, timestamp, beneficiary);
         let candidates = self.ledger.pool.candidates(env.base_fee, MAX_BLOCK_TRANSACTION_BYTES);
         let hashes = self.ledger.block_hashes(env.number, env.parent_hash);
         let mut gas = 0;
@@ -241,9 +267,11 @@ impl<E: Runtime> stateful::Application<E> for App {
             gas <= env.gas_limit
         });
         let needed = executor::needed(likely.map(Arc::as_ref));
+        let evidence = self.ledger.evidence.some(MAX_EVIDENCE);
+        let shown = evidence.clone();
         let built = executor::run(&batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
             let candidates = candidates.into_iter().map(Arc::unwrap_or_clone);
-            build_block(&env, candidates, reader).map_err(|error| error.to_string())
+            build_block_with(&env, evidence, candidates, reader).map_err(|error| error.to_string())
         })
         .await;
         let built = match built {
@@ -257,9 +285,11 @@ impl<E: Runtime> stateful::Application<E> for App {
             debug!(%hash, %reason, "transaction left out");
         }
         self.ledger.pool.rejected(&built.rejected);
+        // What proves nothing here proves nothing later; what was punished on another branch is shown again by who saw it.
+        self.ledger.evidence.forget(shown.iter().filter(|double| !built.evidence.contains(double)));
 
         let entries = state::entries(&built.outcome.writes);
-        let (merkleized, root, seal) = Self::seal(batch, context, &entries).await;
+        let (merkleized, root, seal) = Self::seal(batch, context, &entries, built.evidence).await;
         let (transactions, senders): (Vec<_>, Vec<_>) =
             built.included.into_iter().map(|transaction| transaction.into_parts()).unzip();
         let transactions_root = proofs::calculate_transaction_root(&transactions);
@@ -329,6 +359,7 @@ impl<E: Runtime> stateful::Application<E> for App {
         // The head first: who submits looks at it after the pool has the transaction, and so cannot miss this block.
         self.ledger.set_head(ledger::indexed(block));
         self.ledger.pool.finalised(block, &executed.senders, base_fee);
+        self.ledger.evidence.forget(&block.seal().evidence);
         self.ledger.forget(block.number());
         debug!(number = block.number(), transactions = block.transactions().len(), "block finalised");
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! block   = seal ‖ u32 length ‖ rlp(header) ‖ u32 count ‖ count x (u32 length ‖ EIP-2718 bytes)
 //! seal    = consensus context (round, leader, parent view and digest) ‖ root of the state log ‖ state range (two varints)
+//!           ‖ u8 count ‖ count x (u32 length ‖ ABI encoding of a double vote)
 //! digest  = keccak256(rlp(header))           the Ethereum block hash, which certificates sign
 //! ```
 //!
@@ -16,6 +17,7 @@ use alloy_consensus::{
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
+use alloy_sol_types::SolValue;
 use commonware_codec::{
     Buf, Encode, EncodeSize, Error as CodecError, FixedSize, MaxEncodeSize, Read, ReadExt, Write,
 };
@@ -28,6 +30,7 @@ use commonware_cryptography::{Digest as _, Digestible, ed25519, keccak256::Diges
 use commonware_runtime::BufMut;
 use commonware_storage::mmr::Location;
 use commonware_utils::range::NonEmptyRange;
+use openledger_types::abi::DoubleSign;
 use std::sync::Arc;
 
 /// What consensus says about a proposal: its round, its leader, and the parent it builds on.
@@ -40,6 +43,10 @@ pub const MAX_TRANSACTION_BYTES: usize = 128 * 1024;
 pub const MAX_BLOCK_TRANSACTION_BYTES: usize = 2 * 1024 * 1024;
 /// The smallest transaction is over 100 bytes; this keeps a decoder from reserving memory for a false count.
 const MAX_TRANSACTIONS: usize = MAX_BLOCK_TRANSACTION_BYTES / 64;
+/// Double votes in one block. There is one for each key and epoch, and others can wait.
+pub(crate) const MAX_EVIDENCE: usize = 4;
+/// A double vote with two signatures is 672 bytes.
+const MAX_EVIDENCE_BYTES: usize = 1024;
 /// A header of this chain is below 600 bytes.
 const MAX_HEADER_BYTES: usize = 1024;
 
@@ -53,6 +60,8 @@ pub(crate) struct Seal {
     pub(crate) log_root: Digest,
     /// Operations of the state log that a node needs after this block: the first, and their number in all.
     pub(crate) state_range: NonEmptyRange<Location>,
+    /// Double votes that the block punishes before its transactions.
+    pub(crate) evidence: Vec<DoubleSign>,
 }
 
 impl Write for Seal {
@@ -60,12 +69,18 @@ impl Write for Seal {
         self.context.write(buf);
         self.log_root.write(buf);
         self.state_range.write(buf);
+        u8::try_from(self.evidence.len()).expect("bounded by MAX_EVIDENCE").write(buf);
+        for double in &self.evidence {
+            write_piece(buf, &double.abi_encode());
+        }
     }
 }
 
 impl EncodeSize for Seal {
     fn encode_size(&self) -> usize {
-        self.context.encode_size() + self.log_root.encode_size() + self.state_range.encode_size()
+        let evidence: usize = self.evidence.iter().map(|double| 4 + double.abi_encoded_size()).sum();
+        let fixed = self.context.encode_size() + self.log_root.encode_size() + self.state_range.encode_size();
+        fixed + 1 + evidence
     }
 }
 
@@ -73,11 +88,14 @@ impl Read for Seal {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        Ok(Self {
-            context: Context::read(buf)?,
-            log_root: Digest::read(buf)?,
-            state_range: NonEmptyRange::read(buf)?,
-        })
+        let (context, log_root) = (Context::read(buf)?, Digest::read(buf)?);
+        let state_range = NonEmptyRange::read(buf)?;
+        let count = usize::from(u8::read(buf)?);
+        if count > MAX_EVIDENCE {
+            return Err(CodecError::InvalidLength(count));
+        }
+        let evidence = (0..count).map(|_| read_evidence(buf)).collect::<Result<_, _>>()?;
+        Ok(Self { context, log_root, state_range, evidence })
     }
 }
 
@@ -135,6 +153,7 @@ impl Block {
             },
             log_root,
             state_range,
+            evidence: Vec::new(),
         };
         let header = Header {
             parent_hash: B256::ZERO,
@@ -280,6 +299,16 @@ impl Read for Block {
     }
 }
 
+fn read_evidence(buf: &mut impl Buf) -> Result<DoubleSign, CodecError> {
+    let encoded = read_piece(buf, MAX_EVIDENCE_BYTES, "empty double vote")?;
+    let double = DoubleSign::abi_decode_validate(&encoded)
+        .map_err(|error| CodecError::Wrapped("double vote", Box::new(error)))?;
+    if double.abi_encode() != encoded {
+        return Err(CodecError::Invalid("double vote", "not in canonical form"));
+    }
+    Ok(double)
+}
+
 /// Writes `u32 length ‖ EIP-2718 bytes`.
 pub(crate) fn write_transaction(buf: &mut impl BufMut, transaction: &TxEnvelope) {
     let length = transaction.encode_2718_len();
@@ -335,6 +364,8 @@ impl BoundedBlock for Block {
         Context::MAX_ENCODE_SIZE
             + Digest::SIZE
             + NonEmptyRange::<Location>::MAX_ENCODE_SIZE
+            + 1
+            + MAX_EVIDENCE * (4 + MAX_EVIDENCE_BYTES)
             + 4
             + MAX_HEADER_BYTES
             + 4

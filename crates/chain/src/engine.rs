@@ -8,8 +8,9 @@ use crate::{
     admission::Admission,
     application::App,
     block::Context,
+    conductor::{Conductor, Roster, Voice},
+    epochs::{self, Configured, Schemes},
     executor::ReadRequest,
-    faults::Watch,
     gossip,
     ledger::Ledger,
     network::{self, Links, Membership},
@@ -23,7 +24,7 @@ use ::tokio::sync::{mpsc, oneshot};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use commonware_broadcast::buffered;
 use commonware_consensus::{
-    Application, Reporters,
+    Application,
     marshal::{
         self,
         core::Actor as Marshal,
@@ -31,43 +32,33 @@ use commonware_consensus::{
         resolver::p2p as marshal_resolver,
         standard::{Deferred, Standard},
     },
-    simplex::{
-        self,
-        config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-        elector::RoundRobin,
-        scheme::ed25519::Scheme,
-    },
-    types::{Epoch, FixedEpocher, ViewDelta},
+    simplex::{self, scheme::ed25519::Scheme},
+    types::{Epocher, Height, ViewDelta},
 };
-use commonware_cryptography::{
-    Digested, Digestible, Sha256,
-    certificate::{ConstantProvider, Verifier as _},
-    ed25519,
-    keccak256::Digest,
-};
+use commonware_cryptography::{Digested, Digestible, certificate::Verifier as _, ed25519, keccak256::Digest};
 use commonware_glue::stateful::{
     Config as StatefulConfig, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_resolver},
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Sender, max_message_size};
+use commonware_p2p::{Blocker, Provider, Receiver, Sender, max_message_size, utils::mux::prefixed};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, Spawner, Supervisor, buffer::paged::CacheRef, tokio};
 use commonware_storage::{archive::prunable, mmr, translator::EightCap};
-use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, ordered};
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
 use std::{
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
 
-/// There is one epoch until seats are elected; see the crate's README.
-const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
 /// Operations of the state log in one message of state sync.
 const STATE_SYNC_OPERATIONS: NonZeroU64 = NZU64!(256);
 /// Messages an actor may be behind.
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1024);
 /// Blocks whose acknowledgement may be outstanding.
 const PENDING_ACKNOWLEDGEMENTS: NonZeroUsize = NZUsize!(4);
+/// How long a leader may take beside what it waits for transactions.
+const LEADER_SLACK: Duration = Duration::from_secs(2);
 /// How long tasks may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -115,12 +106,14 @@ impl Place {
 }
 
 /// A node among others.
-pub(crate) struct Node<S, R, P, B> {
+pub(crate) struct Node<S, R, P, B, T> {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) public_key: ed25519::PublicKey,
-    /// The validators; with a key that signs if this is one of them.
-    pub(crate) scheme: Scheme,
+    /// Who votes when; with a key that signs unless this node only follows.
+    pub(crate) schemes: Schemes,
+    pub(crate) configured: Configured,
     pub(crate) links: Links<S, R, P, B>,
+    pub(crate) roster: T,
     pub(crate) place: Place,
     pub(crate) pace: Pace,
     pub(crate) outside: Outside,
@@ -128,7 +121,7 @@ pub(crate) struct Node<S, R, P, B> {
 
 /// A node that runs. Its tasks are children of the context that it was started with.
 pub(crate) struct Running<E: Runtime> {
-    pub(crate) consensus: Handle<()>,
+    pub(crate) consensus: Handle<Result<(), String>>,
     #[cfg_attr(not(feature = "simulate"), expect(dead_code, reason = "a simulation looks into the state"))]
     pub(crate) databases: Databases<E>,
 }
@@ -139,20 +132,6 @@ pub(crate) fn genesis_block(genesis: &openledger_execution::Genesis, leader: ed2
     let empty = <Databases<tokio::Context> as DatabaseSet<tokio::Context>>::initial_sync_targets();
     let root = crate::block::hash(&state::empty_root(&empty.root));
     Block::genesis(genesis, leader, root, empty.root, empty.range)
-}
-
-/// The validators as `membership` has them.
-///
-/// # Errors
-/// If this node should vote and is not among them.
-pub(crate) fn scheme(membership: &Membership) -> Result<Scheme, String> {
-    let keys: Vec<_> = membership.validators.keys().cloned().collect();
-    let participants: ordered::Set<_> = keys.try_into().map_err(|error| format!("validators: {error:?}"))?;
-    if membership.follows {
-        return Ok(Scheme::verifier(&membership.namespace, participants));
-    }
-    Scheme::signer(&membership.namespace, participants, membership.signer.private())
-        .ok_or_else(|| "the consensus key is not among the validators".to_owned())
 }
 
 /// Runs a node over the real network until it is told to stop.
@@ -171,23 +150,27 @@ pub(crate) async fn run(
     controls: Controls,
 ) -> Result<(), String> {
     let stopper = context.child("stopper");
-    let seats = u32::try_from(membership.validators.len()).map_err(|error| error.to_string())?;
-    let (links, network) = network::start(&context, &membership, seats)?;
+    let seats = epochs::most_seats(&ledger.genesis);
+    let (links, roster, network) = network::start(&context, &membership, seats);
     let place = Place {
         prefix: String::new(),
         page_cache: CacheRef::new(NZU16!(4096), NZUsize!(8192)),
         buffer: NZUsize!(1 << 20),
     };
-    let scheme = scheme(&membership)?;
-    let public_key = membership.signer.public();
-    let node = Node { ledger, public_key, scheme, links, place, pace, outside };
-    let engine = start(context, node, std::convert::identity).await?.consensus;
+    let Membership { signer, configured, follows, namespace } = membership;
+    let public_key = signer.public();
+    let schemes = Schemes::new(namespace, (!follows).then_some(signer));
+    let node = Node { ledger, public_key, schemes, configured, links, roster, place, pace, outside };
+    let engine = Box::pin(start(context, node, std::convert::identity)).await?.consensus;
     if controls.ready.send(()).is_err() {
         return Err("whoever started the chain has gone".to_owned());
     }
     let outcome = ::tokio::select! {
         _ = controls.shutdown => Ok(()),
-        _ = engine => Err("consensus ended".to_owned()),
+        ended = engine => Err(match ended {
+            Ok(Err(reason)) => reason,
+            _ => "consensus ended".to_owned(),
+        }),
         _ = network => Err("the network ended".to_owned()),
     };
     let stopped = stopper.stop(0, Some(STOP_TIMEOUT)).await;
@@ -204,9 +187,9 @@ pub(crate) async fn run(
 ///
 /// # Panics
 /// As the engine does, when its storage is damaged or fails.
-pub(crate) async fn start<E, S, R, P, B, W>(
+pub(crate) async fn start<E, S, R, P, B, T, W>(
     context: E,
-    node: Node<S, R, P, B>,
+    node: Node<S, R, P, B, T>,
     wrap: impl FnOnce(Paced<E>) -> W,
 ) -> Result<Running<E>, String>
 where
@@ -215,10 +198,13 @@ where
     R: Receiver<PublicKey = ed25519::PublicKey>,
     P: Provider<PublicKey = ed25519::PublicKey>,
     B: Blocker<PublicKey = ed25519::PublicKey>,
+    T: Roster,
     W: Application<E, SigningScheme = Scheme, Context = Context, Block = Block, Input = ()>,
 {
-    let Node { ledger, public_key, scheme, links, place, pace, outside } = node;
+    let Node { ledger, public_key, schemes, configured, links, roster, place, pace, outside } = node;
     let (page_cache, buffer) = (place.page_cache.clone(), place.buffer);
+    let epocher = epochs::epocher(&ledger.genesis)?;
+    schemes.recall(&ledger.genesis, &ledger.index)?;
 
     // Blocks and certificates, none of which is ever pruned: a new validator follows from block one.
     let finalizations = prunable::Archive::init(
@@ -265,8 +251,8 @@ where
         finalizations,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::new(scheme.clone()),
-            epocher: FixedEpocher::new(EPOCH_LENGTH),
+            provider: schemes.clone(),
+            epocher: epocher.clone(),
             start: plan.marshal_start(genesis),
             partition_prefix: place.of("marshal"),
             mailbox_size: MAILBOX,
@@ -349,41 +335,31 @@ where
 
     // Consensus.
     let paced = Paced::new(mailbox, ledger.clone(), pace);
-    let deferred =
-        Deferred::new(context.child("deferred"), wrap(paced), marshal, FixedEpocher::new(EPOCH_LENGTH));
-    let leader_timeout = pace.heartbeat + Duration::from_secs(2);
-    let consensus = simplex::Engine::new(
-        context.child("simplex"),
-        simplex::Config {
-            scheme,
-            elector: RoundRobin::<Sha256>::default(),
-            blocker: links.blocker,
-            automaton: deferred.clone(),
-            relay: deferred.clone(),
-            reporter: Reporters::from((deferred, Watch { ledger: ledger.clone() })),
-            strategy: Sequential,
-            partition: place.of("simplex"),
-            mailbox_size: MAILBOX,
-            epoch: Epoch::zero(),
-            floor: Floor::Genesis(ledger.genesis_block.digest()),
-            replay_buffer: buffer,
-            write_buffer: buffer,
-            page_cache,
-            leader_timeout,
-            certification_timeout: leader_timeout + Duration::from_secs(1),
-            timeout_retry: Duration::from_secs(1),
-            view_retention: ViewDelta::new(64),
-            skip: SkipPolicy::Enabled {
-                timeout: leader_timeout + Duration::from_secs(5),
-                budget: SkipBudget::Participants,
-            },
-            fetch_timeout: NZDuration!(Duration::from_secs(2)),
-            fetch_retry_delay: Duration::from_secs(1),
-            forward: ForwardPolicy::SilentLeader,
-            track_historical_votes: false,
-        },
-    )
-    .start(links.votes, links.certificates, links.resolver);
+    let automaton = Deferred::new(context.child("deferred"), wrap(paced), marshal.clone(), epocher.clone());
+    let next = Height::new(processed + 1);
+    let epoch = epocher.containing(next).ok_or("the chain is at the last block number")?.epoch();
+    let conductor = Conductor {
+        context: context.child("epochs"),
+        ledger,
+        databases: databases.clone(),
+        marshal,
+        schemes,
+        epocher,
+        own: public_key,
+        configured,
+        roster,
+        blocker: links.blocker,
+        automaton,
+        leader_timeout: pace.heartbeat + LEADER_SLACK,
+        prefix: place.prefix,
+        page_cache,
+        buffer,
+        mailbox: MAILBOX,
+    };
+    let voice = Voice { votes: links.votes, certificates: links.certificates, resolver: links.resolver };
+    // Large, and made on a stack before it is a task.
+    let consensus = Box::pin(conductor.run(epoch, voice));
+    let consensus = context.child("consensus").spawn(move |_| consensus);
     Ok(Running { consensus, databases })
 }
 
@@ -412,7 +388,7 @@ async fn serve<E: Runtime>(
 /// The largest message of any channel.
 pub(crate) fn largest_message(seats: u32) -> u32 {
     max_message_size(&[
-        simplex::max_payload_size::<Scheme, Digest>(seats),
+        prefixed(simplex::max_payload_size::<Scheme, Digest>(seats)),
         marshal::max_payload_size::<Standard<Block>, Scheme>(seats, &()),
         state_resolver::max_payload_size::<mmr::Family, Digest>(
             STATE_SYNC_OPERATIONS,

@@ -30,14 +30,31 @@ pub enum ChainError {
         /// Hash of the configured genesis.
         expected: B256,
     },
+    /// The folder was made by another version, which kept a chain differently.
+    #[error(
+        "the folder {} is of format {found}, and this version continues chains of format {expected} only; start the \
+         chain anew in another folder",
+        folder.display()
+    )]
+    Format {
+        /// The data folder.
+        folder: PathBuf,
+        /// Its format.
+        found: String,
+        /// The format of this version.
+        expected: u64,
+    },
     /// The genesis file does not describe a chain.
     #[error("genesis: {reason}")]
     Genesis {
         /// What is wrong.
         reason: String,
     },
-    /// The signing key does not belong to a validator of the genesis.
-    #[error("the consensus key {key} is not among the {validators} validators of the genesis")]
+    /// The signing key does not belong to a validator of the genesis, and there is nobody to follow until it is elected.
+    #[error(
+        "the consensus key {key} is not among the {validators} validators of the genesis; to join later, name a peer that \
+         runs the chain"
+    )]
     NotAValidator {
         /// Public key in hex.
         key: String,

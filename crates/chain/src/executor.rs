@@ -6,7 +6,7 @@
 
 use crate::{
     runtime::Runtime,
-    state::{self, Batch, Key, Value},
+    state::{self, Batch, Databases, Key, Value},
 };
 use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -132,6 +132,24 @@ pub(crate) fn needed<'t>(transactions: impl Iterator<Item = &'t Recovered<TxEnve
         .flatten()
         .collect();
     accounts.into_iter().map(state::account_key).collect()
+}
+
+/// Runs `job` over the newest state of the store, which may advance meanwhile.
+pub(crate) async fn query<E: Runtime, T: Send + 'static>(
+    databases: &Databases<E>,
+    codes: CodeCache,
+    job: impl FnOnce(&Reader<Remote>) -> T + Send + 'static,
+) -> T {
+    let (reads, mut requests) = mpsc::channel(QUEUE);
+    let reader =
+        Reader { entries: Remote { known: HashMap::new(), reads, hashes: Arc::new(|_| None) }, codes };
+    let job = E::start(move || job(&reader));
+    while let Some(ReadRequest { keys, reply }) = E::next(&mut requests).await {
+        let keys: Vec<&Key> = keys.iter().collect();
+        let values = databases.read().await.get_many(&keys).await;
+        drop(reply.send(values.map_err(|error| error.to_string())));
+    }
+    job.await
 }
 
 /// Runs `job` over the state of `batch`, of which it is known to need `needed`.

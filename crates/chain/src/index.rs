@@ -9,15 +9,19 @@ use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope, transaction::Recovere
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
+use alloy_sol_types::SolValue;
+use commonware_cryptography::ed25519::PublicKey;
 use openledger_execution::{BlockOutcome, TxOutcome};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use openledger_types::abi::DoubleSign;
+use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
 /// Changes when what is stored changes; an older file is refused and rebuilt.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers");
@@ -25,6 +29,10 @@ const NUMBERS: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("number
 const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
 const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u32)> = TableDefinition::new("transactions");
 const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
+/// ABI encoding of the double votes of a block that has some.
+const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("evidence");
+/// The keys of an epoch's seats, 32 bytes each.
+const VALIDATORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("validators");
 
 /// A header with its hash and what else a client is told of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub struct IndexedBlock {
     pub header: IndexedHeader,
     /// Its transactions in order.
     pub transactions: Vec<Recovered<TxEnvelope>>,
+    /// Double votes that it punishes before them.
+    pub evidence: Vec<DoubleSign>,
 }
 
 /// A receipt and what the block header's price made of it.
@@ -144,6 +154,8 @@ impl Index {
             write.open_table(BODIES).map_err(|error| self.failed(error))?;
             write.open_table(TRANSACTIONS).map_err(|error| self.failed(error))?;
             write.open_table(RECEIPTS).map_err(|error| self.failed(error))?;
+            write.open_table(EVIDENCE).map_err(|error| self.failed(error))?;
+            write.open_table(VALIDATORS).map_err(|error| self.failed(error))?;
         }
         write.commit().map_err(|error| self.failed(error))
     }
@@ -205,12 +217,49 @@ impl Index {
             for (position, hash) in (0..).zip(block.transaction_hashes()) {
                 transactions.insert(hash.0, (number, position)).map_err(|error| self.failed(error))?;
             }
+            if !block.seal().evidence.is_empty() {
+                let mut stored = write.open_table(EVIDENCE).map_err(|error| self.failed(error))?;
+                let encoded = block.seal().evidence.abi_encode();
+                stored.insert(number, encoded.as_slice()).map_err(|error| self.failed(error))?;
+            }
             let mut stored = write.open_table(RECEIPTS).map_err(|error| self.failed(error))?;
             stored
                 .insert(number, alloy_rlp::encode(&receipts).as_slice())
                 .map_err(|error| self.failed(error))?;
         }
         write.commit().map_err(|error| self.failed(error))
+    }
+
+    /// Writes who votes in which epochs.
+    pub(crate) fn put_validators(&self, sets: &BTreeMap<u64, Vec<PublicKey>>) -> Result<(), ChainError> {
+        let write = self.database.begin_write().map_err(|error| self.failed(error))?;
+        {
+            let mut table = write.open_table(VALIDATORS).map_err(|error| self.failed(error))?;
+            for (epoch, keys) in sets {
+                let bytes: Vec<u8> = keys.iter().flat_map(|key| key.iter().copied()).collect();
+                table.insert(*epoch, bytes.as_slice()).map_err(|error| self.failed(error))?;
+            }
+        }
+        write.commit().map_err(|error| self.failed(error))
+    }
+
+    /// Who votes in an epoch; `None` if that is not here.
+    #[cfg(feature = "simulate")]
+    pub(crate) fn validators(&self, epoch: u64) -> Result<Option<Vec<B256>>, ChainError> {
+        let keys = self.piece(VALIDATORS, epoch)?;
+        Ok(keys.map(|keys| keys.chunks_exact(32).map(B256::from_slice).collect()))
+    }
+
+    /// Who votes in the newest epochs that are here, at most so many.
+    pub(crate) fn last_validators(&self, count: usize) -> Result<Vec<(u64, Vec<B256>)>, ChainError> {
+        let read = self.database.begin_read().map_err(|error| self.failed(error))?;
+        let table = read.open_table(VALIDATORS).map_err(|error| self.failed(error))?;
+        let newest = table.iter().map_err(|error| self.failed(error))?.rev().take(count);
+        let set = |entry: Result<(AccessGuard<'_, u64>, AccessGuard<'_, &'static [u8]>), StorageError>| {
+            let (epoch, keys) = entry.map_err(|error| self.failed(error))?;
+            Ok((epoch.value(), keys.value().chunks_exact(32).map(B256::from_slice).collect()))
+        };
+        newest.map(set).collect()
     }
 
     /// The highest block that is here; those below it are too.
@@ -260,7 +309,10 @@ impl Index {
                 Ok(Recovered::new_unchecked(transaction, stored.sender))
             })
             .collect::<Result<_, ChainError>>()?;
-        Ok(Some(IndexedBlock { header, transactions }))
+        let evidence = self.piece(EVIDENCE, number)?;
+        let evidence = evidence.map(|bytes| Vec::<DoubleSign>::abi_decode(&bytes)).transpose();
+        let evidence = evidence.map_err(|error| self.failed(error))?.unwrap_or_default();
+        Ok(Some(IndexedBlock { header, transactions, evidence }))
     }
 
     /// The receipts of a block.

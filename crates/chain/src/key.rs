@@ -1,7 +1,9 @@
 //! The key a validator votes with.
 
+use alloy_primitives::{Address, B256, Bytes};
 use commonware_codec::{Copying, DecodeExt, Encode};
 use commonware_cryptography::{Signer, ed25519};
+use openledger_execution::key_proof;
 use rand::TryRngCore;
 
 /// An ed25519 key pair that signs votes and authenticates a validator to its peers.
@@ -36,6 +38,17 @@ impl ConsensusKey {
     /// The public key as the genesis names it: 64 hex digits.
     pub fn public_hex(&self) -> String {
         hex(&self.private.public_key())
+    }
+
+    /// The public key as the staking module registers it.
+    pub fn public_bytes(&self) -> B256 {
+        B256::from_slice(self.private.public_key().as_ref())
+    }
+
+    /// The proof that this key is held, with which an account of a chain registers it.
+    pub fn prove(&self, chain_id: u64, account: Address) -> Bytes {
+        let (domain, message) = key_proof(chain_id, account);
+        self.private.sign(domain, &message).encode().to_vec().into()
     }
 
     pub(crate) fn public(&self) -> ed25519::PublicKey {

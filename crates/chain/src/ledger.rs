@@ -5,6 +5,7 @@ use crate::{
     Block, ChainError,
     accounts::Accounts,
     executor::{BlockHashes, CodeCache},
+    faults::Evidence,
     index::{Index, IndexedHeader},
     pool::Pool,
     recent::Recent,
@@ -42,8 +43,8 @@ pub(crate) struct Ledger {
     pub(crate) genesis_block: Block,
     /// What genesis allots, written by block one.
     pub(crate) genesis_entries: Entries,
-    /// The account that is paid for the blocks of a leader.
-    pub(crate) seats: BTreeMap<ed25519::PublicKey, Address>,
+    /// Whose the keys are that have led: what a key's owner is never changes.
+    owners: Mutex<BTreeMap<ed25519::PublicKey, Address>>,
     pub(crate) pool: Pool,
     pub(crate) index: Arc<Index>,
     pub(crate) recent: Recent,
@@ -52,6 +53,8 @@ pub(crate) struct Ledger {
     pub(crate) accounts: Accounts,
     /// Blocks that were voted against.
     pub(crate) refused: Refused,
+    /// Double votes that are not punished yet.
+    pub(crate) evidence: Evidence,
     /// Contradicting votes that consensus found.
     pub(crate) faults: AtomicU64,
     pending: Mutex<BTreeMap<(u64, B256), Arc<Executed>>>,
@@ -63,7 +66,6 @@ impl Ledger {
     pub(crate) fn new(
         genesis: Genesis,
         genesis_block: Block,
-        seats: BTreeMap<ed25519::PublicKey, Address>,
         pool: Pool,
         index: Arc<Index>,
     ) -> Result<Self, ChainError> {
@@ -74,7 +76,7 @@ impl Ledger {
             genesis_entries: state::entries(&writes),
             genesis,
             genesis_block,
-            seats,
+            owners: Mutex::default(),
             pool,
             index,
             recent: Recent::default(),
@@ -82,6 +84,7 @@ impl Ledger {
             senders: Senders::default(),
             accounts: Accounts::default(),
             refused: Refused::default(),
+            evidence: Evidence::default(),
             faults: AtomicU64::new(0),
             pending: Mutex::default(),
             head: RwLock::new(Arc::new(head)),
@@ -141,24 +144,35 @@ impl Ledger {
         })
     }
 
-    /// The environment that a block with this seal executes in.
+    /// Whose a key is, if it was asked for before.
+    pub(crate) fn owner(&self, key: &ed25519::PublicKey) -> Option<Address> {
+        self.owners.lock().expect("no code panics with this lock").get(key).copied()
+    }
+
+    /// Keeps whose a key is.
+    pub(crate) fn keep_owner(&self, key: ed25519::PublicKey, account: Address) {
+        self.owners.lock().expect("no code panics with this lock").insert(key, account);
+    }
+
+    /// The environment that a block with this seal executes in; its leader's account is paid for it.
     pub(crate) fn env(
         &self,
         parent: &Block,
         context: &crate::block::Context,
         timestamp: u64,
-    ) -> Option<BlockEnv> {
+        beneficiary: Address,
+    ) -> BlockEnv {
         let above = parent.header();
-        Some(BlockEnv {
+        BlockEnv {
             chain_id: self.genesis.chain_id,
             number: above.number + 1,
             timestamp,
-            beneficiary: *self.seats.get(&context.leader)?,
+            beneficiary,
             gas_limit: self.genesis.gas_limit,
             base_fee: base_fee_after(above),
             prevrandao: randomness(parent.hash(), context),
             parent_hash: parent.hash(),
-        })
+        }
     }
 
     /// The environment that a finalised block was executed in.

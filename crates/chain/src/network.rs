@@ -1,6 +1,12 @@
 //! How nodes reach each other: authenticated, encrypted connections among those whose keys are listed.
 
-use crate::{engine, gossip, key::ConsensusKey};
+use crate::{
+    conductor::Roster,
+    engine,
+    epochs::{self, Configured, Peers},
+    gossip,
+    key::ConsensusKey,
+};
 use commonware_cryptography::{ChaCha20Poly1305, ed25519};
 use commonware_p2p::{
     Address as PeerAddress, AddressableManager, AddressableTrackedPeers, authenticated::lookup,
@@ -46,17 +52,15 @@ impl<S, R, P, B> Links<S, R, P, B> {
 #[derive(Clone)]
 pub(crate) struct Membership {
     pub(crate) signer: ConsensusKey,
-    pub(crate) listen: SocketAddr,
-    /// Every validator and every node that follows; this one's address is `listen`.
-    pub(crate) validators: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    pub(crate) followers: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    /// Whether this node only follows.
+    /// Where this node and those of its configuration listen.
+    pub(crate) configured: Configured,
+    /// Whether this node never votes.
     pub(crate) follows: bool,
     /// Keeps signatures of one chain from counting on another.
     pub(crate) namespace: Vec<u8>,
 }
 
-type Oracle = lookup::Oracle<ed25519::PublicKey>;
+pub(crate) type Oracle = lookup::Oracle<ed25519::PublicKey>;
 pub(crate) type TcpLinks = Links<
     lookup::Sender<ed25519::PublicKey, tokio::Context>,
     lookup::Receiver<ed25519::PublicKey>,
@@ -66,13 +70,11 @@ pub(crate) type TcpLinks = Links<
 
 /// Starts listening and connecting. Every node must have the same channels and sizes.
 ///
-/// # Errors
-/// If there is nobody to connect.
 pub(crate) fn start(
     context: &tokio::Context,
     membership: &Membership,
     seats: u32,
-) -> Result<(TcpLinks, Handle<()>), String> {
+) -> (TcpLinks, Oracle, Handle<()>) {
     let mut config = lookup::Config::local(
         Cups::<_, ChaCha20Poly1305>::new(
             Sake {
@@ -84,23 +86,41 @@ pub(crate) fn start(
             cups::Version::V1,
         ),
         &membership.namespace,
-        membership.listen,
-        NonZeroUsize::new(membership.validators.len() + membership.followers.len())
-            .ok_or("there are no validators")?,
+        membership.configured.own.1,
+        membership.most_peers(),
         engine::largest_message(seats),
         engine::MAILBOX,
     );
     config.tracked_peer_sets = NZUsize!(1);
     let (mut network, oracle) = lookup::Network::new(context.child("network"), config);
-    // Those who follow are sent what validators are, and are asked for nothing that consensus needs.
-    let (primary, secondary) = (peers(&membership.validators)?, peers(&membership.followers)?);
-    oracle.clone().track(0, AddressableTrackedPeers::new(primary, secondary));
     let mut number = 0;
     let channels = CHANNELS.map(|quota| {
         number += 1;
         network.register(number - 1, quota)
     });
-    Ok((Links::new(channels, oracle.clone(), oracle), network.start()))
+    (Links::new(channels, oracle.clone(), oracle.clone()), oracle, network.start())
+}
+
+impl Membership {
+    /// Whether no other node can find this one.
+    pub(crate) fn is_alone(&self) -> bool {
+        let Configured { own, peers, followers } = &self.configured;
+        own.1.port() == 0 && peers.is_empty() && followers.is_empty()
+    }
+
+    /// The most nodes that the network makes room for.
+    fn most_peers(&self) -> NonZeroUsize {
+        if self.is_alone() { NonZeroUsize::MIN } else { epochs::MAX_PEERS }
+    }
+}
+
+impl Roster for Oracle {
+    fn track(&mut self, epoch: u64, nodes: Peers) -> Result<(), String> {
+        let tracked = AddressableTrackedPeers::new(peers(&nodes.primary)?, peers(&nodes.secondary)?);
+        // A network that has ended is noticed where it runs.
+        let _feedback = AddressableManager::track(self, epoch, tracked);
+        Ok(())
+    }
 }
 
 fn peers(

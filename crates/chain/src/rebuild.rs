@@ -7,7 +7,7 @@ use commonware_consensus::{
     simplex::scheme::ed25519::Scheme,
     types::Height,
 };
-use openledger_execution::{MapState, execute_block};
+use openledger_execution::{MapState, execute_block_with};
 use std::sync::Arc;
 
 /// Adds to the index what it misses up to `height`.
@@ -51,8 +51,9 @@ fn replay(ledger: &Ledger, block: &Block, mut state: MapState, wanted: bool) -> 
         .map(|transaction| transaction.clone().try_into_recovered())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(error.to_string()))?;
-    let outcome = execute_block(&ledger.env_of(block.header()), &transactions, &state)
-        .map_err(|error| failed(error.to_string()))?;
+    let outcome =
+        execute_block_with(&ledger.env_of(block.header()), &block.seal().evidence, &transactions, &state)
+            .map_err(|error| failed(error.to_string()))?;
     if proofs::calculate_receipt_root(&outcome.receipts) != block.header().receipts_root {
         return Err(failed("executing it again gives other receipts".into()));
     }

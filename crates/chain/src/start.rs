@@ -4,7 +4,8 @@ use crate::{
     ChainError, ChainHandle, ConsensusKey, PoolLimits,
     admission::Admission,
     engine::{self, Controls, Outside},
-    gossip,
+    epochs::Configured,
+    format, gossip,
     handle::Inner,
     index::Index,
     journal::Journal,
@@ -15,7 +16,6 @@ use crate::{
     pacing::Pace,
     pool::Pool,
 };
-use alloy_primitives::Address;
 use commonware_cryptography::ed25519;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use openledger_execution::Genesis;
@@ -45,16 +45,17 @@ pub struct ChainConfig {
     pub data_dir: PathBuf,
     /// What the chain starts from. A folder belongs to one genesis.
     pub genesis: Genesis,
-    /// The key of this validator, one of the genesis; that of a node that follows has no seat there.
+    /// The key of this node. It votes in every epoch in which it has a seat, and follows in the others.
     pub signer: ConsensusKey,
-    /// Whether to follow without voting: the blocks and their certificates are taken from the validators and checked,
+    /// Whether to follow without ever voting: the blocks and their certificates are taken from the validators and checked,
     /// and every block is executed, as a validator does it.
     pub follow: bool,
-    /// Where this node listens for the others. A single validator may let the system choose (port 0).
+    /// Where this node listens for the others. A single validator whom nobody joins may let the system choose (port 0).
     pub listen: SocketAddr,
-    /// Where the other validators listen, by public key in hex. Empty for a single validator.
+    /// Where other validators listen, by public key in hex: all others of the genesis for one of them, and for whoever
+    /// joins later some that run. Where those elected since are, the state says. Empty for a single validator.
     pub peers: BTreeMap<String, SocketAddr>,
-    /// Where the nodes listen that may follow without voting, by public key in hex.
+    /// Where the nodes listen that may follow without having registered a key, by public key in hex.
     pub followers: BTreeMap<String, SocketAddr>,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
@@ -91,35 +92,24 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     fs::create_dir_all(&folder).map_err(|source| ChainError::Io { path: folder.clone(), source })?;
     let lock = FolderLock::take(&folder)?;
 
-    let Members { seats, validators, followers } = members(&config)?;
-    let leader = seats
-        .keys()
-        .next()
-        .cloned()
-        .ok_or_else(|| ChainError::Genesis { reason: "there is no validator".into() })?;
+    format::check(&folder)?;
+
+    let Members { leader, configured } = members(&config)?;
     let genesis_block = engine::genesis_block(&config.genesis, leader);
     let index = Arc::new(Index::open(&folder.join("index.redb"), config.genesis.hash())?);
     let (journal, waiting) = Journal::open(&folder.join("waiting-transactions"))?;
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = namespace(&config.genesis);
-    let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, seats, pool, index)?);
+    let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, pool, index)?);
     let follows = config.follow;
-    let membership = Membership {
-        signer: config.signer,
-        listen: config.listen,
-        validators,
-        followers,
-        follows,
-        namespace,
-    };
+    let membership = Membership { signer: config.signer, configured, follows, namespace };
     let pace = Pace { interval: config.block_interval, heartbeat: config.heartbeat };
 
     let (requests, received) = mpsc::channel(REQUESTS);
     let (shutdown, stop) = oneshot::channel();
     let (ready, is_ready) = sync_channel(1);
-    let alone = membership.validators.len() == 1 && membership.followers.is_empty();
     let (news, told) = mpsc::channel(gossip::QUEUED);
-    let (news, told) = if alone { (None, None) } else { (Some(news), Some(told)) };
+    let (news, told) = if membership.is_alone() { (None, None) } else { (Some(news), Some(told)) };
     let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
     let outside = Outside { requests: received, admission, news: told };
     let controls = Controls { ready, shutdown: stop };
@@ -158,7 +148,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
 
 /// What the signatures of a chain are bound to.
 pub(crate) fn namespace(genesis: &Genesis) -> Vec<u8> {
-    format!("openledger-{}-{}", genesis.chain_id, genesis.hash()).into_bytes()
+    genesis.vote_domain()
 }
 
 /// Runs the engine to its end. Its storage reports damage by panicking, which becomes an error here.
@@ -195,48 +185,45 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// Who takes part.
 #[derive(Debug)]
 struct Members {
-    /// The account that is paid for a validator's blocks.
-    seats: BTreeMap<ed25519::PublicKey, Address>,
-    /// Where each validator listens.
-    validators: BTreeMap<ed25519::PublicKey, SocketAddr>,
-    /// Where each node listens that follows without voting.
-    followers: BTreeMap<ed25519::PublicKey, SocketAddr>,
+    /// The validator that block zero names.
+    leader: ed25519::PublicKey,
+    configured: Configured,
 }
 
 fn members(config: &ChainConfig) -> Result<Members, ChainError> {
-    let mut seats = BTreeMap::new();
+    let mut seats = BTreeSet::new();
     for seat in &config.genesis.validators {
         let key = key::parse(&seat.consensus_key).ok_or_else(|| ChainError::Genesis {
             reason: format!("{:?} is not an ed25519 public key in hex", seat.consensus_key),
         })?;
-        if seats.insert(key, seat.account).is_some() {
+        if !seats.insert(key) {
             return Err(ChainError::Genesis {
                 reason: format!("the validator {} has two seats", seat.consensus_key),
             });
         }
     }
-    match (seats.contains_key(&config.signer.public()), config.follow) {
-        (false, false) => {
+    let leader = seats.first().cloned();
+    let leader = leader.ok_or_else(|| ChainError::Genesis { reason: "there is no validator".into() })?;
+    match (seats.contains(&config.signer.public()), config.follow) {
+        // Whoever is elected later finds the chain through somebody who runs it.
+        (false, false) if config.peers.is_empty() => {
             let (key, validators) = (config.signer.public_hex(), seats.len());
             return Err(ChainError::NotAValidator { key, validators });
         }
         (true, true) => return Err(ChainError::Seated { key: config.signer.public_hex() }),
         _ => {}
     }
-    let (validators, followers) = addresses(config, &seats)?;
+    let configured = addresses(config, &seats)?;
     // The engine would end without a word if it could not listen.
     TcpListener::bind(config.listen)
         .map_err(|source| ChainError::Listen { address: config.listen, source })?;
-    Ok(Members { seats, validators, followers })
+    Ok(Members { leader, configured })
 }
 
 type Addresses = BTreeMap<ed25519::PublicKey, SocketAddr>;
 
-/// Where every validator and every follower listens, each at an address of its own that others can reach.
-fn addresses(
-    config: &ChainConfig,
-    seats: &BTreeMap<ed25519::PublicKey, Address>,
-) -> Result<(Addresses, Addresses), ChainError> {
+/// Where every node of the configuration listens, each at an address of its own that others can reach.
+fn addresses(config: &ChainConfig, seats: &BTreeSet<ed25519::PublicKey>) -> Result<Configured, ChainError> {
     let wrong = |key: &str, address, reason| ChainError::Address { key: key.to_owned(), address, reason };
     let parse = |text: &String, address: &SocketAddr| {
         let reason = "the key is not an ed25519 public key in hex";
@@ -245,23 +232,21 @@ fn addresses(
     let all = |listed: &BTreeMap<String, SocketAddr>| -> Result<Addresses, ChainError> {
         listed.iter().map(|(text, address)| parse(text, address)).collect()
     };
-    let (mut validators, mut followers) = (all(&config.peers)?, all(&config.followers)?);
-    let own = if config.follow { &mut followers } else { &mut validators };
-    own.insert(config.signer.public(), config.listen);
+    let own = (config.signer.public(), config.listen);
+    let (mut peers, mut followers) = (all(&config.peers)?, all(&config.followers)?);
+    peers.remove(&own.0);
+    followers.remove(&own.0);
 
-    let stranger = validators.iter().find(|(key, _)| !seats.contains_key(*key));
-    if let Some((key, address)) = stranger {
-        return Err(wrong(&key::hex(key), *address, "it is not among the validators of the genesis"));
-    }
-    if let Some((key, address)) = followers.iter().find(|(key, _)| seats.contains_key(*key)) {
+    if let Some((key, address)) = followers.iter().find(|(key, _)| seats.contains(*key)) {
         return Err(wrong(&key::hex(key), *address, "a validator of the genesis does not only follow"));
     }
-    if let Some(key) = seats.keys().find(|key| !validators.contains_key(*key)) {
+    let founder = seats.contains(&own.0);
+    if let Some(key) = seats.iter().find(|key| founder && **key != own.0 && !peers.contains_key(*key)) {
         return Err(ChainError::NoAddress { key: key::hex(key) });
     }
-    let alone = validators.len() + followers.len() == 1;
+    let alone = peers.len() + followers.len() == 0;
     let mut taken = BTreeSet::new();
-    for (key, address) in validators.iter().chain(&followers) {
+    for (key, address) in [(&own.0, &own.1)].into_iter().chain(&peers).chain(&followers) {
         let wrong = |reason| Err(wrong(&key::hex(key), *address, reason));
         if !alone && address.port() == 0 {
             return wrong("the others have to know the port");
@@ -273,7 +258,7 @@ fn addresses(
             return wrong("another node has that address");
         }
     }
-    Ok((validators, followers))
+    Ok(Configured { own, peers, followers })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, Transaction, TxEnvelope, TxReceipt, TxType};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Bloom};
+use openledger_types::abi::DoubleSign;
 use openledger_types::addresses::BURN;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
@@ -14,6 +15,7 @@ use crate::evm::BlockEvm;
 use crate::overlay::Overlay;
 use crate::state::{StateReader, StateWrites};
 use crate::upgrades;
+use crate::validators;
 
 /// Least gas of any transaction: a block with less left takes no more.
 const LEAST_TRANSACTION_GAS: u64 = 21_000;
@@ -47,6 +49,8 @@ pub struct BlockOutcome {
 /// What a proposer could make of its candidates.
 #[derive(Debug, Clone, Default)]
 pub struct BuiltBlock {
+    /// Double votes that the block punishes.
+    pub evidence: Vec<DoubleSign>,
     /// Transactions of the block.
     pub included: Vec<Recovered<TxEnvelope>>,
     /// What they do.
@@ -55,21 +59,40 @@ pub struct BuiltBlock {
     pub rejected: Vec<(B256, TxError)>,
 }
 
-/// Executes the transactions of a block over the state of its parent.
-///
-/// The base fee, and whatever else the EVM takes out of existence, is credited to [`BURN`] after the last transaction,
-/// so the sum of all balances stays what it was.
+/// Executes the transactions of a block over the state of its parent; see [`execute_block_with`].
 ///
 /// # Errors
-/// [`ExecutionError::InvalidTransaction`] if the block is invalid; [`ExecutionError::State`],
-/// [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`] say nothing about the block.
+/// Those of [`execute_block_with`].
 pub fn execute_block(
     env: &BlockEnv,
     txs: &[Recovered<TxEnvelope>],
     state: &dyn StateReader,
 ) -> Result<BlockOutcome, ExecutionError> {
+    execute_block_with(env, &[], txs, state)
+}
+
+/// Executes a block over the state of its parent: punishes those whose double votes it carries, then runs the transactions.
+///
+/// The base fee, and whatever else the EVM takes out of existence, is credited to [`BURN`] after the last transaction,
+/// so the sum of all balances stays what it was. Then the last block of an epoch elects validators.
+///
+/// # Errors
+/// [`ExecutionError::InvalidTransaction`] and [`ExecutionError::InvalidEvidence`] if the block is invalid;
+/// [`ExecutionError::State`], [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`] say nothing about the block.
+pub fn execute_block_with(
+    env: &BlockEnv,
+    evidence: &[DoubleSign],
+    txs: &[Recovered<TxEnvelope>],
+    state: &dyn StateReader,
+) -> Result<BlockOutcome, ExecutionError> {
     upgrades::check(env, state)?;
-    let mut block = OpenBlock::new(env, state);
+    let mut overlay = Overlay::new(env, state);
+    for (index, double) in evidence.iter().enumerate() {
+        if !validators::punish(env, &mut overlay, double)? {
+            return Err(ExecutionError::InvalidEvidence { index, key: double.key });
+        }
+    }
+    let mut block = OpenBlock::new(env, overlay);
     for (index, tx) in txs.iter().enumerate() {
         block.push(tx).map_err(|failure| match failure {
             Failure::Transaction(reason) => {
@@ -81,19 +104,38 @@ pub fn execute_block(
     block.close()
 }
 
-/// Builds a block out of candidates in their order, leaving out those that may not be in it.
+/// Builds a block out of candidates in their order; see [`build_block_with`].
 ///
 /// # Errors
-/// [`ExecutionError::State`], [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`]; never because of a
-/// candidate.
+/// Those of [`build_block_with`].
 pub fn build_block(
     env: &BlockEnv,
     candidates: impl Iterator<Item = Recovered<TxEnvelope>>,
     state: &dyn StateReader,
 ) -> Result<BuiltBlock, ExecutionError> {
+    build_block_with(env, Vec::new(), candidates, state)
+}
+
+/// Builds a block out of double votes and candidates in their order, leaving out those that may not be in it.
+///
+/// # Errors
+/// [`ExecutionError::State`], [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`]; never because of a
+/// candidate.
+pub fn build_block_with(
+    env: &BlockEnv,
+    evidence: Vec<DoubleSign>,
+    candidates: impl Iterator<Item = Recovered<TxEnvelope>>,
+    state: &dyn StateReader,
+) -> Result<BuiltBlock, ExecutionError> {
     upgrades::check(env, state)?;
-    let mut block = OpenBlock::new(env, state);
+    let mut overlay = Overlay::new(env, state);
     let mut built = BuiltBlock::default();
+    for double in evidence {
+        if validators::punish(env, &mut overlay, &double)? {
+            built.evidence.push(double);
+        }
+    }
+    let mut block = OpenBlock::new(env, overlay);
     for tx in candidates {
         if block.gas_left() < LEAST_TRANSACTION_GAS {
             break;
@@ -118,8 +160,8 @@ struct OpenBlock<'s> {
 }
 
 impl<'s> OpenBlock<'s> {
-    fn new(env: &BlockEnv, state: &'s dyn StateReader) -> Self {
-        let evm = BlockEvm::new(env.evm_env(), Overlay::new(env, state));
+    fn new(env: &BlockEnv, overlay: Overlay<'s>) -> Self {
+        let evm = BlockEvm::new(env.evm_env(), overlay);
         Self { env: *env, evm, outcome: BlockOutcome::default() }
     }
 
@@ -167,6 +209,7 @@ impl<'s> OpenBlock<'s> {
     fn close(mut self) -> Result<BlockOutcome, ExecutionError> {
         let mut overlay = self.evm.into_overlay();
         overlay.credit(BURN, overlay.destroyed())?;
+        validators::end_block(&self.env, &mut overlay)?;
         self.outcome.writes = overlay.into_writes();
         Ok(self.outcome)
     }

@@ -105,6 +105,14 @@ impl TxError {
 /// Why execution gave no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionError {
+    /// The block carries a double vote that may not be punished, so the block is invalid.
+    #[error("the double vote {index} of the key {key} proves nothing or was punished before")]
+    InvalidEvidence {
+        /// Position in the block.
+        index: usize,
+        /// The key that it accuses.
+        key: B256,
+    },
     /// The block holds a transaction that it may not hold, so the block is invalid.
     #[error("transaction {index} ({hash}) is invalid: {reason}")]
     InvalidTransaction {

@@ -6,9 +6,10 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolInterface;
 use openledger_protocol::open::{self, VestingError};
 use openledger_protocol::params::{self, ParamError};
+use openledger_protocol::staking::{evidence, keys};
 use openledger_protocol::{Block, MapStorage, ModuleError, staking};
 use openledger_types::abi::IStaking::IStakingErrors;
-use openledger_types::abi::{StakeRole, Vesting};
+use openledger_types::abi::{Seat, StakeRole, Vesting};
 use openledger_types::addresses::{GOVERNOR, MODULES, OPEN, STAKING, TREASURY};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,13 @@ const MAX_BLOCKS: u64 = 31_536_000;
 /// Longest timelock and epoch: 30 days.
 const MAX_SECONDS: u64 = 2_592_000;
 
+/// Fewest blocks of an epoch of consensus: the first one has the genesis block, too.
+const LEAST_EPOCH_BLOCKS: u64 = 4;
+
 /// Most entries of each list of a genesis.
 const MAX_ENTRIES: usize = 100_000;
 
-/// A validator of the first epoch.
+/// A validator of the first two epochs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidatorSeat {
@@ -128,6 +132,23 @@ impl Default for Governance {
     }
 }
 
+/// How validators come to their seats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Election {
+    /// Blocks of an epoch of consensus; at its end the validators of the epoch after the next are elected.
+    pub epoch_blocks: u64,
+    /// With fewer candidates than this the old validators stay. Below four, a single fault stops the chain.
+    pub least_seats: u32,
+}
+
+impl Default for Election {
+    /// At a block a second, an hour.
+    fn default() -> Self {
+        Self { epoch_blocks: 3_600, least_seats: 4 }
+    }
+}
+
 /// What a chain starts from, as its JSON file says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,8 +163,11 @@ pub struct Genesis {
     pub base_fee: u64,
     /// Wei by account.
     pub alloc: BTreeMap<Address, U256>,
-    /// Validators of the first epoch.
+    /// Validators of the first two epochs. An account has one seat.
     pub validators: Vec<ValidatorSeat>,
+    /// How later ones are elected.
+    #[serde(default)]
+    pub election: Election,
     /// Stakes that are bonded from the start. With `alloc` and `vesting` they add up to the supply.
     #[serde(default)]
     pub stakes: Vec<GenesisStake>,
@@ -198,6 +222,28 @@ pub enum GenesisError {
         /// The most it may be.
         most: u64,
     },
+    /// The election may not be so.
+    #[error("election.{name} is {got}; it may be from {least} to {most}")]
+    Election {
+        /// Name of the field.
+        name: &'static str,
+        /// The value that was given.
+        got: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// A validator may not have its seat.
+    #[error("the seat of {account} with the consensus key {key:?} is refused: {reason}")]
+    Seat {
+        /// Who should have it.
+        account: Address,
+        /// The key that should vote.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A contract of the genesis could not be deployed.
     #[error("deploying {contract} at genesis failed: {reason}")]
     Predeploy {
@@ -225,13 +271,18 @@ impl Genesis {
         keccak256(serde_json::to_vec(self).expect("maps with string keys and plain fields always encode"))
     }
 
+    /// What the votes of the chain's validators are bound to, so that they count on no other.
+    pub fn vote_domain(&self) -> Vec<u8> {
+        evidence::vote_domain(self.chain_id, self.hash())
+    }
+
     /// The state before the first block, as writes over nothing.
     ///
     /// # Errors
     /// [`GenesisError`] says which rule the genesis breaks.
     pub fn state_writes(&self) -> Result<StateWrites, GenesisError> {
         self.check_lengths()?;
-        self.check_governance()?;
+        self.check_ranges()?;
         let staked = self.stakes.iter().fold(U256::ZERO, |sum, stake| sum.saturating_add(stake.amount));
         let vesting = self.vesting.iter().fold(U256::ZERO, |sum, entry| sum.saturating_add(entry.amount));
         let got = self
@@ -281,6 +332,7 @@ impl Genesis {
             staking::stake(&mut storage, *account, (*role).into(), *amount)
                 .map_err(|error| GenesisError::Stake { account: *account, reason: stake_reason(&error) })?;
         }
+        self.init_seats(&mut storage)?;
         for GenesisVesting { account, amount, start, cliff, end } in &self.vesting {
             let (beneficiary, amount, released) = (*account, *amount, U256::ZERO);
             let (start, cliff, end) = (*start, *cliff, *end);
@@ -290,7 +342,25 @@ impl Genesis {
         Ok(storage.slots)
     }
 
-    fn check_governance(&self) -> Result<(), GenesisError> {
+    /// Registers the validators' keys and gives them the seats of the first epochs.
+    fn init_seats(&self, storage: &mut MapStorage) -> Result<(), GenesisError> {
+        let mut first = Vec::new();
+        for ValidatorSeat { account, consensus_key } in &self.validators {
+            let refuse =
+                |reason| GenesisError::Seat { account: *account, key: consensus_key.clone(), reason };
+            let key: B256 = consensus_key
+                .parse()
+                .map_err(|_malformed| refuse("the key is not 32 bytes in hex".to_owned()))?;
+            keys::init(storage, *account, key).map_err(|error| refuse(stake_reason(&error)))?;
+            first.push(Seat { account: *account, key });
+        }
+        let Election { epoch_blocks, least_seats } = self.election;
+        evidence::init(storage, self.hash()).map_err(ParamError::from)?;
+        staking::seats::init(storage, epoch_blocks, least_seats, &first).map_err(ParamError::from)?;
+        Ok(())
+    }
+
+    fn check_ranges(&self) -> Result<(), GenesisError> {
         let Governance {
             voting_delay,
             voting_period,
@@ -310,6 +380,15 @@ impl Genesis {
         ] {
             if got < least || got > most {
                 return Err(GenesisError::Governance { name, got, least, most });
+            }
+        }
+        let Election { epoch_blocks, least_seats } = self.election;
+        for (name, got, least, most) in [
+            ("epoch_blocks", epoch_blocks, LEAST_EPOCH_BLOCKS, MAX_BLOCKS),
+            ("least_seats", u64::from(least_seats), 1, u64::from(keys::MAX_CANDIDATES)),
+        ] {
+            if got < least || got > most {
+                return Err(GenesisError::Election { name, got, least, most });
             }
         }
         Ok(())

@@ -27,16 +27,20 @@ mod state;
 mod tests;
 mod trace;
 mod upgrades;
+mod validators;
 
-pub use block::{BlockOutcome, BuiltBlock, TxOutcome, build_block, execute_block};
+pub use block::{
+    BlockOutcome, BuiltBlock, TxOutcome, build_block, build_block_with, execute_block, execute_block_with,
+};
 pub use call::{
     CALL_GAS_CAP, CallOutcome, CallRequest, CallStatus, EstimateError, call, create_access_list, estimate_gas,
 };
 pub use env::{BlockEnv, MAX_TRANSACTION_GAS, SPEC, next_base_fee};
 pub use error::{ExecutionError, TxError};
 pub use genesis::{
-    Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, Governance, ValidatorSeat,
+    Election, Genesis, GenesisError, GenesisRole, GenesisStake, GenesisVesting, Governance, ValidatorSeat,
 };
 pub use overrides::{AccountOverride, BlockOverrides, OverrideError, Overrides};
 pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};
 pub use trace::{MAX_TRACE_BYTES, TraceError, trace_call, trace_transactions};
+pub use validators::{Candidate, candidates, key_owner, key_proof, validator_set};

@@ -147,6 +147,21 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// Sets a slot outside any transaction.
+    pub(crate) fn set_slot(&mut self, address: Address, slot: U256, value: U256) {
+        self.writes.storage.insert((address, slot), value);
+    }
+
+    /// Moves wei outside any transaction; false, and nothing is moved, if `from` has less.
+    pub(crate) fn move_wei(&mut self, from: Address, to: Address, amount: U256) -> Result<bool, StateError> {
+        let mut account = self.account(from)?.unwrap_or_default();
+        let Some(left) = account.balance.checked_sub(amount) else { return Ok(false) };
+        account.balance = left;
+        self.writes.accounts.insert(from, (!account.is_empty()).then_some(account));
+        self.credit(to, amount)?;
+        Ok(true)
+    }
+
     /// Wei that transactions have taken out of existence so far.
     pub(crate) const fn destroyed(&self) -> U256 {
         self.destroyed
@@ -163,7 +178,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn slot(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+    pub(crate) fn slot(&self, address: Address, slot: U256) -> Result<U256, StateError> {
         match self.writes.storage.get(&(address, slot)) {
             Some(value) => Ok(*value),
             None if self.emptied.contains(&address) => Ok(U256::ZERO),
@@ -171,7 +186,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn hash_of_block(&self, number: u64) -> Result<B256, StateError> {
+    pub(crate) fn hash_of_block(&self, number: u64) -> Result<B256, StateError> {
         if let Some(hash) = self.block_hashes.get(&number) {
             return Ok(*hash);
         }

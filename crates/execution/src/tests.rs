@@ -5,6 +5,7 @@ mod evm;
 mod governance;
 mod modules;
 mod trace;
+mod validators;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
 
 use crate::{
-    BlockEnv, BlockOutcome, Genesis, GenesisRole, GenesisStake, Governance, MapState, build_block,
+    BlockEnv, BlockOutcome, Election, Genesis, GenesisRole, GenesisStake, Governance, MapState, build_block,
     execute_block,
 };
 
@@ -48,6 +49,7 @@ pub(crate) fn genesis() -> Genesis {
         base_fee: GWEI,
         alloc,
         validators: Vec::new(),
+        election: Election::default(),
         stakes,
         vesting: Vec::new(),
         params: BTreeMap::new(),

@@ -10,7 +10,7 @@
 use crate::{Network, NodeError, network};
 use alloy_primitives::{Address, U256, hex};
 use openledger_chain::ConsensusKey;
-use openledger_execution::{Genesis, GenesisStake, GenesisVesting, Governance, ValidatorSeat};
+use openledger_execution::{Election, Genesis, GenesisStake, GenesisVesting, Governance, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -50,6 +50,8 @@ pub struct GenesisOptions {
     pub params: BTreeMap<String, U256>,
     /// How the chain is governed.
     pub governance: Governance,
+    /// How validators are elected.
+    pub election: Election,
     /// The account that is paid for this validator's blocks.
     pub validator: Address,
     /// The account that holds what `alloc`, `stakes` and `vesting` leave of the supply.
@@ -70,6 +72,7 @@ impl GenesisOptions {
             vesting: Vec::new(),
             params: BTreeMap::new(),
             governance: Governance::default(),
+            election: Election::default(),
             validator: owner,
             remainder: owner,
         }
@@ -271,6 +274,7 @@ fn make_genesis(options: &GenesisOptions, validators: Vec<ValidatorSeat>) -> Res
         base_fee: options.base_fee,
         alloc,
         validators,
+        election: options.election.clone(),
         stakes: options.stakes.clone(),
         vesting: options.vesting.clone(),
         params: options.params.clone(),

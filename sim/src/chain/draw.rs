@@ -1,7 +1,7 @@
 //! A scenario from a seed.
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
@@ -9,16 +9,21 @@ use openledger_chain::{
     ConsensusKey,
     simulate::{Alteration, Byzantine, Event, Link, Scenario},
 };
-use openledger_execution::{Genesis, Governance, ValidatorSeat};
+use openledger_execution::{Election, Genesis, GenesisRole, GenesisStake, Governance, ValidatorSeat};
 use openledger_types::{
-    abi::{IOpen, IStaking},
+    abi::{IOpen, IStaking, StakeRole},
     addresses::{BURN, OPEN, STAKING},
-    amount::SUPPLY,
+    amount::{ONE_OPEN, SUPPLY},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 const CHAIN_ID: u64 = 20_260;
+/// Stakes of validators, OPEN.
+const LEAST_STAKE: u64 = 10_000;
+const MOST_STAKE: u64 = 12_000;
+/// What a validator has for fees, OPEN.
+const FEES: u64 = 100;
 /// Blocks that everybody has to finalise once all is healed.
 const BLOCKS_AFTER: u64 = 10;
 /// How long that may take. A view without its leader takes under three seconds, and up to a third of the leaders is
@@ -32,9 +37,11 @@ fn milliseconds(rng: &mut StdRng, range: RangeInclusive<u64>) -> Duration {
 /// The scenario of a seed.
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut rng = StdRng::seed_from_u64(seed);
-    let members = rng.random_range(4..=10);
-    let byzantine = byzantine(&mut rng, members);
-    let healed = milliseconds(&mut rng, 5_000..=15_000);
+    let validators = rng.random_range(4..=8);
+    let changes = Changes::draw(&mut rng, validators);
+    let members = validators + changes.joins + usize::from(changes.rotates);
+    let byzantine = byzantine(&mut rng, validators, changes.leaves);
+    let healed = milliseconds(&mut rng, 3_000..=8_000);
     let link = Link {
         latency: milliseconds(&mut rng, 2..=80),
         jitter: milliseconds(&mut rng, 0..=40),
@@ -42,24 +49,120 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     };
     let events = events(&mut rng, members, &byzantine, healed, link);
     let accounts: usize = rng.random_range(3..=6);
-    let mut scenario = quiet(seed, members, accounts);
+    let mut scenario = network(seed, validators, members - validators, accounts);
+    scenario.genesis.election =
+        Election { epoch_blocks: rng.random_range(6..=10), least_seats: rng.random_range(3..=4) };
+    // What changes at the end of an epoch comes into force at the end of the next.
+    scenario.blocks_after = 3 * scenario.genesis.election.epoch_blocks;
     scenario.transactions = transactions(&mut rng, members, &byzantine, accounts);
+    for (account, calls) in changes.calls(&mut rng, validators, &byzantine, &scenario.keys) {
+        let home = honest(&mut rng, members, &byzantine);
+        // Somewhere among the others of that member, in the order of their nonces.
+        let mut at = 0;
+        for (nonce, (value, call)) in (0..).zip(calls) {
+            at = rng.random_range(at..=scenario.transactions.len());
+            let call = sign(&account, nonce, TxKind::Call(STAKING), value, call, 500_000);
+            scenario.transactions.insert(at, (home, call));
+            at += 1;
+        }
+    }
     scenario.pace = milliseconds(&mut rng, 20..=300);
     Scenario { byzantine, healed, link, events, ..scenario }
 }
 
-/// Members without a fault on good links, and accounts without a transaction.
-pub(crate) fn quiet(seed: u64, members: usize, accounts: usize) -> Scenario {
+/// Validators without a fault on good links, and accounts without a transaction.
+#[cfg(test)]
+pub(crate) fn quiet(seed: u64, validators: usize, accounts: usize) -> Scenario {
+    network(seed, validators, 0, accounts)
+}
+
+/// Who comes, goes and takes another key. Members that are no validators follow from the start.
+struct Changes {
+    leaves: usize,
+    joins: usize,
+    rotates: bool,
+}
+
+/// An account with the values and data of its calls to the staking module.
+type Calls = (PrivateKeySigner, Vec<(U256, Bytes)>);
+
+impl Changes {
+    fn draw(rng: &mut StdRng, validators: usize) -> Self {
+        Self {
+            leaves: rng.random_range(0..=(validators - 4).min(2)),
+            joins: rng.random_range(0..=1),
+            rotates: rng.random(),
+        }
+    }
+
+    /// What the accounts of validators and spare members do.
+    fn calls(
+        &self,
+        rng: &mut StdRng,
+        validators: usize,
+        byzantine: &BTreeMap<usize, Byzantine>,
+        keys: &[[u8; 32]],
+    ) -> Vec<Calls> {
+        let mut order: Vec<usize> =
+            (0..validators).filter(|member| !byzantine.contains_key(member)).collect();
+        order.shuffle(rng);
+        let mut order = order.into_iter();
+        let mut spare = validators..keys.len();
+        let key = |member: usize, account: &PrivateKeySigner| {
+            let key = ConsensusKey::from_bytes(keys[member]);
+            (key.public_bytes(), key.prove(CHAIN_ID, account.address()))
+        };
+        let mut all = Vec::new();
+        for member in order.by_ref().take(self.leaves) {
+            let leave = if rng.random() {
+                IStaking::startUnbondingCall {}.abi_encode()
+            } else {
+                IStaking::deregisterKeyCall {}.abi_encode()
+            };
+            all.push((validator(member), vec![(U256::ZERO, leave.into())]));
+        }
+        for member in spare.by_ref().take(self.joins) {
+            let account = validator(member);
+            let (key, proof) = key(member, &account);
+            // IPv4, as the others have it; simulated links need none.
+            let ip = FixedBytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
+            let stake = IStaking::stakeCall { role: StakeRole::Validator }.abi_encode();
+            let register = IStaking::registerKeyCall { key, proof, ip, port: 1 }.abi_encode();
+            let amount = open(rng.random_range(LEAST_STAKE..=MOST_STAKE));
+            all.push((account, vec![(amount, stake.into()), (U256::ZERO, register.into())]));
+        }
+        if let (Some(member), Some(other)) = (order.next().filter(|_| self.rotates), spare.next()) {
+            let account = validator(member);
+            let (key, proof) = key(other, &account);
+            let rotate = IStaking::rotateKeyCall { key, proof }.abi_encode();
+            all.push((account, vec![(U256::ZERO, rotate.into())]));
+        }
+        all
+    }
+}
+
+/// Members of which the first are validators of the genesis, each with an account that has staked or can.
+fn network(seed: u64, validators: usize, spare: usize, accounts: usize) -> Scenario {
     let keys: Vec<[u8; 32]> =
-        (1..=members).map(|number| [u8::try_from(number).expect("few members"); 32]).collect();
-    let seat = |(number, key): (u8, &[u8; 32])| ValidatorSeat {
-        account: Address::repeat_byte(0x70 + number),
+        (1..=validators + spare).map(|number| [u8::try_from(number).expect("few members"); 32]).collect();
+    let seat = |(member, key): (usize, &[u8; 32])| ValidatorSeat {
+        account: validator(member).address(),
         consensus_key: ConsensusKey::from_bytes(*key).public_hex(),
     };
-    let share = SUPPLY / U256::from(accounts);
+    let role = GenesisRole::Validator;
+    let stakes: Vec<_> = (0..validators)
+        .map(|member| GenesisStake { account: validator(member).address(), role, amount: stake(member) })
+        .collect();
+    let staked = stakes.iter().fold(U256::ZERO, |sum, stake| sum + stake.amount);
+    let purse = |member: usize| if member < validators { open(FEES) } else { open(FEES + MOST_STAKE) };
+    let purses: BTreeMap<Address, U256> =
+        (0..validators + spare).map(|member| (validator(member).address(), purse(member))).collect();
+    let left = SUPPLY - staked - purses.values().fold(U256::ZERO, |sum, purse| sum + *purse);
+    let share = left / U256::from(accounts);
     let mut alloc: BTreeMap<Address, U256> =
         (0..accounts).map(|number| (account(number).address(), share)).collect();
-    *alloc.entry(account(0).address()).or_default() += SUPPLY - share * U256::from(accounts);
+    *alloc.entry(account(0).address()).or_default() += left - share * U256::from(accounts);
+    alloc.extend(purses);
     Scenario {
         seed,
         genesis: Genesis {
@@ -68,8 +171,9 @@ pub(crate) fn quiet(seed: u64, members: usize, accounts: usize) -> Scenario {
             gas_limit: 30_000_000,
             base_fee: 1_000_000_000,
             alloc,
-            validators: (1..).zip(&keys).map(seat).collect(),
-            stakes: Vec::new(),
+            validators: (0..validators).zip(&keys).map(seat).collect(),
+            election: Election { epoch_blocks: 10, least_seats: 3 },
+            stakes,
             vesting: Vec::new(),
             params: BTreeMap::new(),
             governance: Governance::default(),
@@ -88,9 +192,10 @@ pub(crate) fn quiet(seed: u64, members: usize, accounts: usize) -> Scenario {
     }
 }
 
-fn byzantine(rng: &mut StdRng, members: usize) -> BTreeMap<usize, Byzantine> {
-    let most = (members - 1) / 3;
-    let mut order: Vec<usize> = (0..members).collect();
+/// As many as the network bears when the others have left.
+fn byzantine(rng: &mut StdRng, validators: usize, leaves: usize) -> BTreeMap<usize, Byzantine> {
+    let most = (validators - leaves - 1) / 3;
+    let mut order: Vec<usize> = (0..validators).collect();
     order.shuffle(rng);
     order.truncate(rng.random_range(0..=most));
     order
@@ -173,6 +278,25 @@ fn events(
     events
 }
 
+/// The account of a member that is a validator or becomes one.
+pub(crate) fn validator(member: usize) -> PrivateKeySigner {
+    account(100 + member)
+}
+
+/// What a validator of the genesis has staked.
+pub(crate) fn stake(member: usize) -> U256 {
+    open(LEAST_STAKE + 100 * member as u64)
+}
+
+fn open(amount: u64) -> U256 {
+    U256::from(amount) * ONE_OPEN
+}
+
+fn honest(rng: &mut StdRng, members: usize, byzantine: &BTreeMap<usize, Byzantine>) -> usize {
+    let honest: Vec<usize> = (0..members).filter(|member| !byzantine.contains_key(member)).collect();
+    honest[rng.random_range(0..honest.len())]
+}
+
 fn account(number: usize) -> PrivateKeySigner {
     let byte = u8::try_from(number + 1).expect("few accounts");
     PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).expect("a small number is a valid key")
@@ -185,10 +309,9 @@ fn transactions(
     byzantine: &BTreeMap<usize, Byzantine>,
     accounts: usize,
 ) -> Vec<(usize, TxEnvelope)> {
-    let honest: Vec<usize> = (0..members).filter(|member| !byzantine.contains_key(member)).collect();
     let mut all = Vec::new();
     for from in 0..accounts {
-        let home = honest[rng.random_range(0..honest.len())];
+        let home = honest(rng, members, byzantine);
         for nonce in 0..rng.random_range(4..=12) {
             all.push((home, transaction(rng, from, nonce, accounts)));
         }

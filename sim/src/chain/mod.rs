@@ -9,7 +9,7 @@ mod tests;
 use anyhow::ensure;
 use clap::Args;
 use openledger_chain::simulate::{self, Ended, Failure, Scenario};
-use properties::Broken;
+use properties::{Broken, Checked};
 use report::Report;
 use std::{
     path::Path,
@@ -54,7 +54,9 @@ pub(crate) fn run(options: &Options, out: &Path, json: bool) -> anyhow::Result<(
         let judged = judge(&scenario);
         report.add(seed, &scenario, &judged);
         let line = match &judged {
-            Ok(ended) => format!("ok, {} blocks, trace {}", report::blocks(ended), ended.trace),
+            Ok(Judged { ended, .. }) => {
+                format!("ok, {} blocks, trace {}", report::blocks(ended), ended.trace)
+            }
             Err(broken) => format!("{broken}\n  again with: openledger-sim chain --seed {seed}"),
         };
         if !json {
@@ -70,8 +72,18 @@ pub(crate) fn run(options: &Options, out: &Path, json: bool) -> anyhow::Result<(
     Ok(())
 }
 
+/// A run in which every property holds.
+#[derive(Debug)]
+struct Judged {
+    ended: Ended,
+    /// Validators that were slashed for voting twice.
+    punished: u64,
+    /// Epochs with other keys than the one before.
+    changed: u64,
+}
+
 /// Runs a scenario and checks every property.
-fn judge(scenario: &Scenario) -> Result<Ended, Broken> {
+fn judge(scenario: &Scenario) -> Result<Judged, Broken> {
     let ended = simulate::run(scenario).map_err(|failure| {
         let property = match &failure {
             Failure::Fork(_) => "agreement",
@@ -81,8 +93,8 @@ fn judge(scenario: &Scenario) -> Result<Ended, Broken> {
         };
         Broken { property, reason: failure.to_string() }
     })?;
-    properties::check(scenario, &ended.views)?;
-    Ok(ended)
+    let Checked { punished, changed } = properties::check(scenario, &ended.views)?;
+    Ok(Judged { ended, punished, changed })
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]

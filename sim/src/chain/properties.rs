@@ -1,9 +1,15 @@
 //! What must hold of a run, as pure functions over what the honest validators hold at its end.
 
+use super::draw;
 use alloy_primitives::{Address, B256};
+use alloy_sol_types::SolCall;
 use openledger_chain::simulate::{Byzantine, Replayed, Scenario, View, replay};
-use openledger_execution::AccountState;
-use openledger_types::amount::SUPPLY;
+use openledger_execution::{AccountState, BlockEnv, CallRequest, call};
+use openledger_types::{
+    abi::{IStaking, Staker},
+    addresses::STAKING,
+    amount::SUPPLY,
+};
 use std::collections::BTreeMap;
 
 /// A property that does not hold.
@@ -23,8 +29,16 @@ fn hold(property: &'static str, held: Result<(), String>) -> Result<(), Broken> 
     held.map_err(|reason| Broken { property, reason })
 }
 
+/// What a run with every property came to.
+pub(crate) struct Checked {
+    /// Validators that were slashed for voting twice.
+    pub(crate) punished: u64,
+    /// Epochs with other keys than the one before.
+    pub(crate) changed: u64,
+}
+
 /// Checks all properties.
-pub(crate) fn check(scenario: &Scenario, views: &[View]) -> Result<(), Broken> {
+pub(crate) fn check(scenario: &Scenario, views: &[View]) -> Result<Checked, Broken> {
     hold("agreement", agreement(views))?;
     hold("finality", finality(views))?;
     hold("accountability", accountability(scenario, views))?;
@@ -43,7 +57,9 @@ pub(crate) fn check(scenario: &Scenario, views: &[View]) -> Result<(), Broken> {
         };
         hold("state", state(&own, view))?;
     }
-    Ok(())
+    let punished = slashing(scenario, &replayed);
+    let punished = punished.map_err(|reason| Broken { property: "slashing", reason })?;
+    Ok(Checked { punished, changed: replayed.changed })
 }
 
 fn hash(view: &View, number: usize) -> Option<B256> {
@@ -94,6 +110,37 @@ pub(crate) fn accountability(scenario: &Scenario, views: &[View]) -> Result<(), 
         Some(view) => Err(format!("member {} saw {} contradicting votes", view.member, view.faults)),
         None => Ok(()),
     }
+}
+
+/// Validators that keep to the rules keep their stakes; how many others were slashed for voting twice.
+pub(crate) fn slashing(scenario: &Scenario, replayed: &Replayed) -> Result<u64, String> {
+    let mut punished = 0;
+    for (member, seat) in scenario.genesis.validators.iter().enumerate() {
+        let staker = staker(scenario, replayed, seat.account)?;
+        if scenario.byzantine.contains_key(&member) {
+            punished += u64::from(staker.jailedUntil == u64::MAX);
+        } else if staker.jailedUntil != 0 || staker.stake != draw::stake(member) {
+            return Err(format!("member {member} keeps to the rules and has {staker:?}"));
+        }
+    }
+    Ok(punished)
+}
+
+fn staker(scenario: &Scenario, replayed: &Replayed, account: Address) -> Result<Staker, String> {
+    let env = BlockEnv {
+        chain_id: scenario.genesis.chain_id,
+        number: replayed.totals.len() as u64,
+        timestamp: 0,
+        beneficiary: Address::ZERO,
+        gas_limit: scenario.genesis.gas_limit,
+        base_fee: 0,
+        prevrandao: B256::ZERO,
+        parent_hash: B256::ZERO,
+    };
+    let data = IStaking::stakerCall { account }.abi_encode().into();
+    let request = CallRequest { to: Some(STAKING), data, ..CallRequest::default() };
+    let outcome = call(&env, &request, &replayed.state).map_err(|error| error.to_string())?;
+    IStaking::stakerCall::abi_decode_returns(&outcome.output).map_err(|error| error.to_string())
 }
 
 /// The balances add up to the supply.

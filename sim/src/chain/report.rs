@@ -1,6 +1,6 @@
 //! What many seeds came to.
 
-use super::properties::Broken;
+use super::{Judged, properties::Broken};
 use anyhow::Context;
 use openledger_chain::simulate::{Byzantine, Ended, Event, Link, Scenario};
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ pub(crate) struct Report {
     seeds: u64,
     by_size: BTreeMap<usize, u64>,
     byzantine: BTreeMap<&'static str, u64>,
+    punished: u64,
+    changed: u64,
     crashes: u64,
     partitioned: u64,
     blocks: u64,
@@ -36,9 +38,10 @@ pub(crate) fn describe(scenario: &Scenario) -> String {
     let crashes = scenario.events.iter().filter(|(_, event)| matches!(event, Event::Crash(_))).count();
     let kinds: Vec<_> = scenario.byzantine.values().map(|byzantine| kind(*byzantine)).collect();
     let byzantine = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
-    let members = scenario.keys.len();
+    let validators = scenario.genesis.validators.len();
+    let spare = scenario.keys.len() - validators;
     format!(
-        "{members} validators, Byzantine: {byzantine}; {crashes} crashes, {} events",
+        "{validators} validators and {spare} that follow at first, Byzantine: {byzantine}; {crashes} crashes, {} events",
         scenario.events.len()
     )
 }
@@ -53,9 +56,9 @@ impl Report {
         Self { first, ..Self::default() }
     }
 
-    pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, judged: &Result<Ended, Broken>) {
+    pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, judged: &Result<Judged, Broken>) {
         self.seeds += 1;
-        *self.by_size.entry(scenario.keys.len()).or_default() += 1;
+        *self.by_size.entry(scenario.genesis.validators.len()).or_default() += 1;
         for byzantine in scenario.byzantine.values() {
             *self.byzantine.entry(kind(*byzantine)).or_default() += 1;
         }
@@ -63,7 +66,9 @@ impl Report {
             |(_, event): &(Duration, Event)| matches!(event, Event::Link { link, .. } if *link == Link::CUT);
         self.partitioned += u64::from(scenario.events.iter().any(cut));
         match judged {
-            Ok(ended) => {
+            Ok(Judged { ended, punished, changed }) => {
+                self.punished += punished;
+                self.changed += changed;
                 self.crashes += ended.crashes;
                 self.blocks += blocks(ended);
                 self.transactions += ended.sent as u64;
@@ -78,14 +83,17 @@ impl Report {
 
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} seeds in {:.1} s, {} failed: {} blocks, {} transactions, {} crashes, {} partitioned",
+            "{} seeds in {:.1} s, {} failed: {} blocks, {} transactions, {} crashes, {} partitioned, {} slashed, \
+             {} changes of validators",
             self.seeds,
             self.elapsed.as_secs_f64(),
             self.failed.len(),
             self.blocks,
             self.transactions,
             self.crashes,
-            self.partitioned
+            self.partitioned,
+            self.punished,
+            self.changed
         )
     }
 
@@ -105,6 +113,8 @@ impl Report {
             "seconds": self.elapsed.as_secs_f64(),
             "networks_by_validators": self.by_size,
             "byzantine_validators": self.byzantine,
+            "validators_slashed_for_double_votes": self.punished,
+            "epochs_with_other_validators": self.changed,
             "crashes": self.crashes,
             "networks_partitioned": self.partitioned,
             "blocks_finalised": self.blocks,

@@ -36,7 +36,7 @@ fn every_property_holds_for_fifty_seeds() {
 
 #[test]
 fn a_seed_gives_the_same_events_one_for_one_and_another_seed_gives_others() {
-    let trace = |seed: u64| judge(&draw::scenario(seed)).unwrap().trace;
+    let trace = |seed: u64| judge(&draw::scenario(seed)).unwrap().ended.trace;
     assert_eq!(trace(2), trace(2));
     assert_ne!(trace(2), trace(3));
 }
@@ -86,12 +86,23 @@ fn a_block_that_breaks_a_rule_is_refused_by_all_and_the_reason_is_kept() {
     ] {
         let mut scenario = busy(1);
         scenario.byzantine = [(0, Byzantine::Altering(alteration))].into();
-        let views = judge(&scenario).unwrap().views;
+        let views = judge(&scenario).unwrap().ended.views;
         assert_eq!(views.len(), 3, "{alteration:?}");
         for view in views {
             let kept = view.refused.iter().any(|block| block.reason.contains(reason));
             assert!(kept, "member {} on {alteration:?}: {:?}", view.member, view.refused);
         }
+    }
+}
+
+#[test]
+fn who_votes_twice_is_slashed_and_has_no_seat_in_later_epochs() {
+    for kind in [Byzantine::Conflicting, Byzantine::Nullifying] {
+        let mut scenario = draw::quiet(1, 5, 2);
+        scenario.byzantine = [(4, kind)].into();
+        scenario.blocks_after = 4 * scenario.genesis.election.epoch_blocks;
+        let judged = judge(&scenario).unwrap();
+        assert_eq!((judged.punished, judged.changed), (1, 1), "{kind:?}");
     }
 }
 
@@ -131,7 +142,7 @@ fn members_that_all_believe_in_another_genesis_break_validity() {
 fn good() -> (Scenario, Vec<View>, Replayed) {
     let mut scenario = draw::quiet(1, 4, 2);
     scenario.transactions = draw::transfers(2, 3, &[0, 1]);
-    let views = judge(&scenario).unwrap().views;
+    let views = judge(&scenario).unwrap().ended.views;
     let replayed = replay(&scenario.genesis, &views[0].blocks).unwrap();
     (scenario, views, replayed)
 }
@@ -155,6 +166,12 @@ fn every_property_notices_a_view_that_was_changed() {
     let mut minted = replayed.clone();
     minted.totals[1] += U256::ONE;
     properties::conservation(&minted, &views).unwrap_err();
+
+    let mut slashed = scenario.clone();
+    // As if it had done nothing to be slashed for: the stakes of others are not its.
+    slashed.genesis.validators.swap(0, 1);
+    properties::slashing(&scenario, &replayed).unwrap();
+    properties::slashing(&slashed, &replayed).unwrap_err();
 
     let own = &views[0];
     properties::state(&replayed, own).unwrap();

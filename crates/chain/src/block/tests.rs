@@ -2,6 +2,7 @@ use super::*;
 use crate::tests::fixtures::{account, empty_block, transfer};
 use alloy_primitives::b256;
 use commonware_codec::{Copying, DecodeExt};
+use openledger_types::abi::{Vote, VoteKind};
 
 fn with_transactions(transactions: Vec<TxEnvelope>) -> Block {
     let empty = empty_block(7);
@@ -40,6 +41,40 @@ fn the_encoding_is_as_it_was() {
         b256!("0x3f7e938b4f89285500b34bd9a4b361d0ac94df943b0dd37ad0f137a0d1963b52"),
         "stored blocks and messages between nodes have another form"
     );
+}
+
+fn with_evidence(count: usize) -> Block {
+    let vote = |kind, payload| Vote {
+        kind,
+        parent: 1,
+        payload: B256::repeat_byte(payload),
+        signature: vec![payload; 64].into(),
+    };
+    let double = DoubleSign {
+        key: B256::repeat_byte(3),
+        epoch: 2,
+        viewNumber: 9,
+        first: vote(VoteKind::Nullify, 1),
+        second: vote(VoteKind::Finalize, 2),
+    };
+    let empty = empty_block(7);
+    let seal = Seal { evidence: vec![double; count], ..empty.seal().clone() };
+    let header = Header { extra_data: seal.commitment(), ..empty.header().clone() };
+    Block::new(header, seal, Vec::new())
+}
+
+#[test]
+fn double_votes_are_in_the_seal_and_few() {
+    let bytes = with_evidence(MAX_EVIDENCE).encode();
+    assert_eq!(bytes.len(), with_evidence(MAX_EVIDENCE).encode_size());
+    let decoded = decode(&bytes).unwrap();
+    assert_eq!(decoded.seal(), with_evidence(MAX_EVIDENCE).seal());
+    assert_ne!(decoded.hash(), with_evidence(0).hash());
+    assert!(matches!(decode(&with_evidence(MAX_EVIDENCE + 1).encode()), Err(CodecError::InvalidLength(5))));
+    let one = with_evidence(1).encode();
+    for position in 0..one.len() {
+        assert!(decode(&one[..position]).is_err(), "cut at byte {position}");
+    }
 }
 
 #[test]

@@ -8,7 +8,9 @@ use super::{
 use crate::{
     Block, ConsensusKey, PoolLimits,
     admission::Admission,
+    conductor::Roster,
     engine::{self, Node, Outside, Place},
+    epochs::{self, Configured, Peers, Schemes},
     gossip,
     index::Index,
     key,
@@ -21,30 +23,38 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use commonware_consensus::{
-    simplex::{
-        mocks::{conflicter, nuller},
-        scheme::ed25519::Scheme,
-    },
+    simplex::mocks::{conflicter, nuller},
     types::{Epoch, Height, Round, View as ConsensusView},
 };
-use commonware_cryptography::{ed25519::PublicKey, keccak256::Keccak256};
+use commonware_cryptography::{
+    certificate::{Provider as _, Scheme as _},
+    ed25519::PublicKey,
+    keccak256::Keccak256,
+};
 use commonware_glue::simulate::{
     action::{Action, Crash, Schedule},
     engine::{ChannelPair, EngineDefinition, InitContext},
     processed::ProcessedHeight,
     tracker::FinalizationUpdate,
 };
-use commonware_p2p::simulated::{Manager, Oracle, Receiver};
-use commonware_runtime::{Handle, Quota, Spawner, Supervisor, buffer::paged::CacheRef, deterministic};
-use commonware_utils::{NZU16, NZUsize, channel::mpsc::UnboundedSender, ordered};
+use commonware_p2p::{
+    simulated::{Manager, Oracle, Receiver},
+    utils::mux::Muxer,
+};
+use commonware_runtime::{Clock, Handle, Quota, Spawner, Supervisor, buffer::paged::CacheRef, deterministic};
+use commonware_utils::{NZU16, NZUsize, channel::mpsc::UnboundedSender};
 use openledger_execution::AccountState;
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
+    net::SocketAddr,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+/// How often a member that breaks the rules looks whether there is another epoch.
+const MOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Blocks come fast under load, and now and then when there is none.
 const PACE: Pace = Pace { interval: Duration::from_millis(50), heartbeat: Duration::from_millis(500) };
@@ -57,7 +67,6 @@ pub(super) struct Network {
     scenario: Arc<Scenario>,
     keys: Arc<Vec<PublicKey>>,
     genesis_block: Block,
-    seats: BTreeMap<PublicKey, Address>,
     /// What outlives the crashes of a member beside its simulated storage.
     disks: Arc<Vec<Disk>>,
     /// The accounts that genesis and the scenario name.
@@ -67,6 +76,15 @@ pub(super) struct Network {
 struct Disk {
     index: Arc<Index>,
     shown: Arc<Mutex<BTreeMap<u64, B256>>>,
+}
+
+/// Simulated links connect everybody all the time.
+struct Everybody;
+
+impl Roster for Everybody {
+    fn track(&mut self, _epoch: u64, _peers: Peers) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A member that runs.
@@ -108,18 +126,17 @@ impl Network {
     /// What of the scenario cannot be.
     pub(super) fn new(scenario: Scenario) -> Result<Self, String> {
         let genesis = &scenario.genesis;
-        if genesis.validators.len() != scenario.keys.len() {
+        if genesis.validators.len() > scenario.keys.len() {
             return Err(format!("{} seats for {} keys", genesis.validators.len(), scenario.keys.len()));
         }
         let keys: Vec<_> = scenario.keys.iter().map(|key| ConsensusKey::from_bytes(*key).public()).collect();
-        let mut seats = BTreeMap::new();
         for (seat, key) in genesis.validators.iter().zip(&keys) {
             if key::parse(&seat.consensus_key).as_ref() != Some(key) {
                 return Err(format!("the seat {} is not that of {}", seat.consensus_key, key::hex(key)));
             }
-            seats.insert(key.clone(), seat.account);
         }
-        let leader = seats.keys().next().cloned().ok_or("there is no member")?;
+        let seated = &keys[..genesis.validators.len()];
+        let leader = seated.iter().min().cloned().ok_or("there is no member")?;
         let writes = genesis.state_writes().map_err(|error| error.to_string())?;
         let disk = |_| {
             let index = Index::in_memory(genesis.hash()).map_err(|error| error.to_string())?;
@@ -129,7 +146,6 @@ impl Network {
             genesis_block: engine::genesis_block(genesis, leader),
             disks: Arc::new(keys.iter().map(disk).collect::<Result<_, _>>()?),
             accounts: Arc::new(writes.accounts.into_keys().chain(scenario.watched.iter().copied()).collect()),
-            seats,
             keys: Arc::new(keys),
             scenario: Arc::new(scenario),
         })
@@ -158,7 +174,7 @@ impl Network {
     fn ledger(&self, index: Arc<Index>) -> Arc<Ledger> {
         let genesis = self.scenario.genesis.clone();
         let pool = Pool::new(PoolLimits::default(), genesis.base_fee);
-        let mut ledger = Ledger::new(genesis, self.genesis_block.clone(), self.seats.clone(), pool, index)
+        let mut ledger = Ledger::new(genesis, self.genesis_block.clone(), pool, index)
             .expect("the genesis was checked when the network was made");
         if let Some((account, balance)) = self.scenario.minted {
             let minted = AccountState { balance, ..AccountState::default() };
@@ -167,12 +183,54 @@ impl Network {
         Arc::new(ledger)
     }
 
-    fn scheme(&self, member: usize) -> Scheme {
-        let participants: ordered::Set<_> =
-            self.keys.as_ref().clone().try_into().expect("every seat has a key of its own");
-        let signer = ConsensusKey::from_bytes(self.scenario.keys[member]).private();
-        Scheme::signer(&namespace(&self.scenario.genesis), participants, signer)
-            .expect("every member has a seat")
+    fn schemes(&self, member: usize) -> Schemes {
+        let signer = ConsensusKey::from_bytes(self.scenario.keys[member]);
+        Schemes::new(namespace(&self.scenario.genesis), Some(signer))
+    }
+
+    /// Who votes in an epoch, once some member knows it.
+    fn validators(&self, epoch: u64) -> Option<Vec<PublicKey>> {
+        let known = |disk: &Disk| disk.index.validators(epoch).expect("an index in memory answers");
+        let keys = self.disks.iter().find_map(known)?;
+        Some(keys.into_iter().map(|key| epochs::public(key).expect("a seat has a key")).collect())
+    }
+
+    /// Has a member break the rules in every epoch in which it has a seat.
+    async fn mock(
+        self,
+        context: deterministic::Context,
+        member: usize,
+        kind: Byzantine,
+        votes: ChannelPair<PublicKey>,
+    ) {
+        let (mux, mut votes) = Muxer::new(context.child("votes"), votes.0, votes.1);
+        mux.start();
+        let schemes = self.schemes(member);
+        // An engine that is dropped stops.
+        let mut engines = Vec::new();
+        for epoch in 0.. {
+            let keys = loop {
+                match self.validators(epoch) {
+                    Some(keys) => break keys,
+                    None => context.sleep(MOCK_PAUSE).await,
+                }
+            };
+            schemes.learn(Epoch::new(epoch), &keys).expect("every seat has a key of its own");
+            let scheme = schemes.scheme(Epoch::new(epoch)).expect("it was learnt");
+            if scheme.me().is_none() {
+                continue;
+            }
+            let scheme = scheme.as_ref().clone();
+            let Ok(votes) = votes.register(epoch).await else { return };
+            let context = context.child("mock").with_attribute("epoch", epoch);
+            engines.push(if kind == Byzantine::Conflicting {
+                let mocked = conflicter::Config { scheme };
+                conflicter::Conflicter::<_, _, Keccak256>::new(context, mocked).start(votes)
+            } else {
+                let mocked = nuller::Config { scheme };
+                nuller::Nuller::<_, _, Keccak256>::new(context, mocked).start(votes)
+            });
+        }
     }
 
     /// The parts of one validator; a secondary twin has its own storage.
@@ -184,7 +242,7 @@ impl Network {
         let node = Half {
             ledger,
             public_key: self.keys[member].clone(),
-            scheme: self.scheme(member),
+            schemes: self.schemes(member),
             place: Place {
                 prefix: format!("{name}-{member}-"),
                 page_cache: CacheRef::new(NZU16!(1024), NZUsize!(256)),
@@ -206,7 +264,7 @@ struct Parts {
 struct Half {
     ledger: Arc<Ledger>,
     public_key: PublicKey,
-    scheme: Scheme,
+    schemes: Schemes,
     place: Place,
     outside: Outside,
 }
@@ -221,8 +279,12 @@ async fn start<S>(
 where
     S: commonware_p2p::Sender<PublicKey = PublicKey>,
 {
-    let Half { ledger, public_key, scheme, place, outside } = node;
-    let node = Node { ledger, public_key, scheme, links, place, pace: PACE, outside };
+    let Half { ledger, public_key, schemes, place, outside } = node;
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let configured =
+        Configured { own: (public_key.clone(), nowhere), peers: BTreeMap::new(), followers: BTreeMap::new() };
+    let roster = Everybody;
+    let node = Node { ledger, public_key, schemes, configured, links, roster, place, pace: PACE, outside };
     engine::start(context, node, |inner| Proposer { inner, alteration })
         .await
         .expect("an index in memory follows the state")
@@ -242,22 +304,17 @@ impl EngineDefinition for Network {
     }
 
     fn max_message_size(&self) -> u32 {
-        engine::largest_message(u32::try_from(self.keys.len()).expect("a simulated network is small"))
+        engine::largest_message(epochs::most_seats(&self.scenario.genesis))
     }
 
     async fn init(&self, init: InitContext<'_, PublicKey>) -> (Handle<()>, State) {
         let InitContext { context, index: member, oracle, channels, monitor, .. } = init;
         let byzantine = self.scenario.byzantine.get(&member).copied();
         match byzantine {
-            Some(Byzantine::Conflicting) => {
-                let mocked = conflicter::Config { scheme: self.scheme(member) };
-                let mocked = conflicter::Conflicter::<_, _, Keccak256>::new(context, mocked);
-                (mocked.start(votes(channels)), State::Byzantine)
-            }
-            Some(Byzantine::Nullifying) => {
-                let mocked = nuller::Config { scheme: self.scheme(member) };
-                let mocked = nuller::Nuller::<_, _, Keccak256>::new(context, mocked);
-                (mocked.start(votes(channels)), State::Byzantine)
+            Some(kind @ (Byzantine::Conflicting | Byzantine::Nullifying)) => {
+                let network = self.clone();
+                let mock = move |context| network.mock(context, member, kind, votes(channels));
+                (context.spawn(mock), State::Byzantine)
             }
             kind => Box::pin(self.engine(context, member, kind, oracle, channels, monitor)).await,
         }

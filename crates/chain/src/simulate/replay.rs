@@ -10,7 +10,7 @@ use alloy_primitives::{B256, U256};
 use commonware_glue::stateful::db::{DatabaseSet, Merkleized as _, Unmerkleized as _};
 use commonware_runtime::{Runner as _, buffer::paged::CacheRef, deterministic};
 use commonware_utils::{NZU16, NZUsize};
-use openledger_execution::{BlockEnv, BlockOutcome, Genesis, MapState, execute_block};
+use openledger_execution::{BlockEnv, BlockOutcome, Genesis, MapState, execute_block_with, validator_set};
 use std::collections::BTreeSet;
 
 /// A chain that was executed again.
@@ -20,6 +20,8 @@ pub struct Replayed {
     pub state: MapState,
     /// The sum of all balances after each block.
     pub totals: Vec<U256>,
+    /// Epochs with other keys than the one before.
+    pub changed: u64,
 }
 
 /// Executes `blocks`, from genesis on, and compares every header with what its block gives.
@@ -44,7 +46,8 @@ async fn execute(
     .await;
     let allotted = genesis.state_writes().map_err(|error| error.to_string())?;
     let mut first = Some(state::entries(&allotted));
-    let mut replayed = Replayed { state: MapState::new(allotted), totals: Vec::new() };
+    let mut replayed = Replayed { state: MapState::new(allotted), totals: Vec::new(), changed: 0 };
+    let mut voters = Vec::new();
     replayed.totals.push(replayed.state.total_balance());
     let mut included = BTreeSet::new();
     let (start, rest) = blocks.split_first().ok_or("there is no block")?;
@@ -61,8 +64,20 @@ async fn execute(
                 return Err(failed(format!("{} is in a block before", transaction.tx_hash())));
             }
         }
+        let epoch = header.number / genesis.election.epoch_blocks;
+        let seats = validator_set(&replayed.state, epoch).map_err(|error| failed(error.to_string()))?;
+        if !seats.iter().any(|seat| seat.account == header.beneficiary) {
+            return Err(failed(format!(
+                "it pays {}, which has no seat in epoch {epoch}",
+                header.beneficiary
+            )));
+        }
+        let mut now: Vec<_> = seats.iter().map(|seat| seat.key).collect();
+        now.sort_unstable();
+        replayed.changed += u64::from(!voters.is_empty() && voters != now);
+        voters = now;
         let env = env(genesis, &parent.header, parent.hash, header);
-        let outcome = execute_block(&env, &block.transactions, &replayed.state)
+        let outcome = execute_block_with(&env, &block.evidence, &block.transactions, &replayed.state)
             .map_err(|error| failed(error.to_string()))?;
         let batch = store.new_batches().await;
         let batch = first.take().iter().fold(batch, state::write);
@@ -76,9 +91,6 @@ async fn execute(
         }
         if header.timestamp < parent.header.timestamp {
             return Err(failed("its time is before its parent's".into()));
-        }
-        if !genesis.validators.iter().any(|seat| seat.account == header.beneficiary) {
-            return Err(failed(format!("it pays {}, which has no seat", header.beneficiary)));
         }
         store.apply(sealed).await;
         replayed.state.apply(outcome.writes);

@@ -27,9 +27,8 @@ fn refused(change: impl FnOnce(&mut ChainConfig)) -> ChainError {
 #[test]
 fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
     let seats = config().genesis.validators.len();
-    let taken: BTreeMap<_, _> =
-        (1..=VALIDATORS).map(|number| (validator_key(number).public(), Address::ZERO)).collect();
-    assert_eq!(addresses(&config(), &taken).unwrap().0.len(), seats);
+    let taken: BTreeSet<_> = (1..=VALIDATORS).map(|number| validator_key(number).public()).collect();
+    assert_eq!(addresses(&config(), &taken).unwrap().peers.len(), seats - 1);
 
     let check = |change: fn(&mut ChainConfig), named: u8, reason: &str| {
         let error = refused(change).to_string();
@@ -45,7 +44,7 @@ fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
     check(|config| config.peers.get_mut(&key(2)).unwrap().set_ip([0, 0, 0, 0].into()), 2, "name one");
     check(|config| config.followers.extend([(key(8), config.listen)]), 8, "another node");
     check(|config| config.followers.extend([(key(2), config.listen)]), 2, "does not only follow");
-    check(|config| config.peers.extend([(key(9), config.listen)]), 9, "not among the validators");
+    check(|config| config.peers.extend([(key(9), config.listen)]), 9, "another node");
     let error = refused(|config| config.peers.extend([("12".into(), config.listen)]));
     assert!(error.to_string().contains("not an ed25519 public key"), "{error}");
 }
@@ -54,7 +53,12 @@ fn an_address_that_others_cannot_use_is_refused_with_the_reason() {
 fn only_a_key_without_a_seat_follows() {
     let error = refused(|config| config.follow = true);
     assert!(matches!(error, ChainError::Seated { .. }), "{error}");
-    let error = refused(|config| config.signer = validator_key(9));
+    // A key without a seat may be elected later; with nobody to follow until then it is a mistake.
+    let mut joins = config();
+    joins.signer = validator_key(9);
+    joins.peers.insert(key(1), SocketAddr::from(([127, 0, 0, 1], 8)));
+    assert_eq!(members(&joins).unwrap().configured.peers.len(), usize::from(VALIDATORS));
+    let error = refused(|config| (config.signer, config.peers) = (validator_key(9), BTreeMap::new()));
     assert!(matches!(error, ChainError::NotAValidator { .. }), "{error}");
     let mut follower = config();
     follower.peers.insert(key(1), SocketAddr::from(([127, 0, 0, 1], 8)));

@@ -1,15 +1,19 @@
 //! A small chain: one funded account, as many validators as asked for.
 
-use crate::{Block, ChainConfig, ChainHandle, ConsensusKey, engine};
+use crate::{
+    Block, ChainConfig, ChainHandle, ConsensusKey, PoolLimits, engine, index::Index, ledger::Ledger,
+    pool::Pool,
+};
 use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use openledger_execution::{Genesis, Governance, ValidatorSeat};
+use openledger_execution::{Election, Genesis, Governance, ValidatorSeat};
 use openledger_types::amount::SUPPLY;
 use std::{
     collections::BTreeMap,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -37,6 +41,7 @@ pub(crate) fn genesis(validators: u8) -> Genesis {
                 consensus_key: validator_key(number).public_hex(),
             })
             .collect(),
+        election: Election::default(),
         stakes: Vec::new(),
         vesting: Vec::new(),
         params: BTreeMap::new(),
@@ -107,4 +112,13 @@ pub(crate) fn empty_block(number: u64) -> Block {
     // Nothing of the genesis file is in it, so that the vector of a block changes only with the form of blocks.
     let header = Header { number, mix_hash: B256::repeat_byte(5), ..genesis.header().clone() };
     Block::new(header, genesis.seal().clone(), Vec::new())
+}
+
+/// What the tasks of a node share, with an index in a folder that is gone with the test's process.
+pub(crate) fn ledger(genesis: Genesis) -> Arc<Ledger> {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let index = Index::open(&folder.path().join("index.redb"), genesis.hash()).expect("a new index opens");
+    let block = engine::genesis_block(&genesis, validator_key(1).public());
+    let pool = Pool::new(PoolLimits::default(), genesis.base_fee);
+    Arc::new(Ledger::new(genesis, block, pool, Arc::new(index)).expect("the genesis is good"))
 }

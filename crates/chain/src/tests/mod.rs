@@ -2,4 +2,5 @@ mod crash;
 mod damage;
 pub(crate) mod fixtures;
 mod lifecycle;
+mod membership;
 mod network;

@@ -12,8 +12,9 @@ use std::{
 
 const VALIDATORS: u8 = 4;
 
-fn free_addresses() -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..VALIDATORS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+/// As many addresses as asked for that nobody listens on.
+pub(super) fn free_addresses(count: u8) -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 
@@ -31,7 +32,7 @@ fn validator(folder: &Path, number: u8, addresses: &[SocketAddr]) -> ChainConfig
     config
 }
 
-fn agree(chains: &[ChainHandle]) {
+pub(super) fn agree(chains: &[ChainHandle]) {
     let lowest = chains.iter().map(|chain| chain.head().header.number).min().unwrap();
     for number in 0..=lowest {
         let hashes: Vec<_> = chains.iter().map(|chain| chain.header(number).unwrap().unwrap().hash).collect();
@@ -42,7 +43,7 @@ fn agree(chains: &[ChainHandle]) {
 #[test]
 fn four_validators_agree_and_go_on_while_one_is_away() {
     let folder = tempfile::tempdir().unwrap();
-    let addresses = free_addresses();
+    let addresses = free_addresses(VALIDATORS);
     let configs: Vec<_> =
         (1..=VALIDATORS).map(|number| validator(folder.path(), number, &addresses)).collect();
     let mut chains: Vec<_> = configs.iter().map(|config| start(config.clone()).unwrap()).collect();
@@ -75,7 +76,7 @@ fn four_validators_agree_and_go_on_while_one_is_away() {
 #[test]
 fn a_transaction_reaches_every_pool_and_whoever_leads_includes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let addresses = free_addresses();
+    let addresses = free_addresses(VALIDATORS);
     let configs: Vec<_> =
         (1..=VALIDATORS).map(|number| validator(folder.path(), number, &addresses)).collect();
     let chains: Vec<_> = configs.into_iter().map(|config| start(config).unwrap()).collect();
@@ -104,7 +105,7 @@ fn a_transaction_reaches_every_pool_and_whoever_leads_includes_it() {
 #[test]
 fn a_node_without_a_seat_follows_and_passes_transactions_on() {
     let folder = tempfile::tempdir().unwrap();
-    let addresses = free_addresses();
+    let addresses = free_addresses(VALIDATORS);
     let place = |number: usize| addresses[number - 1];
     let mut one = validator(folder.path(), 1, &addresses);
     one.genesis = fixtures::genesis(1);

@@ -97,7 +97,7 @@ pub(super) fn raw_header(chain: &ChainHandle, id: BlockId) -> Answer<Bytes> {
 }
 
 pub(super) fn raw_block(chain: &ChainHandle, id: BlockId) -> Answer<Bytes> {
-    let IndexedBlock { header, transactions } = block(chain, id)?;
+    let IndexedBlock { header, transactions, .. } = block(chain, id)?;
     let transactions: Vec<TxEnvelope> =
         transactions.into_iter().map(|transaction| transaction.into_inner()).collect();
     let body = alloy_consensus::BlockBody { transactions, ommers: Vec::new(), withdrawals: None };
