@@ -26,8 +26,8 @@ use std::{
 /// Epochs before the current one whose votes can still be checked.
 const KEPT: u64 = 2;
 
-/// The most nodes that one is connected with. The network reserves memory for each.
-pub(crate) const MAX_PEERS: NonZeroUsize = NZUsize!(64);
+/// Nodes beside those known at the start that one makes room for.
+const MORE_PEERS: usize = 8;
 
 /// The most seats of an epoch: the range of the governed number `validator_seats`.
 const MAX_SEATS: usize = 100;
@@ -193,7 +193,7 @@ impl Outlook {
             if peers.primary.contains_key(key) || peers.secondary.contains_key(key) {
                 continue;
             }
-            if peers.primary.len() + peers.secondary.len() >= MAX_PEERS.get() {
+            if peers.primary.len() + peers.secondary.len() >= configured.room.get() {
                 left_out.insert(key);
                 continue;
             }
@@ -201,7 +201,8 @@ impl Outlook {
             list.insert(key.clone(), address);
         }
         if !left_out.is_empty() {
-            tracing::warn!(left_out = left_out.len(), limit = MAX_PEERS, "not every node can be connected");
+            let (left_out, room) = (left_out.len(), configured.room);
+            tracing::warn!(left_out, room, "not every node can be connected; starting again makes room");
         }
         peers
     }
@@ -216,6 +217,22 @@ pub(crate) struct Configured {
     pub(crate) peers: BTreeMap<PublicKey, SocketAddr>,
     /// Nodes that may follow.
     pub(crate) followers: BTreeMap<PublicKey, SocketAddr>,
+    /// The most nodes that this one is connected with, itself included. The network reserves memory for each.
+    pub(crate) room: NonZeroUsize,
+}
+
+impl Configured {
+    /// Whether no other node can find this one.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.own.1.port() == 0 && self.peers.is_empty() && self.followers.is_empty()
+    }
+
+    /// Makes room for the nodes that are known and as many validators again as have a seat now.
+    pub(crate) fn make_room(&mut self, seats: usize) {
+        let known = 2 * seats + self.peers.len() + self.followers.len();
+        self.room =
+            if self.is_alone() { NonZeroUsize::MIN } else { NZUsize!(MORE_PEERS + 1).saturating_add(known) };
+    }
 }
 
 /// Who is connected.

@@ -3,7 +3,7 @@
 use crate::{
     conductor::Roster,
     engine,
-    epochs::{self, Configured, Peers},
+    epochs::{Configured, Peers},
     gossip,
     key::ConsensusKey,
 };
@@ -17,7 +17,7 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZU32, NZUsize, ordered};
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// Messages a second and peer on one channel. The network reserves memory for this many from every peer.
 const QUOTA: Quota = Quota::per_second(NZU32!(256));
@@ -87,7 +87,7 @@ pub(crate) fn start(
         ),
         &membership.namespace,
         membership.configured.own.1,
-        membership.most_peers(),
+        membership.configured.room,
         engine::largest_message(seats),
         engine::MAILBOX,
     );
@@ -99,19 +99,6 @@ pub(crate) fn start(
         network.register(number - 1, quota)
     });
     (Links::new(channels, oracle.clone(), oracle.clone()), oracle, network.start())
-}
-
-impl Membership {
-    /// Whether no other node can find this one.
-    pub(crate) fn is_alone(&self) -> bool {
-        let Configured { own, peers, followers } = &self.configured;
-        own.1.port() == 0 && peers.is_empty() && followers.is_empty()
-    }
-
-    /// The most nodes that the network makes room for.
-    fn most_peers(&self) -> NonZeroUsize {
-        if self.is_alone() { NonZeroUsize::MIN } else { epochs::MAX_PEERS }
-    }
 }
 
 impl Roster for Oracle {

@@ -24,6 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc::sync_channel},
@@ -94,9 +95,11 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
 
     format::check(&folder)?;
 
-    let Members { leader, configured } = members(&config)?;
+    let Members { leader, mut configured } = members(&config)?;
     let genesis_block = engine::genesis_block(&config.genesis, leader);
     let index = Arc::new(Index::open(&folder.join("index.redb"), config.genesis.hash())?);
+    let elected = index.last_validators(1)?.first().map_or(0, |(_, keys)| keys.len());
+    configured.make_room(elected.max(config.genesis.validators.len()));
     let (journal, waiting) = Journal::open(&folder.join("waiting-transactions"))?;
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = namespace(&config.genesis);
@@ -109,7 +112,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let (shutdown, stop) = oneshot::channel();
     let (ready, is_ready) = sync_channel(1);
     let (news, told) = mpsc::channel(gossip::QUEUED);
-    let (news, told) = if membership.is_alone() { (None, None) } else { (Some(news), Some(told)) };
+    let (news, told) = if membership.configured.is_alone() { (None, None) } else { (Some(news), Some(told)) };
     let admission = Admission { ledger: ledger.clone(), requests: requests.clone() };
     let outside = Outside { requests: received, admission, news: told };
     let controls = Controls { ready, shutdown: stop };
@@ -258,7 +261,7 @@ fn addresses(config: &ChainConfig, seats: &BTreeSet<ed25519::PublicKey>) -> Resu
             return wrong("another node has that address");
         }
     }
-    Ok(Configured { own, peers, followers })
+    Ok(Configured { own, peers, followers, room: NonZeroUsize::MIN })
 }
 
 #[cfg(test)]

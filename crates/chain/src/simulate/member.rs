@@ -48,6 +48,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -281,8 +282,12 @@ where
 {
     let Half { ledger, public_key, schemes, place, outside } = node;
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let configured =
-        Configured { own: (public_key.clone(), nowhere), peers: BTreeMap::new(), followers: BTreeMap::new() };
+    let configured = Configured {
+        own: (public_key.clone(), nowhere),
+        peers: BTreeMap::new(),
+        followers: BTreeMap::new(),
+        room: NonZeroUsize::MIN,
+    };
     let roster = Everybody;
     let node = Node { ledger, public_key, schemes, configured, links, roster, place, pace: PACE, outside };
     engine::start(context, node, |inner| Proposer { inner, alteration })
