@@ -1,6 +1,7 @@
 // ethers, unmodified, makes every operation of OPEN, escrow, settlement, staking, params and channels by its ABI:
 // money.mjs RPC KEY ABI_FILE
-import { AbiCoder, Signature, TypedDataEncoder, Wallet, ZeroAddress, ZeroHash, encodeBytes32String, id, keccak256, parseEther } from "ethers";
+import { generateKeyPairSync, sign as signWith } from "node:crypto";
+import { AbiCoder, Signature, TypedDataEncoder, Wallet, ZeroAddress, ZeroHash, encodeBytes32String, hexlify, id, keccak256, parseEther } from "ethers";
 import { check, connect } from "./calls.mjs";
 
 const [rpc, key, abiFile] = process.argv.slice(2);
@@ -104,6 +105,31 @@ await refused(staking(alice), "StillBonded", "withdrawDelegation", validatorAt);
 await send(staking(alice), "claimDelegationReward", validatorAt);
 await send(staking(validator), "claimReward");
 check((await read(staking(validator), "reward", validatorAt)) === 0n, "no reward yet");
+// A node's key with the proof that it is held, an ed25519 signature: length of domain, domain, chain, account.
+const consensusKey = (account) => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const domain = Buffer.from("openledger-consensus-key");
+  const chain = Buffer.alloc(8);
+  chain.writeBigUInt64BE(chainId);
+  const message = Buffer.concat([Buffer.from([domain.length]), domain, chain, Buffer.from(account.slice(2), "hex")]);
+  const raw = publicKey.export({ format: "der", type: "spki" }).subarray(-32);
+  return [hexlify(raw), hexlify(signWith(null, message, privateKey))];
+};
+const [nodeKey, proof] = consensusKey(validatorAt);
+const place = "0x00000000000000000000ffffc0000201";
+await refused(staking(validator), "InvalidKeyProof", "registerKey", nodeKey, consensusKey(validatorAt)[1], place, 26656);
+await send(staking(validator), "registerKey", nodeKey, proof, place, 26656);
+await send(staking(validator), "setNetworkAddress", place, 26657);
+check((await read(staking(alice), "consensusKey", validatorAt)).port === 26657n, "network address");
+const next = consensusKey(validatorAt);
+await send(staking(validator), "rotateKey", ...next);
+check((await read(staking(alice), "keyOwner", nodeKey)) === validatorAt, "a key has one owner for ever");
+await send(staking(validator), "deregisterKey");
+check((await read(staking(alice), "validatorSet", 0)).length === 1, "the validator of the genesis");
+check((await read(staking(alice), "epochBlocks")) === 3600n, "blocks of an epoch");
+const vote = { kind: 0, parent: 0, payload: ZeroHash, signature: "0x" };
+const double = { key: nodeKey, epoch: 0, viewNumber: 1, first: vote, second: vote };
+await refused(staking(alice), "InvalidEvidence", "submitEvidence", double);
 await send(staking(alice), "delegate", bobAt);
 check((await read(staking(alice), "delegates", aliceAt)) === bobAt, "delegate");
 await send(staking(bob), "refreshVotes", aliceAt, validatorAt);
