@@ -38,7 +38,7 @@ fn the_encoding_is_as_it_was() {
     let bytes = sample().encode();
     assert_eq!(
         keccak256(&bytes),
-        b256!("0x3f7e938b4f89285500b34bd9a4b361d0ac94df943b0dd37ad0f137a0d1963b52"),
+        b256!("0x2d83f609c0914dc1626cb8b2e7ebb0ee0c6c48933373feb142a6fdfd0ce0d2bf"),
         "stored blocks and messages between nodes have another form"
     );
 }
