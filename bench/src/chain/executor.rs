@@ -9,7 +9,7 @@ use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context, Result};
 use openledger_execution::{AccountState, BlockEnv, MapState, StateWrites, execute_block};
 
-use super::transfers::{CHAIN_ID, TRANSFER_GAS, Transfers};
+use super::load::{CHAIN_ID, TRANSFER_GAS, Transfers};
 use super::{median, sorted};
 use crate::report::Report;
 

@@ -6,9 +6,9 @@ use alloy_primitives::{Address, U256, hex};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::load::transfer;
 use super::rpc::Endpoint;
 use super::system::{OpenLedger, System, finality_wallet};
-use super::transfers::transfer;
 use super::{percentile, sorted};
 use crate::report::Report;
 use crate::stats::SplitMix;

@@ -20,10 +20,10 @@
 
 mod executor;
 mod finality;
+mod load;
 mod rpc;
 mod system;
 mod throughput;
-mod transfers;
 
 use std::path::PathBuf;
 
@@ -31,9 +31,9 @@ use anyhow::{Context, Result};
 
 use crate::Common;
 use crate::report::{self, Report};
+use load::Transfers;
 use system::{Anvil, OpenLedger};
 use throughput::Throughput;
-use transfers::Transfers;
 
 /// What this area understands beside the common options.
 #[derive(Debug, Default, clap::Args)]

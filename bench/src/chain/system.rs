@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use openledger_client::{Keystore, Wallet};
 use serde_json::{Value, json};
 
+use super::load::{CHAIN_ID, Transfers, transfer, wallet};
 use super::rpc::Endpoint;
-use super::transfers::{CHAIN_ID, Transfers, transfer, wallet};
 
 /// How long something may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
+use super::load::Transfers;
 use super::rpc::Endpoint;
 use super::system::System;
-use super::transfers::Transfers;
 
 /// Transfers of one request.
 const BATCH: usize = 250;
