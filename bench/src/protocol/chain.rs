@@ -50,6 +50,8 @@ pub(super) struct Chain {
     pub(super) state: MapState,
     pub(super) env: BlockEnv,
     nonces: BTreeMap<Address, u64>,
+    /// What votes of this chain are bound to.
+    pub(super) vote_domain: Vec<u8>,
 }
 
 impl Chain {
@@ -124,7 +126,12 @@ impl Chain {
             prevrandao: hash(1),
             parent_hash: hash(0),
         };
-        Ok(Self { state: MapState::new(genesis.state_writes()?), env, nonces: BTreeMap::new() })
+        Ok(Self {
+            state: MapState::new(genesis.state_writes()?),
+            env,
+            nonces: BTreeMap::new(),
+            vote_domain: genesis.vote_domain(),
+        })
     }
 
     /// The next transaction of an account.

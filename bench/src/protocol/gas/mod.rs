@@ -5,15 +5,17 @@ mod nets;
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, keccak256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolStruct, sol};
 use anyhow::{Context, Result};
+use openledger_protocol::history::{consensus_key, two_votes};
 use openledger_protocol::params::param_name;
 use openledger_protocol::settlement::step_commitment;
 use openledger_types::abi::{
     IDatanets, IEscrow, IModels, IOpen, IParams, ISettlement, IStaking, Modality, StakeRole, Terms, Use,
+    VoteKind,
 };
 use openledger_types::addresses::{DATANETS, ESCROW, GOVERNOR, MODELS, OPEN, PARAMS, SETTLEMENT, STAKING};
 use openledger_types::authorization::{
@@ -372,7 +374,34 @@ fn staking(meter: &mut Meter, signer: &PrivateKeySigner) -> Result<()> {
     meter.op("staking_startUnbonding", 6, STAKING, zero, IStaking::startUnbondingCall {})?;
     meter.chain.pass(61);
     meter.op("staking_unstake", 6, STAKING, zero, IStaking::unstakeCall {})?;
-    meter.op("staking_withdrawDelegation", 7, STAKING, zero, IStaking::withdrawDelegationCall { validator })
+    meter.op(
+        "staking_withdrawDelegation",
+        7,
+        STAKING,
+        zero,
+        IStaking::withdrawDelegationCall { validator },
+    )?;
+    validators(meter)
+}
+
+/// A validator registers the key of its node, changes it, votes twice and leaves.
+fn validators(meter: &mut Meter) -> Result<()> {
+    const WHO: u8 = 8;
+    let zero = U256::ZERO;
+    let role = StakeRole::Validator;
+    meter.chain.send(account(WHO), STAKING, open(10_000), &IStaking::stakeCall { role })?;
+    let ip = |last| FixedBytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, last]);
+    let (key, proof) = consensus_key(1, CHAIN_ID, account(WHO));
+    let register = IStaking::registerKeyCall { key, proof, ip: ip(1), port: 26_656 };
+    meter.op("staking_registerKey", WHO, STAKING, zero, register)?;
+    let (key, proof) = consensus_key(2, CHAIN_ID, account(WHO));
+    meter.op("staking_rotateKey", WHO, STAKING, zero, IStaking::rotateKeyCall { key, proof })?;
+    let place = IStaking::setNetworkAddressCall { ip: ip(2), port: 26_656 };
+    meter.op("staking_setNetworkAddress", WHO, STAKING, zero, place)?;
+    let votes = [(VoteKind::Notarize, hash(1)), (VoteKind::Notarize, hash(2))];
+    let evidence = two_votes(1, &meter.chain.vote_domain, (3, 7), votes);
+    meter.op("staking_submitEvidence", 9, STAKING, zero, IStaking::submitEvidenceCall { evidence })?;
+    meter.op("staking_deregisterKey", WHO, STAKING, zero, IStaking::deregisterKeyCall {})
 }
 
 fn settlement(meter: &mut Meter) -> Result<()> {

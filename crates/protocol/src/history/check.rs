@@ -41,6 +41,7 @@ impl<'c> History<'c> {
             params: (0, Vec::new()),
             data: data::Data::default(),
             channels: Vec::new(),
+            nodes: Default::default(),
         };
         history.found(seed).expect("the genesis of a history follows the rules");
         history.open_market();
@@ -87,7 +88,7 @@ impl<'c> History<'c> {
             rest -= vesting.amount;
         }
         storage.balances.insert(BANK, rest);
-        Ok(())
+        self.found_validators()
     }
 
     fn open_market(&mut self) {
@@ -128,6 +129,7 @@ impl<'c> History<'c> {
         self.check_settlement()?;
         self.check_staking()?;
         self.check_votes()?;
+        self.check_nodes()?;
         self.check_nets()?;
         self.check_channels()?;
         self.check_params()

@@ -8,7 +8,7 @@
 //! After every call (`check`): the sum of all balances is the supply; OPEN, escrow, settlement and staking hold what their
 //! books owe, to the unit; so do voucher channels, of which none is claimed above what its payer signed; what a payer has lost is what keys that it signed were charged, none above its cap; no payout is
 //! paid and no authorisation used twice; every governed number is in its range and moved by at most its step an epoch;
-//! votes are stake.
+//! votes are stake; every epoch of consensus has validators, elected while they were bonded, each with a key of its own.
 
 #![cfg_attr(
     not(test),
@@ -27,6 +27,7 @@ mod check;
 mod data;
 mod money;
 mod nets;
+mod nodes;
 mod stakes;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use openledger_types::batch::Payout;
 use crate::{MapStorage, ModuleError};
 pub use cast::Cast;
 use cast::{Draws, MEMBERS};
+pub use nodes::{consensus_key, two_votes};
 
 /// How often an operation succeeded and was refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,6 +98,7 @@ fn operations() -> impl Iterator<Item = &'static Operation> {
     [
         money::OPERATIONS,
         stakes::OPERATIONS,
+        nodes::OPERATIONS,
         batches::OPERATIONS,
         data::OPERATIONS,
         nets::OPERATIONS,
@@ -157,6 +160,7 @@ struct History<'c> {
     params: (u64, Vec<U256>),
     data: data::Data,
     channels: Vec<channels::Channel>,
+    nodes: nodes::Nodes,
 }
 
 /// When a refused call could be made again.
@@ -192,14 +196,10 @@ impl History<'_> {
         U256::from(least + self.draws.below(most - least + 1)) * ONE_OPEN
     }
 
-    fn advance(&mut self, blocks: u64) {
-        self.storage.block.number += blocks;
-        self.storage.block.timestamp += blocks;
-    }
-
+    /// One block, so many seconds later.
     fn later(&mut self, seconds: u64) {
-        self.storage.block.number += 1;
-        self.storage.block.timestamp += seconds;
+        self.advance(1);
+        self.storage.block.timestamp = self.storage.block.timestamp - 1 + seconds;
     }
 
     fn pass_time(&mut self) {
@@ -334,6 +334,7 @@ const EVENTS: &[(B256, &str)] = &[
     (ISettlement::Refused::SIGNATURE_HASH, "event Refused"),
     (ISettlement::AppealSettled::SIGNATURE_HASH, "event AppealSettled"),
     (IStaking::Slashed::SIGNATURE_HASH, "event Slashed"),
+    (IStaking::DoubleSigned::SIGNATURE_HASH, "event DoubleSigned"),
     (IStaking::Jailed::SIGNATURE_HASH, "event Jailed"),
     (IStaking::Forfeited::SIGNATURE_HASH, "event Forfeited"),
     (IStaking::Returned::SIGNATURE_HASH, "event Returned"),

@@ -91,7 +91,7 @@ fn contradict(first: &Vote, second: &Vote) -> bool {
 }
 
 /// End of the domain of a vote, and what it signs.
-fn signed(epoch: u64, view: u64, vote: &Vote) -> (&'static [u8], Vec<u8>) {
+pub(crate) fn signed(epoch: u64, view: u64, vote: &Vote) -> (&'static [u8], Vec<u8>) {
     let mut message = Vec::new();
     UInt(epoch).write(&mut message);
     UInt(view).write(&mut message);
