@@ -19,6 +19,9 @@ pub(crate) struct Cli {
     /// Threads for training, serving and attribution; the results are the same for any number [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// JSON-RPC of the node to talk to [default: the one that runs on the home folder, or one started for this command]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -46,6 +49,9 @@ pub(crate) enum Command {
     Testnet(TestnetArgs),
     /// Run the validator or follower of this home folder alone until interrupted
     Node(NodeArgs),
+    /// The seat of this home folder's node: register its key, change it, give it up, look
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
     /// Ask a model and pay for the answer
     Chat(ChatArgs),
     /// Datanets: create, contribute, accept, publish, look
@@ -118,10 +124,17 @@ pub(crate) struct TestnetArgs {
     /// Port of the first validator's JSON-RPC; the next ones follow it, and 100 above are the ports between validators
     #[arg(long, default_value_t = 8545, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     pub(crate) base_port: u16,
+    /// Blocks of an epoch of consensus, at whose end validators are elected: 120 take two minutes without load; a network keeps
+    /// the number it was made with
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..=1_000_000))]
+    pub(crate) epoch_blocks: u64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
+    /// Set this folder up to join the network of a genesis file: with a key of its own, and the addresses given here
+    #[arg(long, value_name = "FILE", requires_all = ["listen", "peers"])]
+    pub(crate) genesis: Option<PathBuf>,
     /// Where Ethereum JSON-RPC listens [default: what node/network.json in the home folder says, or 127.0.0.1:8545]
     #[arg(long)]
     pub(crate) http: Option<SocketAddr>,
@@ -144,6 +157,46 @@ fn peer(text: &str) -> Result<(String, SocketAddr), String> {
     }
     let address = address.parse().map_err(|_malformed| format!("'{address}' is not IP:PORT; {form}"))?;
     Ok((key.to_ascii_lowercase(), address))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ValidatorCommand {
+    /// Stake and make this folder's node a candidate for a seat, with the proof that it holds its key
+    Register {
+        /// Key of the account that stakes and is paid for the node's blocks
+        #[arg(long, default_value = "validator")]
+        from: String,
+        /// OPEN to add to the stake [default: what the account lacks of the least stake of a validator]
+        #[arg(long)]
+        stake: Option<String>,
+        /// Where the other nodes reach this one [default: where it listens]
+        #[arg(long, value_name = "IP:PORT")]
+        address: Option<SocketAddr>,
+    },
+    /// Give the seat to the key of another folder's node, which runs as this one does until then
+    Rotate {
+        /// Home folder of that node
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Key of the account that has the seat
+        #[arg(long, default_value = "validator")]
+        from: String,
+        /// Where the other nodes reach that node [default: where it listens]
+        #[arg(long, value_name = "IP:PORT")]
+        address: Option<SocketAddr>,
+    },
+    /// Give up candidacy; the stake stays bonded, and seats that are elected already stay until their epoch is over
+    Deregister {
+        /// Key of the account
+        #[arg(long, default_value = "validator")]
+        from: String,
+    },
+    /// Stake, key and seats of an account, and from which block on it votes
+    Status {
+        /// Name of a key or an address
+        #[arg(default_value = "validator")]
+        account: String,
+    },
 }
 
 #[derive(Debug, Args)]

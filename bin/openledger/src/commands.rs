@@ -5,6 +5,7 @@ mod chat;
 mod datanet;
 mod model;
 mod rights;
+mod validator;
 mod verifier;
 mod verify;
 mod wallet;
@@ -30,7 +31,7 @@ pub(crate) use chat::{Question, ask};
 pub(crate) use datanet::TERMS;
 
 pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
-    let home = Home::open(cli.home.as_deref())?;
+    let home = Home::open(cli.home.as_deref())?.with_rpc(cli.rpc);
     let threads = match cli.threads {
         Some(threads) => threads,
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Up(args) => up::run(&home, threads, &args, show).await?,
         Command::Testnet(args) => testnet::run(&home, &args, show).await?,
         Command::Node(args) => node::run(&home, args, show).await?,
+        Command::Validator(command) => validator::run(&home, command, show).await?,
         Command::Verify { receipt } => return verify::run(&home, threads, &receipt, show).await,
         Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
         Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,

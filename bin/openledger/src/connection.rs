@@ -40,12 +40,30 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The node that runs on this home folder, or one started here.
-    pub(crate) async fn open(home: &Home, local: &Local) -> Result<Self> {
+    /// The node that was named, or the one that `openledger up` or `openledger node` runs on this home folder.
+    pub(crate) async fn reach(home: &Home) -> Result<Option<Self>> {
+        if let Some(rpc) = home.rpc() {
+            return Ok(Some(Self { client: Client::connect(rpc).await?, node: None }));
+        }
         if let Some(endpoints) = Endpoints::read(home)
             && let Ok(client) = Client::connect(&endpoints.rpc).await
         {
-            return Ok(Self { client, node: None });
+            return Ok(Some(Self { client, node: None }));
+        }
+        if let Ok(node) = openledger_node::Home::open(home.root())
+            && let Some(network) = node.network
+            && let Ok(client) = Client::connect(&format!("http://{}", network.http)).await
+            && client.chain_id() == node.genesis.chain_id
+        {
+            return Ok(Some(Self { client, node: None }));
+        }
+        Ok(None)
+    }
+
+    /// The node that [`Connection::reach`] finds, or one started here.
+    pub(crate) async fn open(home: &Home, local: &Local) -> Result<Self> {
+        if let Some(connection) = Self::reach(home).await? {
+            return Ok(connection);
         }
         Self::start(home, local, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }

@@ -10,6 +10,8 @@ use crate::env_vars;
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     root: PathBuf,
+    /// The node to talk to instead of the folder's own.
+    rpc: Option<String>,
 }
 
 impl Home {
@@ -23,7 +25,17 @@ impl Home {
             .with_context(|| format!("cannot create the home folder {}", root.display()))?;
         let root =
             root.canonicalize().with_context(|| format!("cannot open the home folder {}", root.display()))?;
-        Ok(Self { root })
+        Ok(Self { root, rpc: None })
+    }
+
+    /// The same folder with the node at `rpc` to talk to, if one is given.
+    pub(crate) fn with_rpc(self, rpc: Option<String>) -> Self {
+        Self { rpc, ..self }
+    }
+
+    /// The node to talk to instead of the folder's own.
+    pub(crate) fn rpc(&self) -> Option<&str> {
+        self.rpc.as_deref()
     }
 
     /// The folder itself; the node keeps `node` and `chain` in it.

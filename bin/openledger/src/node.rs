@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use anyhow::{Context, Result};
-use openledger_node::{Node, NodeConfig};
+use openledger_node::{DEFAULT_HTTP, Network, Node, NodeConfig};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -13,11 +13,22 @@ use crate::home::Home;
 use crate::show::Show;
 
 pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> {
+    if let (Some(genesis), Some(listen)) = (&args.genesis, args.listen) {
+        let network = Network {
+            http: args.http.unwrap_or(DEFAULT_HTTP),
+            listen,
+            peers: args.peers.iter().cloned().collect(),
+            followers: Default::default(),
+            follow: false,
+        };
+        openledger_node::join(home.root(), genesis, &network)?;
+    }
     let mut config = NodeConfig::open(home.root())?;
     config.http = args.http.unwrap_or(config.http);
     config.listen = args.listen.unwrap_or(config.listen);
     config.peers.extend(args.peers);
     let (listen, follow) = (config.listen, config.follow);
+    let key = openledger_node::Home::open(home.root())?.key.public_hex();
     let node = tokio::task::spawn_blocking(move || Node::start(config))
         .await
         .context("the node ended while it started")??;
@@ -29,7 +40,7 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
         head.header.number
     ));
     show.result(&json!({
-        "rpc": node.rpc_url(), "listen": listen, "follow": follow, "chain_id": node.chain().genesis().chain_id,
+        "rpc": node.rpc_url(), "listen": listen, "key": key, "follow": follow, "chain_id": node.chain().genesis().chain_id,
         "pid": std::process::id(), "block": head.header.number,
     }));
 

@@ -21,8 +21,6 @@ use crate::home::Home;
 use crate::local::{COMMUNITY, Local, VALIDATOR_STAKE, open};
 use crate::show::{Show, table};
 
-/// Blocks after which validators are elected: two minutes without load, so that who tries it sees it.
-const EPOCH_BLOCKS: u64 = 120;
 /// From the port of a node's JSON-RPC to the one where it listens for the others; more than there are nodes.
 const LISTEN_OFFSET: u16 = 100;
 
@@ -35,7 +33,7 @@ pub(crate) async fn run(home: &Home, args: &TestnetArgs, show: &Show) -> Result<
     for validator in started {
         running.push(tokio::task::spawn_blocking(move || validator.ready()).await??);
     }
-    describe(&running, home, show);
+    describe(&running, &members, home, show);
 
     let (ended, mut endings) = mpsc::channel(running.len());
     let mut inputs = Vec::new();
@@ -108,7 +106,7 @@ fn lay_out(home: &Home, args: &TestnetArgs) -> Result<Vec<Member>> {
         members.push(Member { home: folder("follower", number), account: None, http, listen });
     }
     let mut options = local.genesis()?;
-    options.election.epoch_blocks = EPOCH_BLOCKS;
+    options.election.epoch_blocks = args.epoch_blocks;
     let stake = open(VALIDATOR_STAKE);
     let community = options.alloc.entry(local.wallet(COMMUNITY)?.address()).or_default();
     // One stake is in the local genesis already.
@@ -175,7 +173,7 @@ impl Started {
     }
 }
 
-fn describe(running: &[Running], home: &Home, show: &Show) {
+fn describe(running: &[Running], members: &[Member], home: &Home, show: &Show) {
     let mut rows = vec![["JSON-RPC", "process", "folder"].map(str::to_owned).to_vec()];
     for validator in running {
         let text = |name: &str| {
@@ -189,17 +187,37 @@ fn describe(running: &[Running], home: &Home, show: &Show) {
         "the key `{COMMUNITY}` in {} holds most of the OPEN; interrupt with Ctrl-C",
         home.keystore().display()
     ));
+    let peers: Vec<String> = running
+        .iter()
+        .filter(|node| node.said["follow"] == false)
+        .filter_map(|node| Some(format!("{}@{}", node.said["key"].as_str()?, node.said["listen"].as_str()?)))
+        .collect();
+    let genesis = members.first().map(|member| member.home.join("node").join("genesis.json"));
+    if let (Some(last), Some(genesis)) = (members.last(), &genesis) {
+        let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
+        show.line(format!(
+            "another node joins with: openledger --home DIR node --genesis {} --http {} --listen {} --peer {}",
+            genesis.display(),
+            next(last.http),
+            next(last.listen),
+            peers.join(" --peer ")
+        ));
+    }
     let list = |follow: bool| -> Vec<_> {
         let wanted = running.iter().filter(|node| node.said["follow"] == follow);
         wanted
             .map(|node| {
                 let said = &node.said;
-                json!({ "home": node.home, "rpc": said["rpc"], "listen": said["listen"], "pid": said["pid"] })
+                json!({
+                    "home": node.home, "rpc": said["rpc"], "key": said["key"], "listen": said["listen"], "pid": said["pid"],
+                })
             })
             .collect()
     };
     let chain_id = running.first().map(|node| node.said["chain_id"].clone());
-    show.result(&json!({ "chain_id": chain_id, "validators": list(false), "followers": list(true) }));
+    show.result(&json!({
+        "chain_id": chain_id, "validators": list(false), "followers": list(true), "genesis": genesis, "peers": peers,
+    }));
 }
 
 /// Where a validator's messages go.

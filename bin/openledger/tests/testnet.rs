@@ -2,61 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what failed")]
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+mod processes;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, Bytes, U256};
 use openledger_client::{Client, Keystore, Wallet};
-use serde_json::Value;
 
-const VALIDATORS: usize = 4;
-/// For anything that should happen; it usually takes a second.
-const WAIT: Duration = Duration::from_secs(60);
-
-fn openledger(home: &Path, arguments: &[&str]) -> (Child, Value) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_openledger"))
-        .arg("--home")
-        .arg(home)
-        .arg("--json")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (child, serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}")))
-}
-
-fn signal(name: &str, pid: u64) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
-}
-
-/// The first of a run of ports that are free, as far as one can tell.
-fn free_ports() -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let offset = (std::process::id() % 100) as u16 * 200;
-    (0..100)
-        .map(|attempt| 20_000 + (offset + attempt * 200) % 20_000)
-        .find(|base| (0..=VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
-        .expect("some ports are free")
-}
-
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(start.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use processes::{VALIDATORS, eventually, free_ports, openledger, signal};
 
 /// Pays one wei after another through a validator, and counts those that are final.
 async fn pay(client: Client, wallet: Wallet, to: Address, paid: Arc<AtomicU64>) {

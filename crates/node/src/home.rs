@@ -218,6 +218,28 @@ pub fn init_network(members: &[Member], options: &GenesisOptions) -> Result<Gene
     Ok(genesis)
 }
 
+/// Sets a folder up for a node that joins the running network of a genesis file: a key of its own, a copy of the genesis, and
+/// where it listens and whom it asks. May be repeated like [`init`]; key and genesis stay as they are, `network` becomes that
+/// given.
+///
+/// # Errors
+/// [`NodeError`] naming the file that is missing, damaged or cannot be written, or that the folder is of another chain.
+pub fn join(home: &Path, genesis: &Path, network: &Network) -> Result<Home, NodeError> {
+    let given = read_genesis(genesis)?.ok_or_else(|| NodeError::Missing { path: genesis.to_owned() })?;
+    given.state_writes().map_err(|error| NodeError::Genesis { reason: error.to_string() })?;
+    let paths = Paths::new(home);
+    let (found, key) = prepare(&paths)?;
+    if found.as_ref().is_some_and(|found| found.hash() != given.hash()) {
+        let (own, other) = (paths.genesis.display(), genesis.display());
+        return Err(NodeError::Genesis { reason: format!("{own} and {other} belong to different chains") });
+    }
+    write_json(&paths.network, network)?;
+    if found.is_none() {
+        write_json(&paths.genesis, &given)?;
+    }
+    Ok(Home { genesis: given, key, network: Some(network.clone()), chain: paths.chain })
+}
+
 /// The folder with a key in it, and the genesis if there is one.
 fn prepare(paths: &Paths) -> Result<(Option<Genesis>, ConsensusKey), NodeError> {
     fs::create_dir_all(&paths.folder)

@@ -9,7 +9,7 @@ mod rpc;
 mod tests;
 
 pub use error::NodeError;
-pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, Member, init, init_network};
+pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, Member, init, init_network, join};
 pub use network::Network;
 pub use node::{DEFAULT_HTTP, Node, NodeConfig};
 pub use openledger_chain::{ChainError, ChainHandle};
