@@ -28,7 +28,12 @@ const DEFAULT_LOG: &str = "warn,commonware_storage=error";
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
+    // A message that cannot be written, as on a full disk, is no reason to panic.
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .init();
     let show = Show::new(cli.json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {

@@ -2,6 +2,7 @@
 //! holds the result alone.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,14 +27,10 @@ impl Show {
         Self { json, state: Arc::default() }
     }
 
-    /// A line for a person.
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the binary speaks")]
+    /// A line for a person. That nobody hears it ends nothing: where it goes may be a file on a full disk.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        if self.json {
-            eprintln!("{}", text.as_ref());
-        } else {
-            println!("{}", text.as_ref());
-        }
+        let text = text.as_ref();
+        drop(if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") });
     }
 
     /// The result for a program, one JSON object on one line; nothing without `--json`.
@@ -45,11 +42,10 @@ impl Show {
     }
 
     /// What went wrong, with its causes; for a program an object with `error` too.
-    #[expect(clippy::print_stderr, reason = "this is where the binary speaks")]
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let text = format!("{error:#}");
+        drop(writeln!(std::io::stderr(), "error: {text}"));
         self.result(&serde_json::json!({ "error": text }));
-        eprintln!("error: {text}");
     }
 
     /// Runs one step of a longer job under its name and notes how long it took.

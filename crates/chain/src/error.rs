@@ -117,6 +117,19 @@ pub enum ChainError {
         /// The engine's message.
         reason: String,
     },
+    /// The disk takes nothing more. What was final is on it.
+    #[error(
+        "{} takes no more data ({source}); nothing that was final is lost: make room and start again. The engine said: {reason}",
+        folder.display()
+    )]
+    Storage {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why nothing can be written.
+        source: std::io::Error,
+        /// The engine's message.
+        reason: String,
+    },
     /// The chain was shut down.
     #[error("the chain has stopped")]
     Stopped,

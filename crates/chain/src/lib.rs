@@ -6,6 +6,7 @@ mod admission;
 mod application;
 mod block;
 mod conductor;
+mod disk;
 mod engine;
 mod epochs;
 mod error;

@@ -3,6 +3,7 @@
 use crate::{
     ChainError, ChainHandle, ConsensusKey, PoolLimits,
     admission::Admission,
+    disk,
     engine::{self, Controls, Outside},
     epochs::Configured,
     format, gossip,
@@ -163,7 +164,10 @@ fn run(
     outside: Outside,
     controls: Controls,
 ) -> Result<(), ChainError> {
-    let engine = |reason| ChainError::Engine { folder: folder.to_owned(), reason };
+    let engine = |reason| match disk::probe(folder) {
+        Ok(()) => ChainError::Engine { folder: folder.to_owned(), reason },
+        Err(source) => ChainError::Storage { folder: folder.to_owned(), source, reason },
+    };
     let config = runtime::Config::new()
         .with_storage_directory(folder.join("engine"))
         .with_worker_threads(THREADS)

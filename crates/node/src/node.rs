@@ -142,17 +142,25 @@ impl Node {
     /// # Errors
     /// [`NodeError::Chain`] if the engine had failed.
     pub fn shutdown(self) -> Result<(), NodeError> {
-        let chain = self.chain.clone();
+        self.stop_answering();
+        // Before it is dropped, which has nobody to tell.
+        let ended = self.chain.shutdown();
         drop(self);
-        Ok(chain.shutdown()?)
+        Ok(ended?)
+    }
+}
+
+impl Node {
+    fn stop_answering(&self) {
+        if self.server.stop().is_err() {
+            tracing::debug!("the server had stopped already");
+        }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if self.server.stop().is_err() {
-            tracing::debug!("the server had stopped already");
-        }
+        self.stop_answering();
         // In the background, so that a node may be dropped inside another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
