@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
 
 /// An AI chain that pays the people whose data shaped an answer.
@@ -144,9 +144,21 @@ pub(crate) struct NodeArgs {
     /// Where another validator listens, in place of what node/network.json says of it: its public key, @, IP:PORT
     #[arg(long = "peer", value_name = "KEY@IP:PORT", value_parser = peer)]
     pub(crate) peers: Vec<(String, SocketAddr)>,
+    /// Start a new folder from the state of this block, which somebody you trust has named, instead of executing all before it;
+    /// --rpc names a node that gives its certificate
+    #[arg(long, value_name = "HEIGHT:HASH", value_parser = checkpoint)]
+    pub(crate) sync_from: Option<(u64, B256)>,
     /// Stop when standard input ends, as it does with the process that started this one
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
+}
+
+fn checkpoint(text: &str) -> Result<(u64, B256), String> {
+    let form = "write a block's number, :, and its hash (0x and 64 hex digits)";
+    let (number, hash) = text.split_once(':').ok_or(form)?;
+    let number = number.parse().map_err(|_malformed| format!("'{number}' is not a number; {form}"))?;
+    let hash = hash.parse().map_err(|_malformed| format!("'{hash}' is not a hash; {form}"))?;
+    Ok((number, hash))
 }
 
 fn peer(text: &str) -> Result<(String, SocketAddr), String> {

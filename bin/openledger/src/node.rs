@@ -2,8 +2,10 @@
 
 use std::io::Read;
 
-use anyhow::{Context, Result};
-use openledger_node::{DEFAULT_HTTP, Network, Node, NodeConfig};
+use alloy_primitives::B256;
+use anyhow::{Context, Result, ensure};
+use openledger_client::Client;
+use openledger_node::{Checkpoint, DEFAULT_HTTP, Network, Node, NodeConfig};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -27,6 +29,9 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
     config.http = args.http.unwrap_or(config.http);
     config.listen = args.listen.unwrap_or(config.listen);
     config.peers.extend(args.peers);
+    if let Some((number, hash)) = args.sync_from {
+        config.checkpoint = Some(checkpoint(home, number, hash).await?);
+    }
     let (listen, follow) = (config.listen, config.follow);
     let key = openledger_node::Home::open(home.root())?.key.public_hex();
     let node = tokio::task::spawn_blocking(move || Node::start(config))
@@ -57,6 +62,24 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
     drop(chain);
     tokio::task::spawn_blocking(move || node.shutdown()).await.context("the node ended unexpectedly")??;
     Ok(())
+}
+
+/// The checkpoint of a block whose hash is trusted, from a node that need not be.
+async fn checkpoint(home: &Home, number: u64, hash: B256) -> Result<Checkpoint> {
+    let url = home
+        .rpc()
+        .context("--sync-from takes the block's certificate from a node: name one with --rpc URL")?;
+    let client = Client::connect(url).await?;
+    let found = client.checkpoint(number).await?;
+    let found =
+        found.with_context(|| format!("{url} knows no certificate for block {number} or shortly before"))?;
+    ensure!(
+        (found.number.to::<u64>(), found.hash) == (number, hash),
+        "{url} has {}:{} and not {number}:{hash}; compare that with somebody you trust",
+        found.number,
+        found.hash
+    );
+    Ok(Checkpoint { number, hash, certificate: found.certificate, validators: found.validators })
 }
 
 /// Ends when standard input does; never if that is not asked for.

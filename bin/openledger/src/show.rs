@@ -30,7 +30,11 @@ impl Show {
     /// A line for a person. That nobody hears it ends nothing: where it goes may be a file on a full disk.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        drop(if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") });
+        drop(if self.json {
+            writeln!(std::io::stderr(), "{text}")
+        } else {
+            writeln!(std::io::stdout(), "{text}")
+        });
     }
 
     /// The result for a program, one JSON object on one line; nothing without `--json`.

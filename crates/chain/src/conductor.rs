@@ -12,8 +12,8 @@
 //! twice; the journals of epochs that are over are deleted.
 
 use crate::{
-    Block,
-    block::Context,
+    Block, ChainError,
+    block::{Context, digest},
     epochs::{Configured, Outlook, Peers, Schemes},
     executor,
     faults::Watch,
@@ -40,6 +40,7 @@ use commonware_cryptography::{
     Sha256,
     certificate::{Provider as _, Scheme as _},
     ed25519::PublicKey,
+    keccak256::Digest,
 };
 use commonware_p2p::{
     Blocker, Receiver, Sender,
@@ -53,8 +54,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Connects the nodes of an epoch.
 pub(crate) trait Roster: Send + 'static {
-    /// From now on these and no others. Epochs only rise.
-    fn track(&mut self, epoch: u64, peers: Peers) -> Result<(), String>;
+    /// From now on these and no others. Numbers only rise.
+    fn track(&mut self, number: u64, peers: Peers) -> Result<(), String>;
 }
 
 /// See the module.
@@ -187,19 +188,14 @@ where
             self.schemes.learn(Epoch::new(*epoch), keys)?;
         }
         self.ledger.index.put_validators(&outlook.sets).map_err(|error| error.to_string())?;
-        self.roster.track(number, outlook.peers(number, &self.configured))?;
+        // Zero is for those whom a node asks before it knows any epoch.
+        self.roster.track(number + 1, outlook.peers(number, &self.configured))?;
         let scheme = self
             .schemes
             .scheme(epoch)
             .ok_or_else(|| format!("the state has no validators for epoch {epoch}"))?;
-        let floor = match epoch.previous() {
-            None => self.ledger.genesis_block.hash(),
-            Some(before) => {
-                let last = self.last(before)?;
-                let header = self.ledger.index.header(last.get()).map_err(|error| error.to_string())?;
-                header.ok_or_else(|| format!("the index has no block {last}"))?.hash
-            }
-        };
+        let before = epoch.previous().map(|before| self.last(before)).transpose()?;
+        let floor = floor(&self.ledger, &self.marshal, before).await?;
         if let Some(over) = number.checked_sub(2) {
             // There is none if the key was another or the node did not run then.
             drop(self.context.remove(&self.journal(over), None).await);
@@ -220,7 +216,7 @@ where
                 partition: self.journal(number),
                 mailbox_size: self.mailbox,
                 epoch,
-                floor: Floor::Genesis(crate::block::digest(floor)),
+                floor,
                 replay_buffer: self.buffer,
                 write_buffer: self.buffer,
                 page_cache: self.page_cache.clone(),
@@ -252,6 +248,29 @@ where
         let key = key::hex(&self.own);
         format!("{}simplex-{}-{epoch}", self.prefix, &key[..16])
     }
+}
+
+/// What the first block of an epoch builds on: the last one `before` it, or a checkpoint after that.
+async fn floor(
+    ledger: &Ledger,
+    marshal: &MarshalMailbox<Scheme, Standard<Block>>,
+    before: Option<Height>,
+) -> Result<Floor<Scheme, Digest>, String> {
+    let failed = |error: ChainError| error.to_string();
+    let Some(last) = before else {
+        return Ok(Floor::Genesis(digest(ledger.genesis_block.hash())));
+    };
+    if let Some(base) = ledger.index.base().map_err(failed)?
+        && base.number > last.get()
+    {
+        let certificate = marshal.get_finalization(Height::new(base.number)).await;
+        return certificate.map(Floor::Finalized).ok_or_else(|| {
+            format!("the certificate of block {}, which this node started from, is lost", base.number)
+        });
+    }
+    let header = ledger.index.header(last.get()).map_err(failed)?;
+    let hash = header.ok_or_else(|| format!("the index has no block {last}"))?.hash;
+    Ok(Floor::Genesis(digest(hash)))
 }
 
 /// What the newest state says of the epoch.

@@ -4,14 +4,16 @@
 //! this is what takes long to compile.
 
 use crate::{
-    Block,
+    Block, ChainError,
     admission::Admission,
     application::App,
     block::Context,
+    checkpoint::{self, Checkpoint},
     conductor::{Conductor, Roster, Voice},
-    epochs::{self, Configured, Schemes},
+    epochs::{self, Configured, Outlook, Schemes},
     executor::ReadRequest,
     gossip,
+    index::Base,
     ledger::Ledger,
     network::{self, Links, Membership},
     pacing::{Pace, Paced},
@@ -22,9 +24,11 @@ use crate::{
 };
 use ::tokio::sync::{mpsc, oneshot};
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_primitives::Bytes;
 use commonware_broadcast::buffered;
+use commonware_codec::Encode;
 use commonware_consensus::{
-    Application,
+    Application, Epochable,
     marshal::{
         self,
         core::Actor as Marshal,
@@ -70,6 +74,8 @@ pub(crate) enum Request {
     Read(ReadRequest),
     /// What shows that a block is final.
     Finality { number: u64, reply: oneshot::Sender<Option<proof::Finality>> },
+    /// The certificate of a block, as the engine encodes it, if it has one of its own.
+    Certificate { number: u64, reply: oneshot::Sender<Option<Bytes>> },
     /// The newest block that is known to be final, and how many peers are connected.
     Status { reply: oneshot::Sender<(u64, usize)> },
     /// Proofs of entries of the newest state.
@@ -117,6 +123,8 @@ pub(crate) struct Node<S, R, P, B, T> {
     pub(crate) place: Place,
     pub(crate) pace: Pace,
     pub(crate) outside: Outside,
+    /// What a new node starts from instead of the genesis.
+    pub(crate) checkpoint: Option<Checkpoint>,
 }
 
 /// A node that runs. Its tasks are children of the context that it was started with.
@@ -147,6 +155,7 @@ pub(crate) async fn run(
     membership: Membership,
     pace: Pace,
     outside: Outside,
+    checkpoint: Option<Checkpoint>,
     controls: Controls,
 ) -> Result<(), String> {
     let stopper = context.child("stopper");
@@ -160,7 +169,8 @@ pub(crate) async fn run(
     let Membership { signer, configured, follows, namespace } = membership;
     let public_key = signer.public();
     let schemes = Schemes::new(namespace, (!follows).then_some(signer));
-    let node = Node { ledger, public_key, schemes, configured, links, roster, place, pace, outside };
+    let node =
+        Node { ledger, public_key, schemes, configured, links, roster, place, pace, outside, checkpoint };
     let engine = Box::pin(start(context, node, std::convert::identity)).await?.consensus;
     if controls.ready.send(()).is_err() {
         return Err("whoever started the chain has gone".to_owned());
@@ -201,7 +211,8 @@ where
     T: Roster,
     W: Application<E, SigningScheme = Scheme, Context = Context, Block = Block, Input = ()>,
 {
-    let Node { ledger, public_key, schemes, configured, links, roster, place, pace, outside } = node;
+    let Node { ledger, public_key, schemes, configured, links, mut roster, place, pace, outside, checkpoint } =
+        node;
     let (page_cache, buffer) = (place.page_cache.clone(), place.buffer);
     let epocher = epochs::epocher(&ledger.genesis)?;
     schemes.recall(&ledger.genesis, &ledger.index)?;
@@ -245,7 +256,44 @@ where
     broadcaster.start(links.broadcast);
 
     let genesis = Digested::precomputed(ledger.genesis_block.clone(), ledger.genesis_block.digest());
-    let plan = SyncPlan::init(context.child("plan"), place.of("state")).await;
+    let mut plan =
+        SyncPlan::<E, Scheme, Standard<Block>>::init(context.child("plan"), place.of("state")).await;
+    let failed = |error: ChainError| error.to_string();
+    if let Some(checkpoint) = checkpoint {
+        if plan.may_sync() && ledger.index.last().map_err(failed)?.unwrap_or(0) == 0 {
+            let checked = checkpoint
+                .check(&ledger.genesis, &epocher, &schemes, &mut context.child("checkpoint"))
+                .map_err(|reason| format!("the checkpoint at block {}: {reason}", checkpoint.number))?;
+            let epoch = checked.finalization.epoch().get();
+            ledger.index.put_validators(&[(epoch, checked.keys)].into()).map_err(failed)?;
+            let Checkpoint { number, hash, .. } = checkpoint;
+            ledger.index.put_base(Base { number, hash }).map_err(failed)?;
+            plan = plan.set_floor(checked.finalization).await;
+        } else {
+            tracing::info!(
+                "the folder has a chain already, which goes on where it was; the checkpoint is not used"
+            );
+        }
+    }
+    if plan.floor().is_some() {
+        // Nothing is known yet but whom the configuration names.
+        roster.track(0, Outlook::default().peers(0, &configured))?;
+    }
+    let adopting = ledger.index.base().map_err(failed)?;
+    let unknown = |base: &Base| ledger.index.header(base.number).map(|header| header.is_none());
+    let adopting = match adopting {
+        Some(base) if unknown(&base).map_err(failed)? => Some(base),
+        _ => None,
+    };
+    if let Some(base) = adopting
+        && plan.floor().is_none()
+        && plan.completed().is_none_or(|height| height.get() < base.number)
+    {
+        return Err(format!(
+            "the start from block {} was cut off before it began; name it again",
+            base.number
+        ));
+    }
     let (marshal_actor, marshal, floor) = Marshal::<_, Standard<Block>, _, _, _, _, _>::init(
         context.child("marshal"),
         finalizations,
@@ -310,7 +358,10 @@ where
     marshal_actor.start(mailbox.clone(), shared, block_resolver);
 
     // The head is where the state will open. The index is brought there before the state machine adds to it.
-    let processed = marshal.get_processed().await.map_or(0, |processed| processed.height().get());
+    let mut processed = match adopting {
+        Some(_) => 0,
+        None => marshal.get_processed().await.map_or(0, |processed| processed.height().get()),
+    };
     rebuild::index::<E>(&ledger, &marshal, processed).await.map_err(|error| error.to_string())?;
     let head = ledger
         .index
@@ -320,7 +371,17 @@ where
     ledger.accounts.advance(processed, &Default::default());
     ledger.set_head(head);
     state_machine.start();
+    if let Some(Base { number, hash }) = adopting {
+        tracing::info!(number, %hash, "fetching the state of the checkpoint");
+    }
     let databases = mailbox.subscribe_databases().await;
+    if let Some(base) = adopting {
+        checkpoint::adopt(&ledger, &marshal, &databases, &epocher, base)
+            .await
+            .map_err(|reason| format!("the checkpoint at block {}: {reason}", base.number))?;
+        tracing::info!(number = base.number, "the state of the checkpoint is here");
+        processed = base.number;
+    }
     let Outside { requests, admission, news } = outside;
     context.child("requests").spawn({
         let (databases, marshal) = (databases.clone(), marshal.clone());
@@ -379,6 +440,10 @@ async fn serve<E: Runtime>(
                 drop(reply.send(values.map_err(|error| error.to_string())));
             }
             Request::Finality { number, reply } => drop(reply.send(proof::finality(&marshal, number).await)),
+            Request::Certificate { number, reply } => {
+                let certificate = marshal.get_finalization(Height::new(number)).await;
+                drop(reply.send(certificate.map(|certificate| certificate.encode().to_vec().into())));
+            }
             Request::Status { reply } => drop(reply.send(status::known(&context, &marshal).await)),
             Request::Prove { keys, reply } => drop(reply.send(proof::prove(&databases, &keys).await)),
         }

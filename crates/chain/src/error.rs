@@ -133,6 +133,16 @@ pub enum ChainError {
     /// The chain was shut down.
     #[error("the chain has stopped")]
     Stopped,
+    /// The node started from a checkpoint and does not have earlier blocks.
+    #[error(
+        "block {wanted} is not here: this node started from a checkpoint and has the blocks from {first} on"
+    )]
+    Pruned {
+        /// What was asked for.
+        wanted: u64,
+        /// The first block of this node.
+        first: u64,
+    },
     /// The state at that height is no longer held.
     #[error("the state at block {number} is not available: only blocks {oldest} to {newest} can be read")]
     StateNotAvailable {

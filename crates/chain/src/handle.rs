@@ -4,7 +4,7 @@
 //! asynchronous task.
 
 use crate::{
-    ChainError, IndexedBlock, IndexedHeader, IndexedReceipt, PoolError,
+    ChainError, Checkpoint, IndexedBlock, IndexedHeader, IndexedReceipt, PoolError,
     admission::Admission,
     application,
     engine::Request,
@@ -29,6 +29,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// From when a block's state is written until the block is the head, at most.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+/// Blocks below the head among which one has a certificate of its own: nearly all have.
+const CERTIFIED_WITHIN: u64 = 32;
 
 /// A running validator. Clones share it; it stops when [`shutdown`](Self::shutdown) is called or the last is dropped.
 #[derive(Clone)]
@@ -167,6 +169,34 @@ impl ChainHandle {
     /// [`ChainError::Stopped`].
     pub fn finality(&self, number: u64) -> Result<Option<Finality>, ChainError> {
         self.ask(|reply| Request::Finality { number, reply })
+    }
+
+    /// What a new node can start from: the newest final block with a certificate of its own, not above `at` if that is given.
+    /// `None` at the genesis, or if the validators of that block are no longer known here.
+    ///
+    /// # Errors
+    /// [`ChainError::Stopped`], or if the index cannot be read.
+    pub fn checkpoint(&self, at: Option<u64>) -> Result<Option<Checkpoint>, ChainError> {
+        let head = self.head().header.number;
+        let newest = at.map_or(head, |at| at.min(head));
+        for number in (newest.saturating_sub(CERTIFIED_WITHIN).max(1)..=newest).rev() {
+            let Some(certificate) = self.ask(|reply| Request::Certificate { number, reply })? else {
+                continue;
+            };
+            let epoch = number / self.genesis().election.epoch_blocks;
+            let (header, validators) = (self.header(number)?, self.inner.ledger.index.validators(epoch)?);
+            let (Some(header), Some(validators)) = (header, validators) else { return Ok(None) };
+            return Ok(Some(Checkpoint { number, hash: header.hash, certificate, validators }));
+        }
+        Ok(None)
+    }
+
+    /// The first block that this node has: 0, unless it started from a checkpoint.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn first_block(&self) -> Result<u64, ChainError> {
+        Ok(self.inner.ledger.index.base()?.map_or(0, |base| base.number + 1))
     }
 
     /// Proves an account and slots of it at the head, or at the block `wanted` as long as that is the head.
@@ -438,7 +468,8 @@ impl ChainHandle {
     /// Logs of the blocks `from` to `to`, both included.
     ///
     /// # Errors
-    /// [`ChainError::TooMuch`] if there are more blocks or logs than the limits allow.
+    /// [`ChainError::TooMuch`] if there are more blocks or logs than the limits allow, [`ChainError::Pruned`] below the first
+    /// block of this node.
     pub fn logs(
         &self,
         from: u64,
@@ -450,6 +481,10 @@ impl ChainHandle {
         let span = (to + 1).saturating_sub(from);
         if span > limits.blocks {
             return Err(ChainError::TooMuch { what: "block range", got: span, limit: limits.blocks });
+        }
+        let first = self.first_block()?;
+        if from < first {
+            return Err(ChainError::Pruned { wanted: from, first });
         }
         let mut found = Vec::new();
         for number in from..=to {

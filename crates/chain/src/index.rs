@@ -34,6 +34,13 @@ const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("evidence
 /// The keys of an epoch's seats, 32 bytes each.
 const VALIDATORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("validators");
 
+/// The block of the checkpoint that a node has started from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    pub(crate) number: u64,
+    pub(crate) hash: B256,
+}
+
 /// A header with its hash and what else a client is told of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexedHeader {
@@ -243,8 +250,43 @@ impl Index {
         write.commit().map_err(|error| self.failed(error))
     }
 
+    /// Notes which block this node starts from.
+    pub(crate) fn put_base(&self, base: Base) -> Result<(), ChainError> {
+        let write = self.database.begin_write().map_err(|error| self.failed(error))?;
+        {
+            let mut meta = write.open_table(META).map_err(|error| self.failed(error))?;
+            let bytes = [base.number.to_be_bytes().as_slice(), base.hash.as_slice()].concat();
+            meta.insert("base", bytes.as_slice()).map_err(|error| self.failed(error))?;
+        }
+        write.commit().map_err(|error| self.failed(error))
+    }
+
+    /// The block that this node has started from; `None` if that is the genesis.
+    pub(crate) fn base(&self) -> Result<Option<Base>, ChainError> {
+        let Some(bytes) = self.meta("base")? else { return Ok(None) };
+        let (number, hash) =
+            bytes.split_first_chunk::<8>().ok_or_else(|| self.failed("its base is cut off"))?;
+        let hash = B256::try_from(hash).map_err(|error| self.failed(error))?;
+        Ok(Some(Base { number: u64::from_be_bytes(*number), hash }))
+    }
+
+    /// Writes headers of blocks whose content is not here, all or none.
+    pub(crate) fn put_headers(&self, headers: &[IndexedHeader]) -> Result<(), ChainError> {
+        let write = self.database.begin_write().map_err(|error| self.failed(error))?;
+        {
+            let mut stored = write.open_table(HEADERS).map_err(|error| self.failed(error))?;
+            let mut numbers = write.open_table(NUMBERS).map_err(|error| self.failed(error))?;
+            for IndexedHeader { hash, header, size } in headers {
+                let encoded =
+                    alloy_rlp::encode(StoredHeader { hash: *hash, size: *size, header: header.clone() });
+                stored.insert(header.number, encoded.as_slice()).map_err(|error| self.failed(error))?;
+                numbers.insert(hash.0, header.number).map_err(|error| self.failed(error))?;
+            }
+        }
+        write.commit().map_err(|error| self.failed(error))
+    }
+
     /// Who votes in an epoch; `None` if that is not here.
-    #[cfg(feature = "simulate")]
     pub(crate) fn validators(&self, epoch: u64) -> Result<Option<Vec<B256>>, ChainError> {
         let keys = self.piece(VALIDATORS, epoch)?;
         Ok(keys.map(|keys| keys.chunks_exact(32).map(B256::from_slice).collect()))

@@ -5,6 +5,7 @@ mod accounts;
 mod admission;
 mod application;
 mod block;
+mod checkpoint;
 mod conductor;
 mod disk;
 mod engine;
@@ -38,6 +39,7 @@ mod status;
 mod tests;
 
 pub use block::{Block, MAX_BLOCK_TRANSACTION_BYTES, MAX_TRANSACTION_BYTES};
+pub use checkpoint::Checkpoint;
 pub use error::{ChainError, PoolError};
 pub use handle::{ChainHandle, FoundLog, FoundTransaction, LogFilter, LogLimits, StateView};
 pub use index::{IndexedBlock, IndexedHeader, IndexedReceipt};

@@ -102,10 +102,10 @@ pub(crate) fn start(
 }
 
 impl Roster for Oracle {
-    fn track(&mut self, epoch: u64, nodes: Peers) -> Result<(), String> {
+    fn track(&mut self, number: u64, nodes: Peers) -> Result<(), String> {
         let tracked = AddressableTrackedPeers::new(peers(&nodes.primary)?, peers(&nodes.secondary)?);
         // A network that has ended is noticed where it runs.
-        let _feedback = AddressableManager::track(self, epoch, tracked);
+        let _feedback = AddressableManager::track(self, number, tracked);
         Ok(())
     }
 }

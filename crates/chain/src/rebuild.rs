@@ -36,7 +36,11 @@ pub(crate) async fn index<E: Runtime>(
         let block = marshal
             .get_block(Identifier::Height(Height::new(number)))
             .await
-            .ok_or_else(|| failed(format!("block {number} is not stored")))?;
+            .ok_or_else(|| {
+                failed(format!(
+                    "block {number} is not stored; a folder that started from a checkpoint has to start anew without its index"
+                ))
+            })?;
         let ledger = ledger.clone();
         state = E::compute(move || replay(&ledger, block.inner(), state, number > last)).await?;
     }

@@ -1,7 +1,7 @@
 //! Starting a validator.
 
 use crate::{
-    ChainError, ChainHandle, ConsensusKey, PoolLimits,
+    ChainError, ChainHandle, Checkpoint, ConsensusKey, PoolLimits,
     admission::Admission,
     disk,
     engine::{self, Controls, Outside},
@@ -59,6 +59,9 @@ pub struct ChainConfig {
     pub peers: BTreeMap<String, SocketAddr>,
     /// Where the nodes listen that may follow without having registered a key, by public key in hex.
     pub followers: BTreeMap<String, SocketAddr>,
+    /// What a new folder starts from instead of executing the chain from its first block: the state is fetched from the nodes
+    /// of `peers`, which have to know this one. A folder that holds a chain goes on with that.
+    pub checkpoint: Option<Checkpoint>,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
     /// Time after which a block is made although no transaction waits.
@@ -78,6 +81,7 @@ impl ChainConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             peers: BTreeMap::new(),
             followers: BTreeMap::new(),
+            checkpoint: None,
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
             pool: PoolLimits::default(),
@@ -105,7 +109,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = namespace(&config.genesis);
     let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, pool, index)?);
-    let follows = config.follow;
+    let (follows, checkpoint) = (config.follow, config.checkpoint);
     let membership = Membership { signer: config.signer, configured, follows, namespace };
     let pace = Pace { interval: config.block_interval, heartbeat: config.heartbeat };
 
@@ -125,7 +129,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
             move || {
                 // Held until the last task has ended.
                 let _lock = lock;
-                run(&folder, ledger, membership, pace, outside, controls)
+                run(&folder, ledger, membership, pace, outside, checkpoint, controls)
                     .inspect_err(|error| tracing::error!(%error, "the validator stopped"))
             }
         })
@@ -162,6 +166,7 @@ fn run(
     membership: Membership,
     pace: Pace,
     outside: Outside,
+    checkpoint: Option<Checkpoint>,
     controls: Controls,
 ) -> Result<(), ChainError> {
     let engine = |reason| match disk::probe(folder) {
@@ -175,7 +180,7 @@ fn run(
         .with_tcp_nodelay(Some(true));
     let ran = catch_unwind(AssertUnwindSafe(|| {
         runtime::Runner::new(config)
-            .start(|context| engine::run(context, ledger, membership, pace, outside, controls))
+            .start(|context| engine::run(context, ledger, membership, pace, outside, checkpoint, controls))
     }));
     match ran {
         Ok(outcome) => outcome.map_err(engine),

@@ -10,7 +10,7 @@ use alloy_rpc_client::RpcClient;
 use alloy_rpc_types_eth::{Block, Header, TransactionInput, TransactionRequest};
 use alloy_sol_types::SolCall;
 use alloy_transport::{RpcError, TransportError, TransportErrorKind};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::ClientError;
 use crate::light::StateProof;
@@ -35,6 +35,20 @@ impl Default for ClientConfig {
             poll_interval: Duration::from_millis(50),
         }
     }
+}
+
+/// A block that a new node can start from, as a node gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Height.
+    pub number: U64,
+    /// Hash, which whoever starts from it has to know from somebody it trusts.
+    pub hash: B256,
+    /// The validators' certificate, as nodes encode it.
+    pub certificate: Bytes,
+    /// Keys of the validators of its epoch.
+    pub validators: Vec<B256>,
 }
 
 /// A connection to a node. Clones share it.
@@ -140,6 +154,14 @@ impl Client {
     /// As [`Client::block_number`].
     pub async fn proof(&self, account: Address, slots: &[U256]) -> Result<StateProof, ClientError> {
         self.request("openledger_getProof", (account, slots.to_vec(), "latest")).await
+    }
+
+    /// The newest block at or below a height that a new node can start from, not checked; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Client::block_number`].
+    pub async fn checkpoint(&self, height: u64) -> Result<Option<Checkpoint>, ClientError> {
+        self.request("openledger_getCheckpoint", (format!("{height:#x}"),)).await
     }
 
     /// Number of the account's next transaction, those that wait for a block counted.

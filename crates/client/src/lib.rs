@@ -13,7 +13,7 @@ pub mod send;
 pub mod wallet;
 
 pub use api_key::ApiKey;
-pub use client::{Client, ClientConfig};
+pub use client::{Checkpoint, Client, ClientConfig};
 pub use error::ClientError;
 pub use events::{Event, Follow, Step, event_in};
 pub use keystore::{Account, Keystore, KeystoreError, Strength};

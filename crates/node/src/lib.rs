@@ -12,5 +12,5 @@ pub use error::NodeError;
 pub use home::{DEFAULT_CHAIN_ID, GenesisOptions, Home, Member, init, init_network, join};
 pub use network::Network;
 pub use node::{DEFAULT_HTTP, Node, NodeConfig};
-pub use openledger_chain::{ChainError, ChainHandle};
+pub use openledger_chain::{ChainError, ChainHandle, Checkpoint};
 pub use openledger_execution::{Genesis, GenesisRole, GenesisStake, GenesisVesting, Governance};

@@ -6,7 +6,7 @@ use crate::{
     network, rpc,
 };
 use jsonrpsee::server::ServerHandle;
-use openledger_chain::{ChainConfig, ChainHandle};
+use openledger_chain::{ChainConfig, ChainHandle, Checkpoint};
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub followers: BTreeMap<String, SocketAddr>,
     /// Whether this node only follows.
     pub follow: bool,
+    /// What a new folder starts from instead of the first block.
+    pub checkpoint: Option<Checkpoint>,
     /// Least time from one block to the next while transactions wait.
     pub block_interval: Duration,
     /// Time after which a block is made although nothing waits.
@@ -52,6 +54,7 @@ impl NodeConfig {
             peers: BTreeMap::new(),
             followers: BTreeMap::new(),
             follow: false,
+            checkpoint: None,
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
         }
@@ -94,6 +97,7 @@ impl Node {
         chain.peers = config.peers;
         chain.followers = config.followers;
         chain.follow = config.follow;
+        chain.checkpoint = config.checkpoint;
         chain.block_interval = config.block_interval;
         chain.heartbeat = config.heartbeat;
         // The folder first: a second node in it should hear of the folder, not of the port.

@@ -83,7 +83,7 @@ struct Disk {
 struct Everybody;
 
 impl Roster for Everybody {
-    fn track(&mut self, _epoch: u64, _peers: Peers) -> Result<(), String> {
+    fn track(&mut self, _number: u64, _peers: Peers) -> Result<(), String> {
         Ok(())
     }
 }
@@ -289,7 +289,18 @@ where
         room: NonZeroUsize::MIN,
     };
     let roster = Everybody;
-    let node = Node { ledger, public_key, schemes, configured, links, roster, place, pace: PACE, outside };
+    let node = Node {
+        ledger,
+        public_key,
+        schemes,
+        configured,
+        links,
+        roster,
+        place,
+        pace: PACE,
+        outside,
+        checkpoint: None,
+    };
     engine::start(context, node, |inner| Proposer { inner, alteration })
         .await
         .expect("an index in memory follows the state")

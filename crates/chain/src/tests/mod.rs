@@ -1,3 +1,4 @@
+mod checkpoint;
 mod crash;
 mod damage;
 pub(crate) mod fixtures;

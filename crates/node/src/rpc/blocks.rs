@@ -7,7 +7,7 @@ use super::{
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::{Block, Header, Transaction, TransactionReceipt};
-use openledger_chain::ChainHandle;
+use openledger_chain::{ChainError, ChainHandle};
 
 /// The height that a number or tag means; it may be above the head.
 pub(super) fn height(chain: &ChainHandle, tag: BlockNumberOrTag) -> u64 {
@@ -22,11 +22,19 @@ pub(super) fn height(chain: &ChainHandle, tag: BlockNumberOrTag) -> u64 {
 }
 
 /// The height of a block that exists, or `None`.
+///
+/// # Errors
+/// If this node does not keep it.
 pub(super) fn find(chain: &ChainHandle, id: BlockId) -> Answer<Option<u64>> {
     match id {
         BlockId::Hash(hash) => chain.number(hash.block_hash).map_err(error::chain),
         BlockId::Number(tag) => {
             let number = height(chain, tag);
+            let first = chain.first_block().map_err(error::chain)?;
+            // Of the checkpoint itself a node has the header and the state.
+            if number.saturating_add(1) < first {
+                return Err(error::chain(ChainError::Pruned { wanted: number, first }));
+            }
             Ok((number <= chain.head().header.number).then_some(number))
         }
     }

@@ -14,6 +14,8 @@ pub(super) type Answer<T> = Result<T, ErrorObjectOwned>;
 
 /// geth's code for whatever has no other.
 const SERVER: i32 = -32000;
+/// geth's code for blocks that the node does not keep.
+const PRUNED: i32 = 4444;
 /// geth's code for what took too long.
 const TIMEOUT: i32 = -32002;
 /// A parameter is wrong.
@@ -68,6 +70,7 @@ pub(super) fn chain(error: ChainError) -> ErrorObjectOwned {
             server(error.to_string())
         }
         ChainError::TooMuch { .. } => limit(error.to_string()),
+        ChainError::Pruned { .. } => with(PRUNED, format!("pruned history unavailable: {error}")),
         _ => {
             tracing::error!(%error, "a request failed");
             with(INTERNAL, error.to_string())

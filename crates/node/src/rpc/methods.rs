@@ -2,7 +2,7 @@
 
 use super::{
     args::Args,
-    blocks, calls, debug,
+    blocks, calls, checkpoint, debug,
     error::{self, Answer},
     fees,
     filters::Filters,
@@ -208,6 +208,9 @@ fn add_state(module: &mut RpcModule<Rpc>) -> Registered {
     add(module, "openledger_getProof", 3, |rpc, args| {
         let (address, slots): (Address, Vec<String>) = (args.required()?, args.required()?);
         proof::proof(&rpc.chain, address, &slots, args.required()?)
+    })?;
+    add(module, "openledger_getCheckpoint", 1, |rpc, args| {
+        checkpoint::checkpoint(&rpc.chain, args.optional()?)
     })?;
     // The state is no Merkle Patricia trie, so nothing that this method could answer would be a proof.
     add(module, "eth_getProof", 3, |_, _| Err::<(), _>(error::no_trie()))

@@ -5,6 +5,7 @@
 mod args;
 mod blocks;
 mod calls;
+mod checkpoint;
 mod convert;
 mod deadline;
 mod debug;
