@@ -35,7 +35,7 @@ use commonware_glue::stateful::{
 use commonware_runtime::Clock;
 use commonware_storage::qmdb::sync::Target;
 use commonware_utils::non_empty_range;
-use futures::StreamExt;
+use futures::{StreamExt, future::pending};
 use openledger_execution::{
     BlockEnv, BlockOutcome, ExecutionError, build_block_with, execute_block_with, key_owner,
 };
@@ -307,8 +307,11 @@ impl<E: Runtime> stateful::Application<E> for App {
         _finality: Finality,
     ) -> Option<Sealed<E>> {
         let mut ancestry = ancestry;
-        let block = ancestry.next().await?.inner().clone();
-        let parent = ancestry.next().await?.inner().clone();
+        let (Some(block), Some(parent)) = (ancestry.next().await, ancestry.next().await) else {
+            // Only an engine that is being stopped has no ancestors to give; that says nothing about the block.
+            return pending().await;
+        };
+        let (block, parent) = (block.inner().clone(), parent.inner().clone());
         match self.check(&block, &parent, batch).await {
             Ok(sealed) => Some(sealed),
             Err(reason) => {
