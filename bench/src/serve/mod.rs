@@ -42,7 +42,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
     let (model, tokenizer) = Model::load_gguf(&path)?;
     let model = Arc::new(model);
     let kernels = Kernels::new(&model, 1)?;
-    report.hash("base", SMOLLM2_135M_INSTRUCT.file_sha256);
+    report.hash("base", SMOLLM2_135M_INSTRUCT.weights().sha256);
     report.seed("bootstrap", SEED);
     report.figure("load_before", load());
 

