@@ -2,6 +2,7 @@
 
 mod config;
 mod decode;
+mod encoder;
 mod engine;
 mod error;
 mod gguf;
@@ -16,6 +17,7 @@ mod tokenizer;
 
 pub use config::Config;
 pub use decode::{Feed, KeptPrefix, Logits, Pages, Row, Session};
+pub use encoder::{Encoder, EncoderConfig};
 pub use error::Error;
 pub use lora::{Adapter, Block, Half, Lora, LoraConfig, LoraLayout, Target, init, load_peft, save_peft};
 pub use loss::{Dual, Grad, Prefix, Record, Sample};

@@ -4,7 +4,10 @@ use super::{
     pages::Page,
     step::{Sequence, Step},
 };
-use crate::{Adapter, Error, Model, Pages, Pool, kernel::Buf};
+use crate::{
+    Adapter, Error, Model, Pages, Pool,
+    kernel::{Buf, cross_entropy},
+};
 
 /// Rows that go through the layers together; longer runs are cut, which changes no bit.
 const CHUNK: usize = 512;
@@ -96,6 +99,17 @@ pub struct Row<'a> {
     pub index: usize,
     /// One for each token of the vocabulary; free to be changed.
     pub logits: &'a mut [f32],
+}
+
+impl Row<'_> {
+    /// `log softmax(logits)[token]` in nats.
+    ///
+    /// # Panics
+    /// For a token outside the vocabulary.
+    #[must_use]
+    pub fn log_p(self, token: u32) -> f64 {
+        -cross_entropy(self.logits, token as usize)
+    }
 }
 
 impl Session {

@@ -226,6 +226,29 @@ vectorised! {
         }
     }
 
+    /// Layer norm, in place: `x ← (x − μ) r w + b` with `μ = mean(x)` and `r = 1 / sqrt(mean((x − μ)²) + ε)`.
+    fn layer_norm(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
+        let n = x.len();
+        let (w, b) = (&w[..n], &b[..n]);
+        let mean = sum(x, x, |a, _| a) / n as f32;
+        for x in x.iter_mut() {
+            *x -= mean;
+        }
+        let r = inverse_rms(x, eps);
+        for i in 0..n {
+            x[i] = x[i] * r * w[i] + b[i];
+        }
+    }
+
+    /// `x ← x / ‖x‖`; what is all zero stays so.
+    fn normalise(x: &mut [f32]) {
+        let square = sum(x, x, |a, b| a * b);
+        let inverse = if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
+        for x in x {
+            *x *= inverse;
+        }
+    }
+
     /// Tangent of [`norm`]: `ẏ = (ẋ r + x ṙ) w` with `ṙ = -r³ mean(x ẋ)`.
     fn norm_tangent(x: &[f32], xt: &[f32], w: &[f32], eps: f32, yt: &mut [f32]) {
         let n = yt.len();
@@ -407,4 +430,11 @@ pub(crate) fn cross_entropy(z: &mut [f32], target: usize) -> f64 {
     let (max, sum) = exponentials(z);
     scale(z, 1.0 / sum);
     libm::log(f64::from(sum)) + (f64::from(max) - f64::from(picked))
+}
+
+/// `x ← x Φ(x) = x (1 + erf(x / √2)) / 2`, in place.
+pub(crate) fn gelu(x: &mut [f32]) {
+    for x in x {
+        *x = 0.5 * *x * (1.0 + libm::erff(*x * std::f32::consts::FRAC_1_SQRT_2));
+    }
 }

@@ -146,22 +146,35 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         let leads = messages.first().is_some_and(|m| m.role == Role::System);
         if let Some(system) = self.parts.default_system.as_deref().filter(|_| !leads) {
-            self.turn(&mut tokens, Role::System, system)?;
+            tokens.extend(self.turn(Role::System, system)?);
         }
         for message in messages {
-            self.turn(&mut tokens, message.role, &message.content)?;
+            tokens.extend(self.turn(message.role, &message.content)?);
         }
-        tokens.push(self.parts.turn_start);
-        tokens.extend(self.encode("assistant\n")?);
+        tokens.extend(self.turn_of_assistant()?);
         Ok(tokens)
     }
 
-    fn turn(&self, tokens: &mut Vec<u32>, role: Role, content: &str) -> Result<(), Error> {
-        tokens.push(self.parts.turn_start);
+    /// Tokens of one message in the template: a conversation's are those of its messages one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn turn(&self, role: Role, content: &str) -> Result<Vec<u32>, Error> {
+        let mut tokens = vec![self.parts.turn_start];
         tokens.extend(self.encode(&format!("{}\n{content}", role.name()))?);
         tokens.push(self.parts.turn_end);
         tokens.extend(self.encode("\n")?);
-        Ok(())
+        Ok(tokens)
+    }
+
+    /// Tokens after the last message: where the assistant begins to answer.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn turn_of_assistant(&self) -> Result<Vec<u32>, Error> {
+        let mut tokens = vec![self.parts.turn_start];
+        tokens.extend(self.encode("assistant\n")?);
+        Ok(tokens)
     }
 
     /// Tokens of an assistant's whole answer after [`Self::chat`]: the text and the end of the turn.
