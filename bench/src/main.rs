@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod attribution;
-mod bm25;
 mod cache;
 mod chain;
 mod cost;
@@ -9,6 +8,7 @@ mod datamodel;
 mod heads;
 mod protocol;
 mod report;
+mod retrieval;
 mod scheduler;
 mod serve;
 mod spans;
@@ -61,6 +61,8 @@ enum Area {
     Scheduler(scheduler::Options),
     /// Gas of every operation, claims of one large batch, properties over random histories
     Protocol(protocol::Options),
+    /// How well sources of an answer are found and credited
+    Retrieval(retrieval::Options),
     /// How fast and how exactly the spans of an answer are found, beside infini-gram
     Spans(spans::Options),
     /// Tokens a CPU second with and without adapters, beside llama.cpp
@@ -77,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         Area::Heads(options) => heads::run(&cli.common, options),
         Area::Scheduler(options) => scheduler::run(&cli.common, options),
         Area::Protocol(options) => protocol::run(&cli.common, options),
+        Area::Retrieval(options) => retrieval::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
         Area::Serve(options) => serve::run(&cli.common, options),
         Area::Train(options) => train::run(&cli.common, options),

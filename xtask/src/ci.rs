@@ -36,6 +36,7 @@ pub(crate) fn run(offline: bool) -> Result<()> {
     docs.env("RUSTDOCFLAGS", "-D warnings");
     step("documentation", docs)?;
     step("accuracy of attribution, small", bench(&["attribution", "--quick"])?)?;
+    step("sources found and credited, small", bench(&["retrieval", "--quick"])?)?;
     step("gas, claims and histories, small", bench(&["protocol", "--quick", "--histories", "20"])?)?;
     if !offline {
         step("the whole flow and foreign clients", shell("conformance/run"))?;

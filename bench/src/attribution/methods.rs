@@ -8,13 +8,13 @@ use anyhow::Result;
 use openledger_attribution::influence::{
     Index, Objective, ReplayOptions, Tangents, baselines, replay, replay_each, tangents,
 };
+use openledger_attribution::retrieval::Bm25;
 use openledger_train::{Run, Trajectory, Transcript};
 
 use super::money::Epoch;
 use super::objective;
 use super::scenario::Scenario;
 use super::truth::Truth;
-use crate::bm25::Bm25;
 use crate::cache;
 use crate::report::{self, Report, note};
 use crate::stats::SplitMix;
