@@ -258,6 +258,19 @@ pub(crate) enum DatanetCommand {
         #[arg(long, default_value = "CC0-1.0")]
         license: String,
     },
+    /// Find the records that have most to say to a question
+    Search {
+        /// Number of the Datanet
+        datanet: u64,
+        /// The question, in words
+        question: String,
+        /// How many
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+        count: u16,
+        /// By shared words alone; without this an encoder of 91 MB is fetched the first time
+        #[arg(long)]
+        words: bool,
+    },
     /// Accept a contribution
     Accept {
         /// Number of the contribution

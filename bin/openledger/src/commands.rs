@@ -5,6 +5,7 @@ mod chat;
 mod datanet;
 mod model;
 mod rights;
+mod search;
 mod validator;
 mod verifier;
 mod verify;
@@ -46,7 +47,7 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
         Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
-        Command::Datanet(command) => datanet::run(&home, command, show).await?,
+        Command::Datanet(command) => datanet::run(&home, threads, command, show).await?,
         Command::Model(command) => model::run(&home, threads, command, show).await?,
         Command::Wallet(command) => wallet::run(&home, command, show).await?,
         Command::Settle => settle(&home, threads, show).await?,

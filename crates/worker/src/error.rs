@@ -1,5 +1,6 @@
 use alloy_primitives::{B256, U256};
 use openledger_attribution::influence;
+use openledger_attribution::retrieval;
 use openledger_attribution::settle::SettleError;
 use openledger_attribution::spans::SpanError;
 use openledger_client::ClientError;
@@ -27,6 +28,9 @@ pub enum WorkerError {
     /// Spans could not be computed.
     #[error(transparent)]
     Spans(#[from] SpanError),
+    /// Sources could not be looked for.
+    #[error(transparent)]
+    Retrieval(#[from] retrieval::Error),
     /// The epoch could not be settled.
     #[error(transparent)]
     Settle(#[from] SettleError),

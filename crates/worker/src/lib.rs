@@ -12,6 +12,7 @@ mod machine;
 pub mod operator;
 pub mod payees;
 mod progress;
+pub mod search;
 pub mod settle;
 mod spans;
 pub mod verify;

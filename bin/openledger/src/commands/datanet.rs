@@ -7,11 +7,13 @@ use openledger_corpus::blob::Blobs;
 use openledger_corpus::import::{Defaults, ImportLimits, jsonl, markdown, text};
 use openledger_corpus::record::{Provenance, Record};
 use openledger_types::abi::{IDatanets, Modality, Terms, Use};
+use openledger_worker::WorkerError;
 use openledger_worker::contribute::{
     contribute, contributions, contributor_secret, newest_version, publish_version,
 };
 use serde_json::json;
 
+use super::search;
 use crate::args::DatanetCommand;
 use crate::connection::Connection;
 use crate::home::Home;
@@ -24,7 +26,7 @@ const MAX_FILE: u64 = 256 << 20;
 /// Terms of a Datanet made here: training and inference allowed, crawling denied.
 pub(crate) const TERMS: Terms = Terms { train: Use::Allow, infer: Use::Allow, crawl: Use::Deny };
 
-pub(crate) async fn run(home: &Home, command: DatanetCommand, show: &Show) -> Result<()> {
+pub(crate) async fn run(home: &Home, threads: usize, command: DatanetCommand, show: &Show) -> Result<()> {
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
     let (client, blobs) = (&connection.client, Blobs::open(home.worker().corpus())?);
@@ -99,6 +101,12 @@ pub(crate) async fn run(home: &Home, command: DatanetCommand, show: &Show) -> Re
             }
             show.line(table(&rows));
             show.result(&json!({ "datanets": list }));
+        }
+        DatanetCommand::Search { datanet, question, count, words } => {
+            let newest = newest_version(client, &blobs, U256::from(datanet)).await?;
+            let newest = newest.ok_or(WorkerError::NoVersion(U256::from(datanet)))?;
+            let wanted = search::Wanted { question, count: count.into(), words, threads };
+            search::run(home, blobs.clone(), newest, wanted, show).await?;
         }
         DatanetCommand::Show { datanet } => show_one(&connection, &blobs, datanet, show).await?,
         other => super::rights::run(&local, client, other, show).await?,
