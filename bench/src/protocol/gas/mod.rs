@@ -260,29 +260,9 @@ fn data(meter: &mut Meter) -> Result<()> {
     };
     meter.op("datanets_create", DEVELOPER, DATANETS, zero, create)?;
     for salt in 1..=2 {
-        let reveal = openledger_protocol::datanets::Reveal {
-            datanet: U256::ONE,
-            records_root: hash(20),
-            file_hash: hash(21),
-            records: 10,
-            salt: hash(salt),
-        };
-        let commitment = reveal.commitment(account(6));
-        meter.op(
-            "datanets_commit",
-            6,
-            DATANETS,
-            zero,
-            IDatanets::commitCall { datanet: U256::ONE, commitment },
-        )?;
-        let call = IDatanets::revealCall {
-            datanet: U256::ONE,
-            recordsRoot: hash(20),
-            fileHash: hash(21),
-            records: 10,
-            salt: hash(salt),
-        };
-        meter.op("datanets_reveal", 6, DATANETS, zero, call)?;
+        let (commit, reveal) = nets::contribution(salt);
+        meter.op("datanets_commit", nets::AUTHOR, DATANETS, zero, commit)?;
+        meter.op("datanets_reveal", nets::AUTHOR, DATANETS, zero, reveal)?;
     }
     meter.op(
         "datanets_accept",

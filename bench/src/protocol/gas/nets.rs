@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, U256};
 use anyhow::Result;
+use openledger_protocol::datanets::Reveal;
 use openledger_types::abi::{Acceptance, Ballot, DatanetRef, IDatanets, IModels, Policy, Terms, Use};
 use openledger_types::addresses::{DATANETS, MODELS};
 
@@ -9,11 +10,11 @@ use super::Meter;
 use crate::protocol::chain::{Chain, DEVELOPER, account, hash, open};
 
 const CURATOR: u8 = 8;
-const AUTHOR: u8 = 6;
+pub(super) const AUTHOR: u8 = 6;
 
-/// Commits and reveals a contribution to Datanet 1 with this bond; returns its number.
-fn contribute(meter: &mut Meter, salt: u64, bond: U256) -> Result<U256> {
-    let reveal = openledger_protocol::datanets::Reveal {
+/// The two calls that contribute ten records of the author to Datanet 1.
+pub(super) fn contribution(salt: u64) -> (IDatanets::commitCall, IDatanets::revealCall) {
+    let reveal = Reveal {
         datanet: U256::ONE,
         records_root: hash(20),
         file_hash: hash(21),
@@ -21,18 +22,26 @@ fn contribute(meter: &mut Meter, salt: u64, bond: U256) -> Result<U256> {
         salt: hash(salt),
     };
     let commitment = reveal.commitment(account(AUTHOR));
+    let Reveal { datanet, records_root, file_hash, records, salt } = reveal;
+    (
+        IDatanets::commitCall { datanet, commitment },
+        IDatanets::revealCall { datanet, recordsRoot: records_root, fileHash: file_hash, records, salt },
+    )
+}
+
+/// Contributes with this bond; returns the contribution's number.
+fn contribute(meter: &mut Meter, salt: u64, bond: U256) -> Result<U256> {
+    let (commit, reveal) = contribution(salt);
     let chain = &mut meter.chain;
-    let commit = IDatanets::commitCall { datanet: U256::ONE, commitment };
     chain.send(account(AUTHOR), DATANETS, U256::ZERO, &commit)?;
-    let call = IDatanets::revealCall {
-        datanet: U256::ONE,
-        recordsRoot: hash(20),
-        fileHash: hash(21),
-        records: 10,
-        salt: hash(salt),
-    };
-    chain.send(account(AUTHOR), DATANETS, bond, &call)?;
+    chain.send(account(AUTHOR), DATANETS, bond, &reveal)?;
     count(chain)
+}
+
+fn set_policy(meter: &mut Meter, acceptance: Acceptance) -> Result<()> {
+    let policy = Policy { acceptance, bond: open(1), period: 86_400 };
+    let call = IDatanets::setPolicyCall { datanet: U256::ONE, policy };
+    meter.op("datanets_setPolicy", DEVELOPER, DATANETS, U256::ZERO, call)
 }
 
 fn count(chain: &Chain) -> Result<U256> {
@@ -44,28 +53,14 @@ pub(super) fn datanets(meter: &mut Meter) -> Result<()> {
     for _ in 0..2 {
         meter.op("datanets_curate", CURATOR, DATANETS, open(100), IDatanets::curateCall { datanet })?;
     }
-    let policy = Policy { acceptance: Acceptance::Curators, bond: open(1), period: 86_400 };
-    meter.op(
-        "datanets_setPolicy",
-        DEVELOPER,
-        DATANETS,
-        zero,
-        IDatanets::setPolicyCall { datanet, policy },
-    )?;
+    set_policy(meter, Acceptance::Curators)?;
     // A curator's stake counts over what is revealed after its second.
     meter.chain.pass(2);
     let contribution = contribute(meter, 50, open(1))?;
     let vote = IDatanets::voteCall { contribution, ballot: Ballot::Accept };
     meter.op("datanets_vote", CURATOR, DATANETS, zero, vote)?;
     meter.op("datanets_decide", 9, DATANETS, zero, IDatanets::decideCall { contribution })?;
-    let policy = Policy { acceptance: Acceptance::Owner, bond: open(1), period: 86_400 };
-    meter.op(
-        "datanets_setPolicy",
-        DEVELOPER,
-        DATANETS,
-        zero,
-        IDatanets::setPolicyCall { datanet, policy },
-    )?;
+    set_policy(meter, Acceptance::Owner)?;
     let spam = contribute(meter, 51, open(1))?;
     let reject = IDatanets::rejectSpamCall { contribution: spam, reason: "spam".into() };
     meter.op("datanets_rejectSpam", DEVELOPER, DATANETS, zero, reject)?;
