@@ -76,8 +76,10 @@ pub(crate) enum Request {
     Finality { number: u64, reply: oneshot::Sender<Option<proof::Finality>> },
     /// The certificate of a block, as the engine encodes it, if it has one of its own.
     Certificate { number: u64, reply: oneshot::Sender<Option<Bytes>> },
-    /// The newest block that is known to be final, and how many peers are connected.
-    Status { reply: oneshot::Sender<(u64, usize)> },
+    /// The newest block that is known to be final.
+    Highest { reply: oneshot::Sender<u64> },
+    /// How many peers are connected.
+    Peers { reply: oneshot::Sender<usize> },
     /// Proofs of entries of the newest state.
     Prove { keys: Vec<Key>, reply: oneshot::Sender<Result<proof::Proven, String>> },
 }
@@ -444,7 +446,8 @@ async fn serve<E: Runtime>(
                 let certificate = marshal.get_finalization(Height::new(number)).await;
                 drop(reply.send(certificate.map(|certificate| certificate.encode().to_vec().into())));
             }
-            Request::Status { reply } => drop(reply.send(status::known(&context, &marshal).await)),
+            Request::Highest { reply } => drop(reply.send(status::highest(&marshal).await)),
+            Request::Peers { reply } => drop(reply.send(status::connected(&context.encode()))),
             Request::Prove { keys, reply } => drop(reply.send(proof::prove(&databases, &keys).await)),
         }
     }

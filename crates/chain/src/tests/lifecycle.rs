@@ -1,7 +1,8 @@
-use super::fixtures::{self, account, config, eventually, included, transfer};
+use super::fixtures::{self, account, call, config, eventually, included, transfer};
 use crate::{ChainError, ChainHandle, LogFilter, LogLimits, PoolError, start};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, TxKind, U256, hex};
 use openledger_execution::StateReader;
+use openledger_types::addresses::OPEN;
 use openledger_types::amount::SUPPLY;
 use std::time::Instant;
 
@@ -167,6 +168,25 @@ fn the_pool_answers_as_geth_does() {
     assert_eq!(chain.submit(waiting).unwrap_err(), PoolError::AlreadyKnown);
     assert_eq!(chain.submit(transfer(&account(1), 5, to, 2)).unwrap_err(), PoolError::ReplacementUnderpriced);
     assert_eq!(chain.pending_nonce(account(1).address()).unwrap(), 1);
+}
+
+#[test]
+fn a_log_query_over_a_limit_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start(config(folder.path())).unwrap();
+    // transfer(address,uint256)
+    let (selector, to) = (hex!("a9059cbb"), Address::repeat_byte(9).into_word());
+    let input = [selector.as_slice(), to.as_slice(), &U256::ONE.to_be_bytes::<32>()].concat();
+    for nonce in 0..2 {
+        let transfer =
+            call(&account(1), nonce, TxKind::Call(OPEN), U256::ZERO, input.clone().into(), 100_000);
+        included(&chain, chain.submit(transfer).unwrap());
+    }
+    let filter = LogFilter::default();
+    let logs = |blocks, logs| chain.logs(0, u64::MAX, &filter, LogLimits { blocks, logs });
+    assert_eq!(logs(1_000, 2).unwrap().len(), 2);
+    assert!(matches!(logs(1_000, 1), Err(ChainError::TooMuch { what: "query results", got: 2, limit: 1 })));
+    assert!(matches!(logs(2, 2), Err(ChainError::TooMuch { what: "block range", limit: 2, .. })));
 }
 
 #[test]

@@ -61,3 +61,6 @@ impl StateReader for TimedState {
         self.check()?.block_hash(number)
     }
 }
+
+#[cfg(test)]
+mod tests;

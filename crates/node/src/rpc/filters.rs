@@ -150,10 +150,11 @@ fn find<'a>(open: &'a mut BTreeMap<String, Filter>, id: &str) -> Answer<&'a mut 
     Ok(filter)
 }
 
-/// 128 bits that others cannot guess, so that nobody takes what another's filter found.
+/// 128 bits that others cannot guess, so that nobody takes what another's filter found; a quantity, as geth has it, so without
+/// zeros in front.
 fn random_id() -> String {
-    let half = || RandomState::new().build_hasher().finish();
-    format!("0x{:016x}{:016x}", half(), half())
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    format!("{:#x}", half() << 64 | half())
 }
 
 fn received(arrivals: &mut Receiver<Recovered<TxEnvelope>>) -> Vec<B256> {

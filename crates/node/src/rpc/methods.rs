@@ -120,7 +120,7 @@ fn add_node(module: &mut RpcModule<Rpc>) -> Registered {
     add(module, "web3_sha3", 1, |_, args| Ok(keccak256(args.required::<Bytes>()?)))?;
     add(module, "net_version", 0, |rpc, _| Ok(rpc.chain.genesis().chain_id.to_string()))?;
     add(module, "net_listening", 0, |_, _| Ok(true))?;
-    add(module, "net_peerCount", 0, |rpc, _| Ok(U64::from(rpc.chain.status().map_err(error::chain)?.peers)))?;
+    add(module, "net_peerCount", 0, |rpc, _| Ok(U64::from(rpc.chain.peers().map_err(error::chain)?)))?;
     add(module, "eth_chainId", 0, |rpc, _| Ok(U64::from(rpc.chain.genesis().chain_id)))?;
     add(module, "eth_syncing", 0, |rpc, _| rpc.telemetry.syncing())?;
     add(module, "eth_accounts", 0, |_, _| Ok(Vec::<Address>::new()))?;

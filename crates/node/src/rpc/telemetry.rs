@@ -144,7 +144,9 @@ impl Telemetry {
         // The chain has stopped: what was known last stands.
         if let Ok(status) = self.chain.status() {
             self.highest.set(status.highest);
-            self.peers.set(status.peers as u64);
+        }
+        if let Ok(peers) = self.chain.peers() {
+            self.peers.set(peers as u64);
         }
         let (pending, queued) = self.chain.waiting_all();
         for (list, transactions) in [("pending", pending), ("queued", queued)] {
@@ -168,7 +170,7 @@ impl Telemetry {
             Page::Ready => match self.chain.status() {
                 Err(_stopped) => page(503, "text/plain", "the chain has stopped\n"),
                 Ok(status) if status.is_behind() => {
-                    let Status { head, highest, .. } = status;
+                    let Status { head, highest } = status;
                     page(503, "text/plain", format!("catching up: block {head} of {highest}\n"))
                 }
                 Ok(_) => page(200, "text/plain", "ready\n"),

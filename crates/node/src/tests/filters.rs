@@ -55,6 +55,7 @@ fn filters_have_a_limit_and_say_so() {
     let first = answers(1000);
     assert!(first.iter().all(|answer| answer.get("error").is_none()));
     let mut ids: Vec<_> = first.iter().map(|answer| answer["result"].as_str().unwrap()).collect();
+    assert!(ids.iter().all(|id| !id.starts_with("0x0")), "an id is a quantity");
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 1000);

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn a_node_that_is_behind_says_where_it_is_and_where_it_goes() {
-    let status = |head, highest| Status { head, highest, peers: 3 };
+    let status = |head, highest| Status { head, highest };
     assert_eq!(
         syncing(7, &status(40, 100)),
         json!({ "startingBlock": "0x7", "currentBlock": "0x28", "highestBlock": "0x64" })
