@@ -60,7 +60,6 @@ impl Report {
     }
 
     /// A figure that is a number.
-    #[cfg(test)]
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.figures.iter().find(|(figure, _)| figure == name)?.1.as_f64()
     }

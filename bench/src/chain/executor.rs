@@ -9,7 +9,7 @@ use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context, Result};
 use openledger_execution::{AccountState, BlockEnv, MapState, StateWrites, execute_block};
 
-use super::load::{CHAIN_ID, TRANSFER_GAS, Transfers};
+use super::load::{CHAIN_ID, Load, TRANSFER_GAS};
 use super::{median, sorted};
 use crate::report::Report;
 
@@ -18,7 +18,7 @@ const BLOCK_GAS: u64 = 60_000_000;
 /// Wei of every account: a million OPEN.
 const BALANCE: u128 = 1_000_000_000_000_000_000_000_000;
 
-pub(super) fn measure(transfers: &Transfers, runs: usize, report: &mut Report) -> Result<()> {
+pub(super) fn measure(transfers: &Load, runs: usize, report: &mut Report) -> Result<()> {
     let decoded = transfers
         .rounds()
         .map(|raw| TxEnvelope::decode_2718(&mut raw.as_ref()))
@@ -33,16 +33,19 @@ pub(super) fn measure(transfers: &Transfers, runs: usize, report: &mut Report) -
     report.figure("recovery_tps", recovered.len() as f64 / start.elapsed().as_secs_f64());
     let mut rates = Vec::new();
     for _ in 0..runs {
-        rates.push(recovered.len() as f64 / execute(transfers, &recovered)?);
+        rates.push(recovered.len() as f64 / execute(&recovered)?);
     }
-    report.figure("executor_tps", median(&sorted(rates.into_iter())));
+    let rates = sorted(rates.into_iter());
+    report.figure("executor_tps", median(&rates));
+    report.figure("executor_tps_least", rates.first());
+    report.figure("executor_tps_most", rates.last());
     Ok(())
 }
 
 /// Seconds for all transfers, block after block.
-fn execute(transfers: &Transfers, recovered: &[Recovered<TxEnvelope>]) -> Result<f64> {
+fn execute(recovered: &[Recovered<TxEnvelope>]) -> Result<f64> {
     let account = AccountState { balance: U256::from(BALANCE), ..AccountState::default() };
-    let accounts = transfers.accounts().into_iter().map(|address| (address, Some(account))).collect();
+    let accounts = recovered.iter().map(|transfer| (transfer.signer(), Some(account))).collect();
     let mut state = MapState::new(StateWrites { accounts, ..StateWrites::default() });
     let per_block = usize::try_from(BLOCK_GAS / TRANSFER_GAS)?;
     let start = Instant::now();

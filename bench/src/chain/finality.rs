@@ -1,8 +1,8 @@
-//! How long one transfer takes until another validator shows it as final.
+//! How long one transfer takes until another validator, or the only one, shows it as final.
 
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, U256};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(super) async fn measure(system: &OpenLedger, samples: usize, report: &mut Re
     let mut random = SplitMix(SEED);
     let mut times = Vec::with_capacity(samples);
     for (sample, nonce) in (0..samples).zip(0..) {
-        let raw = hex::encode_prefixed(transfer(&wallet, nonce, Address::repeat_byte(9), U256::ONE));
+        let raw = transfer(&wallet, nonce, Address::repeat_byte(9), U256::ONE);
         tokio::time::sleep(Duration::from_micros(random.below(PAUSE_MICROSECONDS) as u64)).await;
         let (sender, other) =
             (&validators[sample % validators.len()], &validators[(sample + 1) % validators.len()]);
@@ -43,8 +43,8 @@ pub(super) async fn measure(system: &OpenLedger, samples: usize, report: &mut Re
         let time = percentile(&times, part).context("at least one sample")?;
         report.figure(format!("finality_ms_{name}_{}", validators.len()), time);
     }
-    report.figure("finality_samples", samples);
+    report.figure(format!("finality_samples_{}", validators.len()), samples);
     report.seed("finality", SEED);
-    report.table("finality_ms", times);
+    report.table(&format!("finality_ms_{}", validators.len()), times);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is measured: processes that answer JSON-RPC.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -7,18 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, U256};
 use anyhow::{Context, Result, bail, ensure};
 use openledger_client::{Keystore, Wallet};
 use serde_json::{Value, json};
 
-use super::load::{CHAIN_ID, Transfers, transfer, wallet};
+use super::load::{CHAIN_ID, transfer, wallet};
 use super::rpc::Endpoint;
+use super::token::Token;
 
 /// How long something may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What each account is given: 100 OPEN, more than its transfers can cost.
-const FUNDS: u128 = 100_000_000_000_000_000_000;
+/// What each account is given: 1,000 OPEN, more than its transactions can cost.
+const FUNDS: u128 = 1_000_000_000_000_000_000_000;
 /// How many transactions of one account a pool takes.
 const PER_ACCOUNT: usize = 200;
 /// `USER_HZ` of every Linux that people run.
@@ -32,16 +34,73 @@ pub(super) trait System {
     fn urls(&self) -> &[String];
     /// Its processes.
     fn pids(&self) -> &[u64];
+    /// Gives every account what it needs to pay with.
+    async fn pay(&self, accounts: &[Address]) -> Result<()>;
 
     /// Processor seconds of all processes so far.
     fn cpu_seconds(&self) -> Result<f64> {
-        self.pids().iter().map(|pid| cpu_seconds(*pid)).sum()
+        self.pids().iter().map(|pid| cpu_seconds(&format!("/proc/{pid}/stat"))).sum()
+    }
+
+    /// The same of the threads that run, by their names.
+    fn cpu_by_thread(&self) -> Result<BTreeMap<String, f64>> {
+        let mut seconds = BTreeMap::new();
+        for pid in self.pids() {
+            let threads = format!("/proc/{pid}/task");
+            for thread in fs::read_dir(&threads).with_context(|| format!("reading {threads}"))? {
+                let folder = thread?.path();
+                // A thread may end meanwhile.
+                let Ok(name) = fs::read_to_string(folder.join("comm")) else { continue };
+                let Ok(spent) = cpu_seconds(&folder.join("stat").to_string_lossy()) else { continue };
+                *seconds.entry(name.trim().to_owned()).or_default() += spent;
+            }
+        }
+        Ok(seconds)
+    }
+
+    /// Gives the accounts what they need, and the token if there is one.
+    async fn prepare(&self, accounts: &[Address], token: Option<&Token>) -> Result<()> {
+        let others = [Some(finality_wallet()?.address()), token.map(Token::owner)];
+        let paid: Vec<_> = accounts.iter().copied().chain(others.into_iter().flatten()).collect();
+        self.pay(&paid).await?;
+        let Some(token) = token else { return Ok(()) };
+        let endpoint = Endpoint::new(&self.urls()[0])?;
+        send_in_parts(&endpoint, token.owner(), 0, &token.deployment(accounts)).await
     }
 }
 
-fn cpu_seconds(pid: u64) -> Result<f64> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+/// Sends transactions of one account, whose nonces begin with `nonce`, as many at a time as a pool takes.
+pub(super) async fn send_in_parts(
+    endpoint: &Endpoint,
+    from: Address,
+    mut nonce: u64,
+    signed: &[String],
+) -> Result<()> {
+    for part in signed.chunks(PER_ACCOUNT) {
+        let refused = endpoint.send(&part.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        ensure!(refused.is_empty(), "the pool of a fresh system is full");
+        nonce += part.len() as u64;
+        included(endpoint, from, nonce).await?;
+    }
+    Ok(())
+}
+
+/// Waits until blocks hold all transactions of an account below `nonce`.
+pub(super) async fn included(endpoint: &Endpoint, account: Address, nonce: u64) -> Result<()> {
+    let start = Instant::now();
+    while endpoint.quantity("eth_getTransactionCount", json!([account, "latest"])).await? < nonce {
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "the transactions of {account} are not included within {PATIENCE:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+/// Processor seconds that a `stat` file of `/proc` tells.
+fn cpu_seconds(path: &str) -> Result<f64> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     // The name in parentheses may hold anything; user and system time are the 12th and 13th field after it.
     let (_, fields) = text.rsplit_once(')').context("a process has a name")?;
     let times: Vec<f64> =
@@ -108,35 +167,29 @@ impl OpenLedger {
         Ok(Self { child, urls, pids, home })
     }
 
-    /// Gives every account what it needs, out of the community's part.
-    pub(super) async fn fund(&self, transfers: &Transfers) -> Result<()> {
+    /// The key that holds most of the OPEN.
+    pub(super) fn community(&self) -> Result<Wallet> {
         let password = fs::read_to_string(self.home.join("keystore-password"))?;
-        let community = Keystore::open(self.home.join("keystore"))?.unlock("community", password.trim())?;
-        let mut accounts = transfers.accounts();
-        accounts.push(finality_wallet()?.address());
-        let endpoint = Endpoint::new(&self.urls[0])?;
-        let mut nonce = 0;
-        for part in accounts.chunks(PER_ACCOUNT) {
-            let sent: Vec<_> = (nonce..)
-                .zip(part)
-                .map(|(nonce, to)| hex::encode_prefixed(transfer(&community, nonce, *to, U256::from(FUNDS))))
-                .collect();
-            let refused = endpoint.send(&sent.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-            ensure!(refused.is_empty(), "the pool of a fresh network is full");
-            nonce += part.len() as u64;
-            self.used(&endpoint, community.address(), nonce).await?;
-        }
-        Ok(())
+        Ok(Keystore::open(self.home.join("keystore"))?.unlock("community", password.trim())?)
     }
 
-    /// Waits until an account's finalised nonce is `nonce`.
-    async fn used(&self, endpoint: &Endpoint, account: Address, nonce: u64) -> Result<()> {
-        let start = Instant::now();
-        while endpoint.quantity("eth_getTransactionCount", json!([account, "latest"])).await? < nonce {
-            ensure!(start.elapsed() < PATIENCE, "funding takes more than {PATIENCE:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    /// Bytes of the validators' folders.
+    pub(super) fn disk_bytes(&self) -> Result<u64> {
+        folder_bytes(&self.home.join("testnet"))
+    }
+
+    /// Bytes of memory that the processes hold.
+    pub(super) fn memory_bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for pid in &self.pids {
+            let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kib: u64 = line
+                .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+                .with_context(|| format!("process {pid} does not tell its memory"))?;
+            bytes += kib * 1024;
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Stops the network and removes its folder.
@@ -157,6 +210,25 @@ impl System for OpenLedger {
     fn pids(&self) -> &[u64] {
         &self.pids
     }
+
+    async fn pay(&self, accounts: &[Address]) -> Result<()> {
+        let community = self.community()?;
+        let signed: Vec<_> = (0..)
+            .zip(accounts)
+            .map(|(nonce, to)| transfer(&community, nonce, *to, U256::from(FUNDS)))
+            .collect();
+        send_in_parts(&Endpoint::new(&self.urls[0])?, community.address(), 0, &signed).await
+    }
+}
+
+fn folder_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
 }
 
 impl Drop for OpenLedger {
@@ -254,15 +326,6 @@ impl Anvil {
 }
 
 impl RunningAnvil {
-    /// Gives every account what it needs.
-    pub(super) async fn fund(&self, transfers: &Transfers) -> Result<()> {
-        let endpoint = Endpoint::new(&self.urls[0])?;
-        for account in transfers.accounts() {
-            endpoint.call("anvil_setBalance", json!([account, U256::from(FUNDS)])).await?;
-        }
-        Ok(())
-    }
-
     pub(super) fn stop(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -277,6 +340,14 @@ impl System for RunningAnvil {
 
     fn pids(&self) -> &[u64] {
         &self.pids
+    }
+
+    async fn pay(&self, accounts: &[Address]) -> Result<()> {
+        let endpoint = Endpoint::new(&self.urls[0])?;
+        for account in accounts {
+            endpoint.call("anvil_setBalance", json!([account, U256::from(FUNDS)])).await?;
+        }
+        Ok(())
     }
 }
 

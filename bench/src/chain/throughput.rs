@@ -1,16 +1,17 @@
-//! All transfers as fast as they are taken, until the last is in a block.
+//! All transactions of a load as fast as they are taken, until the last is in a block.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::load::Transfers;
+use super::load::Load;
 use super::rpc::Endpoint;
 use super::system::System;
 
-/// Transfers of one request.
+/// Transactions of one request.
 const BATCH: usize = 250;
 const CONNECTIONS: usize = 4;
 /// Before what a full pool refused is sent again.
@@ -21,29 +22,31 @@ const LOOK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one run gave.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Throughput {
-    /// Transfers a second from the first request to the last inclusion.
+    /// Transactions a second from the first request to the last inclusion.
     pub(super) tps: f64,
     /// Until the last request was answered.
     pub(super) submit_seconds: f64,
-    /// Blocks that hold transfers.
+    /// Blocks that hold them.
     pub(super) blocks: u64,
-    /// Processor time of the system.
-    pub(super) cpu_us_per_transfer: f64,
+    /// Processor time of the system, by transaction.
+    pub(super) cpu_us: f64,
+    /// The same by the names of the threads that are left; short-lived ones are missing.
+    pub(super) cpu_us_by_thread: BTreeMap<String, f64>,
 }
 
-pub(super) async fn measure(system: &impl System, transfers: &Transfers) -> Result<Throughput> {
+pub(super) async fn measure(system: &impl System, load: &Load) -> Result<Throughput> {
     let urls = system.urls();
     let work: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
             let endpoint = Endpoint::new(&urls[number % urls.len()])?;
-            Ok((endpoint, transfers.of_connection(number, CONNECTIONS)))
+            Ok((endpoint, load.of_connection(number, CONNECTIONS)))
         })
         .collect::<Result<_>>()?;
     let watch = Endpoint::new(&urls[0])?;
     let first = watch.quantity("eth_blockNumber", json!([])).await?;
-    let cpu = system.cpu_seconds()?;
+    let (cpu, threads) = (system.cpu_seconds()?, system.cpu_by_thread()?);
 
     let start = Instant::now();
     let mut sending = tokio::task::JoinSet::new();
@@ -53,7 +56,7 @@ pub(super) async fn measure(system: &impl System, transfers: &Transfers) -> Resu
             anyhow::Ok(start.elapsed())
         });
     }
-    let included = wait(&watch, first, transfers.len() as u64);
+    let included = wait(&watch, first, load.len() as u64);
     tokio::pin!(included);
     let mut submitted = Duration::ZERO;
     // A refusal ends the run at once.
@@ -67,17 +70,41 @@ pub(super) async fn measure(system: &impl System, transfers: &Transfers) -> Resu
     while let Some(sent) = sending.join_next().await {
         submitted = submitted.max(sent??);
     }
-    let count = transfers.len() as f64;
+    let count = load.len() as f64;
+    let cpu_us = (system.cpu_seconds()? - cpu) * 1e6 / count;
+    let cpu_us_by_thread = system
+        .cpu_by_thread()?
+        .into_iter()
+        .map(|(name, spent)| {
+            let before = threads.get(&name).copied().unwrap_or_default();
+            (name, (spent - before) * 1e6 / count)
+        })
+        .collect();
+    all_succeeded(&watch, first, load.len()).await?;
     Ok(Throughput {
         tps: count / seconds,
         submit_seconds: submitted.as_secs_f64(),
         blocks,
-        cpu_us_per_transfer: (system.cpu_seconds()? - cpu) * 1e6 / count,
+        cpu_us,
+        cpu_us_by_thread,
     })
 }
 
-async fn submit(endpoint: &Endpoint, transfers: &[String]) -> Result<()> {
-    for batch in transfers.chunks(BATCH) {
+/// Looks at the receipts of the blocks above `from`: what reverts costs less than what is measured.
+async fn all_succeeded(endpoint: &Endpoint, from: u64, count: usize) -> Result<()> {
+    let newest = endpoint.quantity("eth_blockNumber", json!([])).await?;
+    let mut succeeded = 0;
+    for number in from + 1..=newest {
+        let receipts = endpoint.call("eth_getBlockReceipts", json!([format!("{number:#x}")])).await?;
+        let receipts = receipts.as_array().with_context(|| format!("block {number} has no receipts"))?;
+        succeeded += receipts.iter().filter(|receipt| receipt["status"] == "0x1").count();
+    }
+    ensure!(succeeded == count, "{succeeded} of {count} transactions succeeded");
+    Ok(())
+}
+
+async fn submit(endpoint: &Endpoint, signed: &[String]) -> Result<()> {
+    for batch in signed.chunks(BATCH) {
         let mut left: Vec<&str> = batch.iter().map(String::as_str).collect();
         loop {
             let again = endpoint.send(&left).await?;
@@ -110,7 +137,7 @@ async fn wait(endpoint: &Endpoint, from: u64, count: u64) -> Result<u64> {
         }
         ensure!(
             last.elapsed() < PATIENCE,
-            "{included} of {count} transfers were included, then none any more"
+            "{included} of {count} transactions were included, then none any more"
         );
     }
     Ok(blocks)
