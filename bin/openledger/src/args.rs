@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// The seat of this home folder's node: register its key, change it, give it up, look
     #[command(subcommand)]
     Validator(ValidatorCommand),
+    /// The state with its proof, from any node, checked against the genesis file alone
+    #[command(subcommand)]
+    Chain(ChainCommand),
     /// Ask a model and pay for the answer
     Chat(ChatArgs),
     /// Datanets: create, contribute, accept, publish, look
@@ -209,6 +212,48 @@ pub(crate) enum ValidatorCommand {
         #[arg(default_value = "validator")]
         account: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChainCommand {
+    /// Ask a node for an account and slots of its storage with their proof, at the newest block
+    Prove(ProveArgs),
+    /// Check a proof without any node; exits 0 only if it holds
+    Check {
+        /// The proof; - reads it from standard input
+        file: PathBuf,
+        /// Genesis file of the chain, whose validators are believed
+        #[arg(long, value_name = "FILE")]
+        genesis: PathBuf,
+    },
+    /// Show an account at every new final block, each checked as `check` does, until interrupted
+    Follow {
+        /// The account
+        #[arg(value_name = "ADDRESS")]
+        account: Address,
+        /// Genesis file of the chain, whose validators are believed
+        #[arg(long, value_name = "FILE")]
+        genesis: PathBuf,
+        /// The node to ask, which need not be trusted [default: the one of the home folder, or http://127.0.0.1:8545]
+        #[arg(long, value_name = "URL")]
+        rpc: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// The account
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) account: Address,
+    /// Slots of its storage, decimal or 0x and hex digits
+    #[arg(value_name = "SLOT")]
+    pub(crate) slots: Vec<U256>,
+    /// The node to ask, which need not be trusted [default: the one of the home folder, or http://127.0.0.1:8545]
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! One command each.
 
 mod audit;
+mod chain;
 mod chat;
 mod datanet;
 mod model;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Verify { receipt } => return verify::run(&home, threads, &receipt, show).await,
         Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
         Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,
+        Command::Chain(command) => chain::run(&home, command, show).await?,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
         Command::Datanet(command) => datanet::run(&home, threads, command, show).await?,
         Command::Model(command) => model::run(&home, threads, command, show).await?,

@@ -45,6 +45,16 @@ impl Show {
         }
     }
 
+    /// A result that is a document, for a person and a program alike; on one line with `--json`.
+    #[expect(clippy::print_stdout, reason = "this is where the binary speaks")]
+    pub(crate) fn document(&self, value: &serde_json::Value) {
+        if self.json {
+            println!("{value}");
+        } else {
+            println!("{value:#}");
+        }
+    }
+
     /// What went wrong, with its causes; for a program an object with `error` too.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let text = format!("{error:#}");
