@@ -54,6 +54,8 @@ pub(crate) const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Signatures that are worth a thread: some milliseconds.
 const LEAST_RECOVERED: usize = 128;
+/// How long transactions are taken into a block: the others execute it too before the leader's time is over, and a machine that is slow today must still have blocks.
+const BUILDING: Duration = Duration::from_secs(1);
 
 /// The application that the engine drives.
 #[derive(Clone)]
@@ -269,8 +271,10 @@ impl<E: Runtime> stateful::Application<E> for App {
         let needed = executor::needed(likely.map(Arc::as_ref));
         let evidence = self.ledger.evidence.some(MAX_EVIDENCE);
         let shown = evidence.clone();
+        let until = clock.current() + BUILDING;
         let built = executor::run(&batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
-            let candidates = candidates.into_iter().map(Arc::unwrap_or_clone);
+            let candidates =
+                candidates.into_iter().map(Arc::unwrap_or_clone).take_while(|_| clock.current() < until);
             build_block_with(&env, evidence, candidates, reader).map_err(|error| error.to_string())
         })
         .await;
