@@ -62,8 +62,8 @@ fn a_block_whose_state_is_gone_is_not_traced_and_the_error_says_why() {
     let bench = Bench::new();
     let old = bench.transfer(0, TO, 1);
     // A node that starts may execute its newest blocks again, and then knows what they overwrote.
-    for _ in 0..5 {
-        bench.transfer(0, TO, 1);
+    for nonce in 1..=5 {
+        bench.transfer(nonce, TO, 1);
     }
     // What blocks overwrote is kept in memory, for 128 of them and until the node stops.
     let bench = bench.restarted();
