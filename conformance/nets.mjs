@@ -87,8 +87,12 @@ const { RoyaltyCollected } = await send(datanets(bob), "collect", first);
 check(RoyaltyCollected.toCurators === parseEther("1"), "curators get a tenth");
 const curation = await read(datanets(bob), "curation", net);
 check(curation.stake === parseEther("99") && curation.revenue === parseEther("110"), "curation");
-await later();
-const [, , reward] = await read(datanets(bob), "curator", net, carolAt);
+// Until a second has passed there is nothing to claim, and a claim of nothing needs less than half the gas.
+let reward = 0n;
+while (reward === 0n) {
+  await later();
+  [, , reward] = await read(datanets(bob), "curator", net, carolAt);
+}
 const { CurationClaimed } = await send(datanets(carol), "claimCuration", net);
 check(CurationClaimed.amount >= reward, "yield");
 
