@@ -374,6 +374,8 @@ fn tiny_recipe() -> Recipe {
         steps: 45,
         records_per_step: 4,
         max_tokens: 160,
+        dropout_ppm: 0,
+        held_out_ppm: 0,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn measure(
     for window in tokens.chunks(WINDOW).filter(|w| w.len() > 1) {
         let sample = Sample { tokens: window.to_vec(), targets: 1..window.len() };
         let prefix = model.prefix(pool, 0, window)?;
-        exact += model.nll(pool, None, Record { prefix: &prefix, sample: &sample })?;
+        exact += model.nll(pool, None, Record::new(&prefix, &sample))?;
         let mut session = Session::new(Arc::clone(model), None, pool.clone(), pages.clone())?;
         let mut feeds = [Feed { session: &mut session, tokens: window, logits: Logits::From(0) }];
         let losses = Session::run(&mut feeds, |row| {

@@ -40,7 +40,7 @@ fn perplexity(model: &Arc<Model>, tokenizer: &Tokenizer, pool: &Pool) -> Result<
     for chunk in tokens.chunks(512).filter(|c| c.len() > 1) {
         let sample = Sample { tokens: chunk.to_vec(), targets: 1..chunk.len() };
         let prefix = model.prefix(pool, 0, chunk)?;
-        exact += model.nll(pool, None, Record { prefix: &prefix, sample: &sample })?;
+        exact += model.nll(pool, None, Record::new(&prefix, &sample))?;
         let mut session =
             Session::new(Arc::clone(model), None, pool.clone(), Pages::new(model.config(), 1 << 30)?)?;
         let mut feeds = [Feed { session: &mut session, tokens: chunk, logits: Logits::From(0) }];
@@ -135,7 +135,7 @@ fn main() -> Result<(), Error> {
     let sequences: Vec<&[u32]> = samples.iter().map(|s| &s.tokens[..]).collect();
     let prefixes = timed("prefix of 4 x 128 tokens into layer 22", || model.prefixes(&pool, 22, &sequences))?;
     let records: Vec<Record<'_>> =
-        prefixes.iter().zip(&samples).map(|(prefix, sample)| Record { prefix, sample }).collect();
+        prefixes.iter().zip(&samples).map(|(prefix, sample)| Record::new(prefix, sample)).collect();
     timed("packing for the backward pass", || model.prepare_backward(&pool, 22));
     for _ in 0..2 {
         timed("nll of 4 x 128 tokens", || model.nll_batch(&pool, Some(lora), &records))?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Lora, Model, Pool,
-    engine::{Gradient, Losses, Packed, Pass, Sequence, gather},
+    engine::{Dropout, Gradient, Losses, Packed, Pass, Sequence, gather},
     kernel::Buf,
 };
 
@@ -60,6 +60,16 @@ pub struct Record<'a> {
     pub prefix: &'a Prefix,
     /// What is predicted.
     pub sample: &'a Sample,
+    /// Which entries the adapter does not see, if any are dropped.
+    pub dropout: Option<Dropout>,
+}
+
+impl<'a> Record<'a> {
+    /// A sample with its prefix, of which the adapter sees everything.
+    #[must_use]
+    pub fn new(prefix: &'a Prefix, sample: &'a Sample) -> Self {
+        Self { prefix, sample, dropout: None }
+    }
 }
 
 /// Loss of a sample and its gradient.
@@ -116,7 +126,7 @@ impl Model {
             sequences,
             |s| s.len(),
             |split, group| {
-                let pass = self.pass(split, group.iter().map(|s| s.len()), None, &[]);
+                let pass = self.pass(split, group.iter().map(|s| (s.len(), None)), None, &[]);
                 let mut x = Buf::scratch(pass.rows() * d);
                 for (row, token) in x.chunks_exact_mut(d).zip(group.iter().copied().flatten()) {
                     self.weights.embed(*token, row);
@@ -171,7 +181,7 @@ impl Model {
             records,
             |r| r.prefix.tokens,
             |split, group| {
-                let pass = self.pass(split, group.iter().map(|r| r.prefix.tokens), lora.as_ref(), &[]);
+                let pass = self.pass(split, group.iter().map(stretch), lora.as_ref(), &[]);
                 let mut x = self.stack(&pass, group);
                 for layer in group[0].prefix.first_layer..self.config.layers {
                     pass.layer(layer, &mut x, false);
@@ -267,8 +277,7 @@ impl Model {
             records,
             |r| r.prefix.tokens * planes,
             |split, group| {
-                let pass =
-                    self.pass(split, group.iter().map(|r| r.prefix.tokens), Some(&packed), &directions);
+                let pass = self.pass(split, group.iter().map(stretch), Some(&packed), &directions);
                 self.differentiate_group(&pass, &packed, group)
             },
         ))
@@ -318,21 +327,21 @@ impl Model {
         }
     }
 
-    /// A pass over sequences of the given lengths, each from position 0.
+    /// A pass over sequences of the given lengths, each from position 0, with what is dropped of them.
     fn pass<'a>(
         &'a self,
         split: usize,
-        lengths: impl Iterator<Item = usize>,
+        stretches: impl Iterator<Item = (usize, Option<Dropout>)>,
         lora: Option<&'a Packed>,
         directions: &'a [Packed],
     ) -> Pass<'a> {
         let mut end = 0;
-        let sequence = |length| {
+        let sequence = |(length, dropout)| {
             let rows = end..end + length;
             end = rows.end;
-            Sequence { rows, lora }
+            Sequence { rows, lora, dropout }
         };
-        let sequences = lengths.map(sequence).collect();
+        let sequences = stretches.map(sequence).collect();
         Pass { model: self, sequences, directions, split }
     }
 
@@ -360,7 +369,11 @@ impl Model {
     }
 
     fn check_records(&self, lora: Option<&Packed>, records: &[Record<'_>]) -> Result<(), Error> {
-        for Record { prefix, sample } in records {
+        for Record { prefix, sample, dropout } in records {
+            if let Some(got) = dropout.map(|d| d.ppm).filter(|got| *got > Dropout::MAX_PPM) {
+                let limit = Dropout::MAX_PPM as usize;
+                return Err(Error::Shape { what: "dropout (10^-6)", got: got as usize, limit });
+            }
             self.check_tokens(&sample.tokens)?;
             if prefix.tokens != sample.tokens.len() {
                 return Err(Error::Length {
@@ -400,6 +413,10 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn stretch(record: &Record<'_>) -> (usize, Option<Dropout>) {
+    (record.prefix.tokens, record.dropout)
 }
 
 /// Rows whose logits predict a target (the one before it), and the targets.

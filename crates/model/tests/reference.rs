@@ -25,7 +25,7 @@ fn losses_gradients_and_tangents_agree_with_pytorch_in_double_precision() {
     let lora = Lora { config: &case.config, theta: &case.theta };
     for (sample, expected) in case.samples.iter().zip(expected.as_array().unwrap()) {
         let prefix = model.prefix(&pool, 1, &sample.tokens).unwrap();
-        let record = Record { prefix: &prefix, sample };
+        let record = Record::new(&prefix, sample);
         let dual = model.nll_grad_tangent(&pool, lora, &case.direction, record).unwrap();
         let number = |key: &str| expected[key].as_f64().unwrap();
         let base = model.nll(&pool, None, record).unwrap();
@@ -57,7 +57,7 @@ fn checkpoints_say_here_what_they_say_in_transformers() {
         let (read, words) = Model::load(&dir.path().join(which)).unwrap();
         for (sample, expected) in case.samples.iter().zip(expected[which].as_array().unwrap()) {
             let prefix = read.prefix(&pool, 0, &sample.tokens).unwrap();
-            let got = read.nll(&pool, None, Record { prefix: &prefix, sample }).unwrap();
+            let got = read.nll(&pool, None, Record::new(&prefix, sample)).unwrap();
             let expected = expected.as_f64().unwrap();
             assert!((got / expected - 1.0).abs() < 1e-6, "{which}: {got}, transformers has {expected}");
         }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use openledger_model::{Lora, Model, Pool, Prefix, Record, Sample};
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
@@ -10,6 +11,19 @@ pub struct HeldOut {
     pool: Pool,
     samples: Vec<Sample>,
     prefixes: Vec<Prefix>,
+}
+
+/// An adapter beside its base on records that it was not trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// How many records.
+    pub records: usize,
+    /// Tokens that were predicted.
+    pub tokens: usize,
+    /// Loss of the base, nats per token.
+    pub base_loss: f64,
+    /// Loss of base and adapter, nats per token.
+    pub loss: f64,
 }
 
 impl HeldOut {
@@ -25,7 +39,7 @@ impl HeldOut {
 
     /// The samples with their prefixes.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.prefixes.iter().zip(&self.samples).map(|(prefix, sample)| Record { prefix, sample })
+        self.prefixes.iter().zip(&self.samples).map(|(prefix, sample)| Record::new(prefix, sample))
     }
 
     /// Loss of each sample: the sum over its targets, in nats.
@@ -36,6 +50,19 @@ impl HeldOut {
         let records: Vec<Record<'_>> = self.records().collect();
         let tokens = self.model.nll_batch(&self.pool, lora, &records)?;
         Ok(tokens.iter().map(|t| t.iter().sum()).collect())
+    }
+
+    /// An adapter beside the base.
+    ///
+    /// # Errors
+    /// [`crate::Error::Model`].
+    pub fn compare(&self, lora: Lora<'_>) -> Result<Metrics> {
+        Ok(Metrics {
+            records: self.samples.len(),
+            tokens: self.samples.iter().map(|s| s.targets.len()).sum(),
+            base_loss: self.mean_loss(None)?,
+            loss: self.mean_loss(Some(lora))?,
+        })
     }
 
     /// Loss of all samples together, in nats per target token.

@@ -16,12 +16,12 @@ mod transcript;
 
 pub use adapter::{adapter_hash, save_adapter};
 pub use error::{Error, Result};
-pub use fit::{Options, Progress, Trained, train};
-pub use held_out::HeldOut;
+pub use fit::{Options, Progress, Trained, Trial, train, trial, trial_seed};
+pub use held_out::{HeldOut, Metrics};
 pub use manifest::{DatanetVersion, Optimiser, Recipe, TrainManifest};
 pub use openledger_types::seed::training_seed;
 pub use optimiser::{Coefficients, State};
-pub use order::batches;
+pub use order::{batches, held_out};
 pub use records::{TrainingRecord, TrainingSet};
 pub use run::Run;
 pub use template::{Template, sample};

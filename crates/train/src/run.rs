@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 use openledger_model::{
-    Grad, Lora, LoraConfig, LoraLayout, Model, Pool, Prefix, Record, Sample, Tokenizer, init,
+    Dropout, Grad, Lora, LoraConfig, LoraLayout, Model, Pool, Prefix, Record, Sample, Tokenizer, init,
 };
 
 use crate::{
-    Coefficients, Error, Header, Progress, Recipe, Result, Step, TrainManifest, TrainingSet, batches, sample,
+    Coefficients, Error, Header, HeldOut, Progress, Recipe, Result, Step, TrainManifest, TrainingSet,
+    batches, held_out, sample,
 };
 
 /// Sequences whose prefixes are computed between two reports of progress; enough to share the weights among.
@@ -24,6 +25,7 @@ pub struct Run {
     seed: B256,
     layout: LoraLayout,
     batches: Vec<Vec<u32>>,
+    held_out: Vec<u32>,
     samples: Vec<Sample>,
     prefixes: Vec<Option<Prefix>>,
 }
@@ -59,7 +61,12 @@ impl Run {
         let recipe = &manifest.recipe;
         let layout = LoraLayout::new(model.config(), &recipe.lora)?;
         let samples = samples(tokenizer, recipe, set)?;
-        let batches = batches(seed, samples.len(), recipe.steps as usize, recipe.records_per_step as usize);
+        let held_out = held_out(seed, samples.len(), recipe.held_out_ppm);
+        let trained: Vec<u32> =
+            (0..samples.len() as u32).filter(|record| held_out.binary_search(record).is_err()).collect();
+        let mut batches =
+            batches(seed, trained.len(), recipe.steps as usize, recipe.records_per_step as usize);
+        batches.iter_mut().flatten().for_each(|record| *record = trained[*record as usize]);
         let mut visited: Vec<usize> = batches.iter().flatten().map(|&r| r as usize).collect();
         visited.sort_unstable();
         visited.dedup();
@@ -83,6 +90,7 @@ impl Run {
             seed,
             layout,
             batches,
+            held_out,
             samples,
             prefixes,
         })
@@ -151,6 +159,18 @@ impl Run {
         last
     }
 
+    /// The records that are not trained on, with what comparing with the base on them needs; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`Error::Model`].
+    pub fn held_out(&self) -> Result<Option<HeldOut>> {
+        if self.held_out.is_empty() {
+            return Ok(None);
+        }
+        let samples = self.held_out.iter().map(|&r| self.samples[r as usize].clone()).collect();
+        HeldOut::new(self.model.clone(), self.pool.clone(), self.lora().first_layer, samples).map(Some)
+    }
+
     /// A record's sample.
     #[must_use]
     pub fn sample(&self, record: usize) -> &Sample {
@@ -160,7 +180,7 @@ impl Run {
     /// A record with its prefix, if the run visits it.
     #[must_use]
     pub fn record(&self, record: usize) -> Option<Record<'_>> {
-        self.prefixes[record].as_ref().map(|prefix| Record { prefix, sample: &self.samples[record] })
+        self.prefixes[record].as_ref().map(|prefix| Record::new(prefix, &self.samples[record]))
     }
 
     /// The parameters it starts from.
@@ -182,7 +202,7 @@ impl Run {
         1.0 / targets as f32
     }
 
-    /// Losses and gradients of records that the run visits.
+    /// Losses and gradients of records that the run visits, with nothing dropped.
     ///
     /// # Errors
     /// [`Error::Model`].
@@ -194,12 +214,41 @@ impl Run {
         Ok(self.model.nll_grad_batch(&self.pool, Lora { config: self.lora(), theta }, &records)?)
     }
 
-    /// A record of a batch.
+    /// Losses and gradients of records of a step, with what the step drops.
+    ///
+    /// # Errors
+    /// [`Error::Model`].
+    ///
+    /// # Panics
+    /// As [`Self::taken`].
+    pub fn step_gradients(&self, step: usize, theta: &[f32], records: &[u32]) -> Result<Vec<Grad>> {
+        let records: Vec<Record<'_>> = records.iter().map(|&r| self.taken(step, r)).collect();
+        Ok(self.model.nll_grad_batch(&self.pool, Lora { config: self.lora(), theta }, &records)?)
+    }
+
+    /// A record as a step takes it. Where the recipe drops entries, the key of a record's mask is the first eight bytes, little-endian, of
+    /// `BLAKE3(key = seed, "dropout" ‖ u64-le(step) ‖ u64-le(record))`.
     ///
     /// # Panics
     /// When the run does not visit it.
     #[must_use]
-    pub fn visited(&self, record: u32) -> Record<'_> {
+    pub fn taken(&self, step: usize, record: u32) -> Record<'_> {
+        let ppm = self.manifest.recipe.dropout_ppm;
+        let dropout = (ppm > 0).then(|| Dropout { ppm, key: self.dropout_key(step, record) });
+        Record { dropout, ..self.visited(record) }
+    }
+
+    fn dropout_key(&self, step: usize, record: u32) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.seed.0);
+        hasher
+            .update(b"dropout")
+            .update(&(step as u64).to_le_bytes())
+            .update(&u64::from(record).to_le_bytes());
+        let hash = hasher.finalize();
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has more than eight bytes"))
+    }
+
+    fn visited(&self, record: u32) -> Record<'_> {
         self.record(record as usize)
             .expect("a record of a batch is visited, and what is visited has a prefix")
     }
@@ -209,17 +258,26 @@ impl Run {
     /// `parts` yields `(weight, loss, gradient)`; leaving out a record of weight zero gives the same bits as adding it.
     #[must_use]
     pub fn combine<'a>(&self, step: usize, parts: impl IntoIterator<Item = (f32, f64, &'a [f32])>) -> Step {
+        let mut sum = Step { loss: 0.0, gradient: vec![0.0; self.layout.len()] };
+        self.accumulate(step, &mut sum, parts);
+        sum
+    }
+
+    /// [`Self::combine`] in parts: the records of a batch, however they are cut, add up to the same bits.
+    pub(crate) fn accumulate<'a>(
+        &self,
+        step: usize,
+        sum: &mut Step,
+        parts: impl IntoIterator<Item = (f32, f64, &'a [f32])>,
+    ) {
         let mean = self.mean_factor(step);
-        let mut gradient = vec![0.0_f32; self.layout.len()];
-        let mut loss = 0.0;
         for (weight, nll, part) in parts {
             let factor = weight * mean;
-            loss += f64::from(factor) * nll;
-            for (sum, &x) in gradient.iter_mut().zip(part) {
+            sum.loss += f64::from(factor) * nll;
+            for (sum, &x) in sum.gradient.iter_mut().zip(part) {
                 *sum += factor * x;
             }
         }
-        Step { loss, gradient }
     }
 
     /// The header of its transcript.

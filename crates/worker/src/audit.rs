@@ -146,7 +146,7 @@ fn log_p(run: &Run, theta: &[f32], answer: &Answer) -> Result<f64> {
     let lora = Lora { config: run.lora(), theta };
     let prefix = run.model().prefix(run.pool(), lora.config.first_layer, &tokens)?;
     let sample = Sample { targets: prompt.len()..tokens.len(), tokens };
-    Ok(-run.model().nll(run.pool(), Some(lora), Record { prefix: &prefix, sample: &sample })?)
+    Ok(-run.model().nll(run.pool(), Some(lora), Record::new(&prefix, &sample))?)
 }
 
 fn judge(file: &BatchFile, batch: U256, contributor: Address, records: usize, falls: Vec<f64>) -> Audit {

@@ -48,7 +48,7 @@ pub fn answer_gradient(
     let tokens = [prompt, answer].concat();
     let prefix = model.prefix(pool, lora.config.first_layer, &tokens)?;
     let sample = Sample { targets: prompt.len()..tokens.len(), tokens };
-    let record = Record { prefix: &prefix, sample: &sample };
+    let record = Record::new(&prefix, &sample);
     let with = model.nll_grad(pool, lora, record)?;
     let without = model.nll(pool, None, record)?;
     Ok(AnswerGradient {

@@ -18,7 +18,7 @@ pub(super) fn dual_pass(
         return Err(Error::NotFinite { what: "a direction of differentiation", step });
     }
     let batch = run.batch(step);
-    let records: Vec<Record<'_>> = batch.iter().map(|&r| run.visited(r)).collect();
+    let records: Vec<Record<'_>> = batch.iter().map(|&r| run.taken(step, r)).collect();
     let lora = Lora { config: run.lora(), theta: &moment.before.theta };
     let duals = run.model().nll_grad_tangents_batch(run.pool(), lora, directions, &records)?;
     let parts = batch.iter().zip(&duals).map(|(&r, d)| (weight(weights, r), d.loss, d.grad.as_slice()));

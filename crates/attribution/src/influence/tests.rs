@@ -41,6 +41,8 @@ fn recipe() -> Recipe {
         steps: 12,
         records_per_step: 3,
         max_tokens: 160,
+        dropout_ppm: 0,
+        held_out_ppm: 0,
     }
 }
 

@@ -54,6 +54,8 @@ impl Case {
             steps: 7,
             records_per_step: 2,
             max_tokens: 160,
+            dropout_ppm: 0,
+            held_out_ppm: 0,
         };
         let record = |(number, text): (usize, &&str)| TrainingRecord {
             record: B256::repeat_byte(number as u8),

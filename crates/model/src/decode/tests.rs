@@ -217,7 +217,7 @@ fn the_loss_is_that_of_the_session_logits() {
         let sample = Sample { tokens: tokens.clone(), targets: 1..tokens.len() };
         let prefix = bench.model.prefix(&bench.pool, 0, tokens).unwrap();
         let lora = bench.adapters[i].as_ref().map(|a| Lora { config: a.config(), theta: a.theta() });
-        let record = Record { prefix: &prefix, sample: &sample };
+        let record = Record::new(&prefix, &sample);
         let losses = bench.model.nll_tokens(&bench.pool, lora, record).unwrap();
         for ((loss, row), token) in losses.iter().zip(bench.whole(i)).zip(&tokens[1..]) {
             let total: f64 = row.iter().map(|z| libm::exp(f64::from(*z))).sum();

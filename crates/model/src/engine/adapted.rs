@@ -95,6 +95,11 @@ impl Pass<'_> {
     ) -> Option<Buf> {
         let config = &self.model.config;
         let (input, output) = target.dims(config);
+        if !self.sequences.iter().any(|s| s.lora.is_some_and(|lora| lora.pair(layer, target).is_some())) {
+            return None;
+        }
+        let dropped = self.dropped(layer, target, n);
+        let n = dropped.as_deref().unwrap_or(n);
         if !self.directions.is_empty() {
             let lora = self.sequences[0].lora.expect("a pass with a direction has an adapter");
             let pair = lora.pair(layer, target)?;
@@ -207,6 +212,8 @@ impl Pass<'_> {
         let (input, output) = target.dims(&self.model.config);
         let (rows, all, rank) = (self.rows(), self.stacked(), lora.layout.rank());
         let dy = &dy[at.first..];
+        let dropped = self.dropped(layer, target, n);
+        let n = dropped.as_deref().unwrap_or(n);
 
         let mut dh = Buf::scratch(all * rank);
         gemm(
@@ -287,12 +294,15 @@ impl Pass<'_> {
         }
 
         if let Some(dn) = dn {
+            // What was dropped passes nothing back, so that part is made aside.
+            let mut aside = dropped.is_some().then(|| Buf::scratch_zeros(all * input));
+            let below = aside.as_deref_mut().unwrap_or(&mut *dn);
             gemm(
                 1,
                 (all, input, rank),
                 Left::rows(&dh, rank),
                 Right::from(&pair.a_backward),
-                dn,
+                below,
                 input,
                 true,
             );
@@ -302,10 +312,16 @@ impl Pass<'_> {
                     (rows, input, rank),
                     Left::rows(&dh, rank),
                     Right::from(&dot.a_backward),
-                    &mut dn[plane * rows * input..],
+                    &mut below[plane * rows * input..],
                     input,
                     true,
                 );
+            }
+            if let Some(mut aside) = aside {
+                self.drop_entries(layer, target, &mut aside);
+                for (sum, x) in dn.iter_mut().zip(aside.iter()) {
+                    *sum += x;
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ impl Pass<'_> {
             self.split,
             (all, width, d),
             Left::rows(&n, d),
-            Right::from(weights.qkv.forward()),
+            Right::from(&*weights.qkv.forward()),
             &mut qkv,
             width,
             false,
@@ -49,7 +49,7 @@ impl Pass<'_> {
         self.rope(&mut qkv, 1.0);
         let mut att = Buf::scratch(all * q);
         self.attend(&qkv, &mut att);
-        gemm(self.split, (all, d, q), Left::rows(&att, q), Right::from(weights.o.forward()), x, d, true);
+        gemm(self.split, (all, d, q), Left::rows(&att, q), Right::from(&*weights.o.forward()), x, d, true);
         low.extend(self.adapt(i, Target::O, &att, x, Columns { ld: d, first: 0 }).map(|h| (Target::O, h)));
         let middle = if keep { Buf::scratch_copy(x) } else { Buf::default() };
 
@@ -59,7 +59,7 @@ impl Pass<'_> {
             self.split,
             (all, 2 * ff, d),
             Left::rows(&n, d),
-            Right::from(weights.gate_up.forward()),
+            Right::from(&*weights.gate_up.forward()),
             &mut gate_up,
             2 * ff,
             false,
@@ -70,7 +70,7 @@ impl Pass<'_> {
             );
         }
         let a = self.activate(&gate_up);
-        gemm(self.split, (all, d, ff), Left::rows(&a, ff), Right::from(weights.down.forward()), x, d, true);
+        gemm(self.split, (all, d, ff), Left::rows(&a, ff), Right::from(&*weights.down.forward()), x, d, true);
         low.extend(
             self.adapt(i, Target::Down, &a, x, Columns { ld: d, first: 0 }).map(|h| (Target::Down, h)),
         );

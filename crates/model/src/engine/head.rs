@@ -33,6 +33,8 @@ impl Losses {
             dx: Buf::scratch_zeros(if gradient { x.len() } else { 0 }),
         };
         let n = norm_stack(x, &weights.final_norm, model.config.norm_eps, planes);
+        let head = weights.head.forward();
+        let back = gradient.then(|| weights.head.backward());
         // The padding keeps rows from falling onto the same cache sets.
         let ld = vocab + 16;
         let block = (BLOCK / planes).max(1);
@@ -46,7 +48,7 @@ impl Losses {
                 split,
                 (planes * count, vocab, d),
                 Left::rows(&h, d),
-                Right::from(weights.head.forward()),
+                Right::from(&*head),
                 &mut z,
                 ld,
                 false,
@@ -81,13 +83,13 @@ impl Losses {
             for (all, plane) in out.tangents.iter_mut().zip(tangents.chunks_exact(count)) {
                 all.extend_from_slice(plane);
             }
-            if gradient {
+            if let Some(back) = &back {
                 let mut dh = Buf::scratch(planes * count * d);
                 gemm(
                     split,
                     (planes * count, d, vocab),
                     Left::rows(&z, ld),
-                    Right::from(weights.head.backward()),
+                    Right::from(&**back),
                     &mut dh,
                     d,
                     false,

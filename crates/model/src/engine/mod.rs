@@ -10,6 +10,7 @@
 mod adapted;
 mod attention;
 mod backward;
+mod dropout;
 mod forward;
 mod head;
 
@@ -17,6 +18,7 @@ mod head;
 mod tests;
 
 pub(crate) use adapted::{Gradient, Packed};
+pub use dropout::Dropout;
 pub(crate) use forward::Kept;
 pub(crate) use head::Losses;
 
@@ -30,6 +32,8 @@ pub(crate) struct Sequence<'a> {
     pub(crate) rows: Range<usize>,
     /// The adapter it runs with.
     pub(crate) lora: Option<&'a Packed>,
+    /// What its adapter does not see.
+    pub(crate) dropout: Option<Dropout>,
 }
 
 /// What a pass computes over.

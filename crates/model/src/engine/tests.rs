@@ -1,7 +1,8 @@
 use sha2::{Digest, Sha256};
 
+use super::{Pass, Sequence};
 use crate::{
-    Dual, Lora, LoraConfig, LoraLayout, Model, Pool, Prefix, Record, Sample, Target, init,
+    Dropout, Dual, Lora, LoraConfig, LoraLayout, Model, Pool, Prefix, Record, Sample, Target, init,
     kernel::{Isa, choose},
     lora::Uniform,
 };
@@ -13,6 +14,8 @@ struct Bench {
     theta: Vec<f32>,
     samples: Vec<Sample>,
     pool: Pool,
+    /// Of every record, with its number as the key.
+    dropout_ppm: Option<u32>,
 }
 
 impl Bench {
@@ -29,7 +32,22 @@ impl Bench {
             tokens: (0..n).map(|_| ((uniform.next() + 1.0) * 129.9) as u32).collect(),
             targets,
         });
-        Self { model, config, theta, samples: samples.to_vec(), pool: Pool::new(threads).unwrap() }
+        Self {
+            model,
+            config,
+            theta,
+            samples: samples.to_vec(),
+            pool: Pool::new(threads).unwrap(),
+            dropout_ppm: None,
+        }
+    }
+
+    fn records<'a>(&self, prefixes: &'a [Prefix], samples: &'a [Sample]) -> Vec<Record<'a>> {
+        let mut records = records(prefixes, samples);
+        for (key, record) in (0..).zip(&mut records) {
+            record.dropout = self.dropout_ppm.map(|ppm| Dropout { ppm, key });
+        }
+        records
     }
 
     fn prefixes(&self, layer: usize) -> Vec<Prefix> {
@@ -53,7 +71,7 @@ impl Bench {
                 &self.pool,
                 self.lora(&self.theta),
                 &[u],
-                &records(&prefixes, &self.samples),
+                &self.records(&prefixes, &self.samples),
             )
             .unwrap()
     }
@@ -64,7 +82,7 @@ impl Bench {
 }
 
 fn records<'a>(prefixes: &'a [Prefix], samples: &'a [Sample]) -> Vec<Record<'a>> {
-    prefixes.iter().zip(samples).map(|(prefix, sample)| Record { prefix, sample }).collect()
+    prefixes.iter().zip(samples).map(|(prefix, sample)| Record::new(prefix, sample)).collect()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -84,9 +102,13 @@ fn difference(f: [f64; 4]) -> f64 {
 }
 
 fn check_derivatives(targets: &[Target]) {
-    let bench = Bench::new(targets, 2);
+    check_derivatives_under(targets, None);
+}
+
+fn check_derivatives_under(targets: &[Target], dropout_ppm: Option<u32>) {
+    let bench = Bench { dropout_ppm, ..Bench::new(targets, 2) };
     let prefixes = bench.prefixes(2);
-    let records = records(&prefixes, &bench.samples);
+    let records = bench.records(&prefixes, &bench.samples);
     let base = bench.model.nll_grad_batch(&bench.pool, bench.lora(&bench.theta), &records).unwrap();
     for seed in [11, 12] {
         let u = bench.direction(seed);
@@ -126,6 +148,56 @@ fn gradients_and_tangents_agree_with_differences_for_every_target() {
 #[test]
 fn gradients_and_tangents_agree_with_differences_for_the_feed_forward_alone() {
     check_derivatives(&[Target::Gate, Target::Down]);
+}
+
+#[test]
+fn gradients_and_tangents_agree_with_differences_under_dropout() {
+    check_derivatives_under(&Target::ALL, Some(300_000));
+}
+
+#[test]
+fn dropout_drops_as_often_as_it_says_and_keeps_the_mean() {
+    let bench = Bench::new(&[Target::Q, Target::V], 1);
+    let prefixes = bench.prefixes(2);
+    let loss = |ppm: u32, key: u64| {
+        let record =
+            Record { dropout: Some(Dropout { ppm, key }), ..Record::new(&prefixes[0], &bench.samples[0]) };
+        bench.model.nll(&bench.pool, Some(bench.lora(&bench.theta)), record)
+    };
+    let plain = Record::new(&prefixes[0], &bench.samples[0]);
+    let whole = bench.model.nll(&bench.pool, Some(bench.lora(&bench.theta)), plain).unwrap();
+    assert_eq!(loss(0, 1).unwrap(), whole, "nothing is dropped");
+    assert_ne!(loss(100_000, 1).unwrap(), whole);
+    assert_eq!(loss(100_000, 1).unwrap(), loss(100_000, 1).unwrap());
+    assert_ne!(loss(100_000, 1).unwrap(), loss(100_000, 2).unwrap());
+    let refused = loss(Dropout::MAX_PPM + 1, 1).unwrap_err().to_string();
+    assert!(refused.contains("dropout") && refused.contains("900000"), "{refused}");
+
+    let mut ones = vec![1.0_f32; 64 * 1000];
+    let pass = Pass {
+        model: &bench.model,
+        sequences: vec![Sequence {
+            rows: 0..1000,
+            lora: None,
+            dropout: Some(Dropout { ppm: 250_000, key: 9 }),
+        }],
+        directions: &[],
+        split: 1,
+    };
+    pass.drop_entries(1, Target::K, &mut ones);
+    let dropped = ones.iter().filter(|x| **x == 0.0).count() as f64;
+    // Five standard deviations of a binomial with n = 64000 and p = 1/4.
+    assert!((dropped - 16_000.0).abs() < 550.0, "{dropped} of 64000");
+    assert!(ones.iter().all(|x| *x == 0.0 || *x == 4.0 / 3.0));
+    assert_eq!(hash(bits(&ones)), "c4c8f59d97501d1f");
+}
+
+#[test]
+fn a_base_that_stays_quantised_gives_the_same_bits() {
+    let u = Bench::new(&Target::ALL, 2).direction(31);
+    let (unpacked, quantised) = (Bench::new(&Target::ALL, 2), Bench::new(&Target::ALL, 2));
+    quantised.model.keep_quantised();
+    assert_eq!(unpacked.duals(&u), quantised.duals(&u));
 }
 
 #[test]
@@ -229,7 +301,7 @@ fn what_does_not_fit_together_is_refused() {
     );
     let first = Sample { targets: 0..2, ..bench.samples[0].clone() };
     assert!(
-        bench.model.nll(&bench.pool, None, Record { prefix: &prefixes[0], sample: &first }).is_err(),
+        bench.model.nll(&bench.pool, None, Record::new(&prefixes[0], &first)).is_err(),
         "the first token is not predicted"
     );
     assert!(bench.model.prefix(&bench.pool, 0, &[260]).is_err(), "token outside the vocabulary");

@@ -9,12 +9,12 @@ mod read;
 mod tests;
 mod write;
 
-pub(crate) use read::load;
+pub(crate) use read::{files, load};
 pub(crate) use write::save;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Config;
+use crate::{Config, Target};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -64,35 +64,48 @@ struct Rotary {
     rope_type: Option<String>,
 }
 
-/// For each row of the queries or keys of `heads` heads as Hugging Face orders them, the row here.
-pub(crate) fn rotary_order(config: &Config, heads: usize) -> Vec<usize> {
+/// The maps of a layer as GGUF names them.
+const MAPS: [(&str, Target); 7] = [
+    ("attn_q", Target::Q),
+    ("attn_k", Target::K),
+    ("attn_v", Target::V),
+    ("attn_output", Target::O),
+    ("ffn_gate", Target::Gate),
+    ("ffn_up", Target::Up),
+    ("ffn_down", Target::Down),
+];
+
+/// For each row of what a map gives as Hugging Face orders them, the row here; none where the orders agree.
+pub(crate) fn rotary_order(config: &Config, target: Target) -> Option<Vec<usize>> {
+    let heads = match target {
+        Target::Q => config.heads,
+        Target::K => config.kv_heads,
+        _ => return None,
+    };
     let (width, half) = (config.head_dim, config.head_dim / 2);
-    (0..heads * width).map(|row| row / width * width + 2 * (row % half) + row % width / half).collect()
+    Some((0..heads * width).map(|row| row / width * width + 2 * (row % half) + row % width / half).collect())
+}
+
+/// The map that a tensor of GGUF holds, if it holds one.
+fn target(gguf: &str) -> Option<Target> {
+    let part = gguf.split('.').nth(2)?;
+    MAPS.into_iter().find_map(|(name, target)| (name == part).then_some(target))
 }
 
 /// The name there of a tensor that GGUF names so.
 fn name(gguf: &str) -> String {
-    let whole = match gguf {
-        "token_embd.weight" => "model.embed_tokens.weight",
-        "output.weight" => "lm_head.weight",
-        "output_norm.weight" => "model.norm.weight",
-        _ => "",
-    };
-    if !whole.is_empty() {
-        return whole.to_owned();
-    }
     let mut parts = gguf.split('.');
-    let (_, layer, part) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let module = match part {
-        "attn_norm" => "input_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "ffn_norm" => "post_attention_layernorm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        _ => "mlp.down_proj",
-    };
-    format!("model.layers.{layer}.{module}.weight")
+    let (first, layer, part) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    match (first, part, target(gguf)) {
+        ("token_embd", ..) => "model.embed_tokens.weight".to_owned(),
+        ("output", ..) => "lm_head.weight".to_owned(),
+        ("output_norm", ..) => "model.norm.weight".to_owned(),
+        (_, _, Some(target)) => format!("model.layers.{layer}.{}.{target}.weight", target.module()),
+        (_, "attn_norm", _) => format!("model.layers.{layer}.input_layernorm.weight"),
+        _ => format!("model.layers.{layer}.post_attention_layernorm.weight"),
+    }
 }

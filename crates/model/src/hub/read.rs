@@ -6,7 +6,9 @@ use memmap2::Mmap;
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
-use super::{CONFIG, Described, INDEX, TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, name, rotary_order};
+use super::{
+    CONFIG, Described, INDEX, TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, name, rotary_order, target,
+};
 use crate::{
     Config, Error, Model, Tokenizer,
     gguf::Matrix,
@@ -105,10 +107,30 @@ fn tokenizer(dir: &Path, vocab: usize) -> Result<Tokenizer, Error> {
     Tokenizer::from_hub(&json(dir, TOKENIZER, MAX_TOKENIZER)?, vocab, &eos, template)
 }
 
-/// The files of the weights.
+/// The files of a folder that decide what is computed.
+pub(crate) fn files(dir: &Path) -> Result<Vec<String>, Error> {
+    let mut files = weights(dir)?;
+    files.extend([CONFIG, TOKENIZER, TOKENIZER_CONFIG].map(str::to_owned));
+    files.extend([INDEX, TEMPLATE].into_iter().filter(|file| dir.join(file).exists()).map(str::to_owned));
+    Ok(files)
+}
+
+/// The weights, mapped.
 fn shards(dir: &Path) -> Result<Vec<Mmap>, Error> {
+    let mut left = MAX_FILE;
+    let mut shards = Vec::new();
+    for file in weights(dir)? {
+        let shard = map(dir, &file, left)?;
+        left -= shard.len() as u64;
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+/// The files of the weights.
+fn weights(dir: &Path) -> Result<Vec<String>, Error> {
     if dir.join(WEIGHTS).exists() {
-        return Ok(vec![map(dir, WEIGHTS, MAX_FILE)?]);
+        return Ok(vec![WEIGHTS.to_owned()]);
     }
     if !dir.join(INDEX).exists() {
         let pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"];
@@ -120,26 +142,21 @@ fn shards(dir: &Path) -> Result<Vec<Mmap>, Error> {
         }
     }
     let index: Index = json(dir, INDEX, MAX_TOKENIZER)?;
-    let mut files: Vec<&str> = index.weight_map.values().map(String::as_str).collect();
+    let mut files: Vec<String> = index.weight_map.into_values().collect();
     files.sort_unstable();
     files.dedup();
     if files.len() > MAX_SHARDS {
         let problem = format!("{} shards; the limit is {MAX_SHARDS}", files.len());
         return Err(Error::Checkpoint { file: INDEX, problem });
     }
-    let mut left = MAX_FILE;
-    let mut shards = Vec::with_capacity(files.len());
-    for file in files {
+    for file in &files {
         let mut parts = Path::new(file).components();
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
             let problem = format!("`{file}` is no name of a file in the folder");
             return Err(Error::Checkpoint { file: INDEX, problem });
         }
-        let shard = map(dir, file, left)?;
-        left -= shard.len() as u64;
-        shards.push(shard);
     }
-    Ok(shards)
+    Ok(files)
 }
 
 /// The weights by the names that GGUF gives them.
@@ -193,14 +210,12 @@ impl<'a> Source<'a> for Tensors<'a> {
 
     fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'a>, Error> {
         let matrix = self.take(name, &[output, input])?;
-        let heads = match name.rsplit('.').nth(1) {
-            Some("attn_q") => self.config.heads,
-            Some("attn_k") => self.config.kv_heads,
-            _ => return Ok(matrix),
+        let Some(order) = target(name).and_then(|target| rotary_order(self.config, target)) else {
+            return Ok(matrix);
         };
         let row = matrix.bytes.len() / output;
         let mut bytes = vec![0; matrix.bytes.len()];
-        for (from, to) in matrix.bytes.chunks_exact(row).zip(rotary_order(self.config, heads)) {
+        for (from, to) in matrix.bytes.chunks_exact(row).zip(order) {
             bytes[to * row..(to + 1) * row].copy_from_slice(from);
         }
         Ok(Matrix { bytes: Cow::Owned(bytes), ..matrix })

@@ -1,14 +1,17 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{Error, Lora, LoraConfig, LoraLayout, Model, Pool, Record, Sample, Target, Tokenizer, init};
+use crate::{
+    Error, Lora, LoraConfig, LoraLayout, Model, Pool, Record, Sample, Target, Tokenizer, checkpoint_sha256,
+    init,
+};
 
 fn nll(model: &Model, lora: Option<Lora<'_>>, tokens: &[u32]) -> f64 {
     let pool = Pool::new(1).unwrap();
     let first_layer = lora.map_or(0, |lora| lora.config.first_layer);
     let prefix = model.prefix(&pool, first_layer, tokens).unwrap();
     let sample = Sample { tokens: tokens.to_vec(), targets: 1..tokens.len() };
-    model.nll(&pool, lora, Record { prefix: &prefix, sample: &sample }).unwrap()
+    model.nll(&pool, lora, Record::new(&prefix, &sample)).unwrap()
 }
 
 fn saved(dir: &Path) -> (Model, Tokenizer) {
@@ -137,4 +140,28 @@ fn what_cannot_be_computed_is_refused_and_named() {
     fs::write(at("pytorch_model.bin"), "x").unwrap();
     let error = Model::load(dir.path()).unwrap_err().to_string();
     assert!(error.contains("is a pickle"), "{error}");
+}
+
+#[test]
+fn a_folder_is_named_by_what_sha256sum_prints_of_its_files() {
+    let (model, tokenizer) = Model::tiny(1);
+    let dir = tempfile::tempdir().unwrap();
+    model.save_safetensors(&tokenizer, None, dir.path()).unwrap();
+    let named = checkpoint_sha256(dir.path()).unwrap();
+    let printed = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "sha256sum config.json model.safetensors tokenizer.json tokenizer_config.json | sha256sum",
+        ])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let hex: String = named.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(String::from_utf8(printed.stdout).unwrap().split(' ').next().unwrap(), hex);
+    std::fs::write(dir.path().join("README.md"), "nobody computes with this").unwrap();
+    assert_eq!(checkpoint_sha256(dir.path()).unwrap(), named);
+    let config = dir.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap().replace("10000.0", "20000.0");
+    std::fs::write(&config, text).unwrap();
+    assert_ne!(checkpoint_sha256(dir.path()).unwrap(), named);
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{CONFIG, Described, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, name, rotary_order};
+use super::{CONFIG, Described, MAPS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, name, rotary_order};
 use crate::{Error, Lora, LoraLayout, Model, Target, Tokenizer, tensors::Floats};
 
 /// Writes a model in F32, with an adapter added to its weights if one is given. A folder that is there is written into.
@@ -37,15 +37,16 @@ pub(crate) fn save(
         let of = |part: &str| name(&format!("blk.{i}.{part}.weight"));
         tensors.push((of("attn_norm"), Floats::new(vec![d], || layer.attn_norm.to_vec())));
         tensors.push((of("ffn_norm"), Floats::new(vec![d], || layer.ffn_norm.to_vec())));
-        for (part, target, map, first) in [
-            ("attn_q", Target::Q, &layer.qkv, 0),
-            ("attn_k", Target::K, &layer.qkv, q),
-            ("attn_v", Target::V, &layer.qkv, q + kv),
-            ("attn_output", Target::O, &layer.o, 0),
-            ("ffn_gate", Target::Gate, &layer.gate_up, 0),
-            ("ffn_up", Target::Up, &layer.gate_up, ff),
-            ("ffn_down", Target::Down, &layer.down, 0),
-        ] {
+        for (part, target) in MAPS {
+            let (map, first) = match target {
+                Target::Q => (&layer.qkv, 0),
+                Target::K => (&layer.qkv, q),
+                Target::V => (&layer.qkv, q + kv),
+                Target::O => (&layer.o, 0),
+                Target::Gate => (&layer.gate_up, 0),
+                Target::Up => (&layer.gate_up, ff),
+                Target::Down => (&layer.down, 0),
+            };
             let (input, output) = target.dims(c);
             let merged = merged.as_ref();
             let rows = move || {
@@ -53,10 +54,9 @@ pub(crate) fn save(
                 if let Some(merged) = merged {
                     merged.add(i, target, input, &mut rows);
                 }
-                match target {
-                    Target::Q => ordered(&rows, input, &rotary_order(c, c.heads)),
-                    Target::K => ordered(&rows, input, &rotary_order(c, c.kv_heads)),
-                    _ => rows,
+                match rotary_order(c, target) {
+                    Some(order) => ordered(&rows, input, &order),
+                    None => rows,
                 }
             };
             tensors.push((of(part), Floats::new(vec![output, input], rows)));

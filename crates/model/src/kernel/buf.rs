@@ -174,6 +174,14 @@ impl Panels {
         }
     }
 
+    /// Writes step `k`, a row of `N`.
+    pub(crate) fn set_step(&mut self, k: usize, row: &[f32]) {
+        let panels = self.data.chunks_exact_mut(self.k * PANEL);
+        for (panel, part) in panels.zip(row.chunks(PANEL)) {
+            panel[k * PANEL..][..part.len()].copy_from_slice(part);
+        }
+    }
+
     /// The same matrix with the roles of `K` and `N` exchanged.
     pub(crate) fn transposed(&self) -> Self {
         let mut out = Self::zeros(self.n, self.k);

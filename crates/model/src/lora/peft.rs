@@ -253,10 +253,8 @@ fn shape(model: &Config, rank: usize, target: Target, which: Half) -> Vec<usize>
 
 /// For each row as Hugging Face orders them, the row here; none where the orders agree.
 fn order(model: &Config, target: Target, which: Half) -> Option<Vec<usize>> {
-    let heads = match (target, which) {
-        (Target::Q, Half::B) => model.heads,
-        (Target::K, Half::B) => model.kv_heads,
-        _ => return None,
-    };
-    Some(hub::rotary_order(model, heads))
+    match which {
+        Half::A => None,
+        Half::B => hub::rotary_order(model, target),
+    }
 }

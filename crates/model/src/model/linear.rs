@@ -1,4 +1,10 @@
-use std::sync::OnceLock;
+use std::{
+    ops::Deref,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     gguf::{Kind, Matrix, half, to_half},
@@ -11,6 +17,25 @@ pub(crate) struct Linear {
     exact: Vec<Exact>,
     forward: OnceLock<Panels>,
     backward: OnceLock<Panels>,
+    /// Floats are made when they are needed and not kept.
+    quantised: AtomicBool,
+}
+
+/// Exact floats, packed: kept, or made for one use. They are the same numbers.
+pub(crate) enum Floats<'a> {
+    Kept(&'a Panels),
+    Made(Panels),
+}
+
+impl Deref for Floats<'_> {
+    type Target = Panels;
+
+    fn deref(&self) -> &Panels {
+        match self {
+            Self::Kept(panels) => panels,
+            Self::Made(panels) => panels,
+        }
+    }
 }
 
 /// Where the exact weights of a part come from.
@@ -45,7 +70,8 @@ impl Linear {
     pub(crate) fn stack(input: usize, matrices: &[Matrix<'_>]) -> Self {
         let (parts, exact) = matrices.iter().map(|m| pack(input, m)).unzip();
         let serving = Blocks::new(input, parts);
-        Self { serving, exact, forward: OnceLock::new(), backward: OnceLock::new() }
+        let (forward, backward, quantised) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        Self { serving, exact, forward, backward, quantised }
     }
 
     /// The integers that serving computes with.
@@ -53,29 +79,54 @@ impl Linear {
         &self.serving
     }
 
-    pub(crate) fn forward(&self) -> &Panels {
-        self.forward.get_or_init(|| {
+    pub(crate) fn forward(&self) -> Floats<'_> {
+        if self.is_quantised() { Floats::Made(self.packed()) } else { Floats::Kept(self.kept_forward()) }
+    }
+
+    pub(crate) fn backward(&self) -> Floats<'_> {
+        if self.is_quantised() {
             let (input, output) = (self.serving.inputs(), self.serving.outputs());
-            let mut panels = Panels::zeros(input, output);
+            let mut panels = Panels::zeros(output, input);
             let mut row = vec![0.0; input];
             for i in 0..output {
                 self.row(i, &mut row);
-                panels.set_rows(i, &row);
+                panels.set_step(i, &row);
             }
-            panels
-        })
+            return Floats::Made(panels);
+        }
+        Floats::Kept(self.backward.get_or_init(|| self.kept_forward().transposed()))
     }
 
-    pub(crate) fn backward(&self) -> &Panels {
-        self.backward.get_or_init(|| self.forward().transposed())
+    fn kept_forward(&self) -> &Panels {
+        self.forward.get_or_init(|| self.packed())
+    }
+
+    fn packed(&self) -> Panels {
+        let (input, output) = (self.serving.inputs(), self.serving.outputs());
+        let mut panels = Panels::zeros(input, output);
+        let mut row = vec![0.0; input];
+        for i in 0..output {
+            self.row(i, &mut row);
+            panels.set_rows(i, &row);
+        }
+        panels
+    }
+
+    /// From now on no floats are kept that are not kept already.
+    pub(super) fn keep_quantised(&self) {
+        self.quantised.store(true, Ordering::Relaxed);
+    }
+
+    fn is_quantised(&self) -> bool {
+        self.quantised.load(Ordering::Relaxed)
     }
 
     pub(super) fn lacks_forward(&self) -> bool {
-        self.forward.get().is_none()
+        !self.is_quantised() && self.forward.get().is_none()
     }
 
     pub(super) fn lacks_backward(&self) -> bool {
-        self.backward.get().is_none()
+        !self.is_quantised() && self.backward.get().is_none()
     }
 
     /// Row `i` of `W`, each weight rounded at most once from what the file says.

@@ -1,6 +1,7 @@
 //! The base model: its weights in memory, where they come from and where they go.
 
 mod checkpoint;
+mod fingerprint;
 mod linear;
 mod rope;
 mod tiny;
@@ -11,6 +12,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use fingerprint::checkpoint_sha256;
 pub(crate) use rope::Rope;
 pub(crate) use weights::{Source, Weights};
 
@@ -109,6 +111,12 @@ impl Model {
     #[must_use]
     pub fn serving_bytes(&self) -> usize {
         self.weights.serving_bytes()
+    }
+
+    /// Keeps the weights as the checkpoint has them: losses, gradients and tangents unpack a matrix when they need it and let it go. They are the same bits, for a
+    /// fraction of the memory and somewhat more time; training an adapter so is what QLoRA does. What was unpacked before stays.
+    pub fn keep_quantised(&self) {
+        self.weights.keep_quantised();
     }
 
     /// Packs what the backward pass through the layers from `first_layer` on needs. The first gradient does it otherwise.

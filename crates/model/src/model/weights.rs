@@ -89,6 +89,10 @@ impl Weights {
             .chain([&self.head])
     }
 
+    pub(crate) fn keep_quantised(&self) {
+        self.maps(0).for_each(Linear::keep_quantised);
+    }
+
     /// Packs the floats of these maps, unless they are.
     pub(crate) fn prepare_forward(&self, pool: &Pool, layers: Range<usize>, head: bool) {
         let count = layers.len() * MAPS + usize::from(head);

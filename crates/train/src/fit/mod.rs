@@ -1,4 +1,4 @@
-//! The training loop.
+//! The training loop, and the trial that says how long it should be.
 
 use std::path::Path;
 
@@ -7,8 +7,12 @@ use openledger_model::Grad;
 
 use crate::{Error, Result, Run, State, Step, TranscriptWriter};
 
+mod trial;
+
 #[cfg(test)]
 mod tests;
+
+pub use trial::{Trial, trial, trial_seed};
 
 /// How far a long operation has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +92,11 @@ pub fn train(run: &Run, options: Options<'_>, progress: &mut dyn FnMut(Progress)
     })
 }
 
-/// Records of a step and their gradients.
+/// Records whose gradients are in memory at once; a larger batch is accumulated.
+const AT_ONCE: usize = 16;
+
+/// Records of a step and their gradients, if those are to be kept.
+#[derive(Default)]
 struct Batch {
     records: Vec<u32>,
     grads: Vec<Grad>,
@@ -124,10 +132,17 @@ impl<'a> Fit<'a> {
     fn compute(&self) -> Result<(Step, Batch)> {
         let at = self.losses.len();
         let wanted = |record: u32| self.weight(record) != 0.0 || self.options.keep_gradients;
-        let batch = self.gradients_of(self.run.batch(at).iter().copied().filter(|&r| wanted(r)).collect())?;
-        let weighed =
-            batch.records.iter().zip(&batch.grads).map(|(&r, g)| (self.weight(r), g.loss, g.grad.as_slice()));
-        let step = self.run.combine(at, weighed.filter(|(weight, ..)| *weight != 0.0));
+        let records: Vec<u32> = self.run.batch(at).iter().copied().filter(|&r| wanted(r)).collect();
+        let (mut step, mut batch) = (self.run.combine(at, []), Batch::default());
+        for part in records.chunks(AT_ONCE) {
+            let grads = self.run.step_gradients(at, &self.state.theta, part)?;
+            let weighed = part.iter().zip(&grads).map(|(&r, g)| (self.weight(r), g.loss, g.grad.as_slice()));
+            self.run.accumulate(at, &mut step, weighed.filter(|(weight, ..)| *weight != 0.0));
+            if self.options.keep_gradients {
+                batch.records.extend_from_slice(part);
+                batch.grads.extend(grads);
+            }
+        }
         if !step.loss.is_finite() {
             return Err(Error::Diverged { what: "the loss", step: at });
         }
@@ -141,14 +156,11 @@ impl<'a> Fit<'a> {
     fn repeat(&mut self, step: Step) -> Result<()> {
         let kept =
             if self.options.keep_gradients { self.run.batch(self.losses.len()).to_vec() } else { Vec::new() };
-        let batch = self.gradients_of(kept)?;
-        self.advance(step, &batch)
-    }
-
-    fn gradients_of(&self, records: Vec<u32>) -> Result<Batch> {
-        let grads =
-            if records.is_empty() { Vec::new() } else { self.run.gradients(&self.state.theta, &records)? };
-        Ok(Batch { records, grads })
+        let grads = match kept.is_empty() {
+            true => Vec::new(),
+            false => self.run.step_gradients(self.losses.len(), &self.state.theta, &kept)?,
+        };
+        self.advance(step, &Batch { records: kept, grads })
     }
 
     fn advance(&mut self, step: Step, batch: &Batch) -> Result<()> {

@@ -32,6 +32,8 @@ fn recipe() -> Recipe {
         steps: 6,
         records_per_step: 2,
         max_tokens: 160,
+        dropout_ppm: 0,
+        held_out_ppm: 0,
     }
 }
 
@@ -176,6 +178,66 @@ fn what_is_kept_adds_up_to_the_way_that_training_went() {
         way += f64::from(end - start).powi(2);
     }
     assert!((off / way).sqrt() < 2e-3, "{off} of {way}");
+}
+
+#[test]
+fn a_batch_larger_than_what_is_held_at_once_adds_up_to_the_same_bits() {
+    let run = run(2, Recipe { steps: 2, records_per_step: AT_ONCE as u32 + 5, ..recipe() });
+    let trained = quiet(&run, Options::default());
+    let mut state = State::new(run.initial());
+    for at in 0..run.steps() {
+        let grads = run.gradients(&state.theta, run.batch(at)).unwrap();
+        let step = run.combine(at, grads.iter().map(|g| (1.0, g.loss, g.grad.as_slice())));
+        state.advance(&run.coefficients(at), &step.gradient);
+    }
+    assert_eq!(trained.state, state);
+}
+
+#[test]
+fn dropout_is_a_function_of_seed_step_and_record() {
+    let dropping = Recipe { dropout_ppm: 200_000, ..recipe() };
+    let (one, two) = (run(1, dropping.clone()), run(2, dropping));
+    let trained = quiet(&one, Options::default());
+    assert_eq!(bits(&trained.state.theta), bits(&quiet(&two, Options::default()).state.theta));
+    assert_ne!(one.taken(0, one.batch(0)[0]).dropout, one.taken(1, one.batch(0)[0]).dropout);
+    assert_ne!(one.taken(0, one.batch(0)[0]).dropout, one.taken(0, one.batch(0)[1]).dropout);
+    let plain = quiet(&run(1, recipe()), Options::default());
+    assert_ne!(bits(&trained.state.theta), bits(&plain.state.theta));
+}
+
+#[test]
+fn held_out_records_are_never_taken_and_tell_what_was_learnt() {
+    let run = run(2, Recipe { steps: 30, held_out_ppm: 300_000, ..recipe() });
+    let held_out: Vec<u32> = (0..RECORDS as u32).filter(|&r| run.record(r as usize).is_none()).collect();
+    assert_eq!(held_out.len(), 2, "three tenths of seven");
+    assert!((0..run.steps()).all(|step| run.batch(step).iter().all(|r| !held_out.contains(r))));
+    let trained = quiet(&run, Options::default());
+    let lora = openledger_model::Lora { config: run.lora(), theta: &trained.state.theta };
+    let metrics = run.held_out().unwrap().unwrap().compare(lora).unwrap();
+    assert_eq!(metrics.records, 2);
+    assert!(metrics.loss < metrics.base_loss, "{metrics:?}: records are of one kind");
+}
+
+#[test]
+fn a_trial_stops_when_held_out_records_get_worse() {
+    let recipe = Recipe { steps: 48, held_out_ppm: 300_000, ..recipe() };
+    let trial_of = |recipe: Recipe, patience| trial(&run(2, recipe), patience, &mut |_| ());
+    let whole = trial_of(recipe.clone(), 16).unwrap();
+    assert_eq!(whole.losses.len(), 17);
+    let least = whole.losses[1..].iter().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
+    assert_eq!(whole.losses.iter().find(|(_, loss)| *loss == least).unwrap().0, whole.steps);
+    // A learning rate with which nothing gets better after the first comparisons.
+    let mut wild = recipe;
+    wild.optimiser.lr_ppb = 1_000_000_000;
+    let stopped = trial_of(wild.clone(), 2).unwrap();
+    assert!(stopped.losses.len() < 17 && stopped.losses.last().unwrap().0 > stopped.steps, "{stopped:?}");
+    assert!(
+        trial_of(Recipe { held_out_ppm: 0, ..wild.clone() }, 2)
+            .unwrap_err()
+            .to_string()
+            .contains("held-out records")
+    );
+    assert!(trial_of(wild, 0).unwrap_err().to_string().contains("patience"));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! its blob in the corpus. Hyper-parameters are integers of a stated unit, so that a number has one spelling; only LoRA's `alpha`, which is small and whole in practice, is a JSON number.
 
 use alloy_primitives::{B256, U256};
-use openledger_model::{LoraConfig, Target};
+use openledger_model::{Dropout, LoraConfig, Target};
 use openledger_types::receipt::{decode_document, encode_document};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,12 @@ pub struct Recipe {
     pub records_per_step: u32,
     /// Tokens that a sample is cut to, question and answer together.
     pub max_tokens: u32,
+    /// Probability in millionths with which an entry of what the adapter reads is dropped ([`openledger_model::Dropout`]); one that is zero is not written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropout_ppm: u32,
+    /// Part of the records, in millionths, that is not trained on but compared with the base on; one that is zero is not written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held_out_ppm: u32,
 }
 
 impl Recipe {
@@ -100,6 +106,8 @@ impl Recipe {
             steps: 48,
             records_per_step: 4,
             max_tokens: 128,
+            dropout_ppm: 0,
+            held_out_ppm: 0,
         }
     }
 
@@ -123,7 +131,9 @@ impl Recipe {
         within("warm-up steps", o.warmup_steps.into(), 0, self.steps.into())?;
         within("learning-rate floor (10^-6 of the peak)", o.floor_ppm.into(), 0, 1_000_000)?;
         // With the largest learning rate, which is 1, no parameter changes its sign by decay.
-        within("weight decay (10^-6)", o.weight_decay_ppm.into(), 0, 1_000_000)
+        within("weight decay (10^-6)", o.weight_decay_ppm.into(), 0, 1_000_000)?;
+        within("dropout (10^-6)", self.dropout_ppm.into(), 0, Dropout::MAX_PPM.into())?;
+        within("held-out records (10^-6)", self.held_out_ppm.into(), 0, 900_000)
     }
 }
 

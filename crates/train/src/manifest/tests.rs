@@ -20,6 +20,8 @@ fn manifest() -> TrainManifest {
         steps: 7,
         records_per_step: 8,
         max_tokens: 9,
+        dropout_ppm: 0,
+        held_out_ppm: 0,
     };
     TrainManifest::new(B256::repeat_byte(0x11), vec![datanet], recipe).unwrap()
 }
@@ -51,6 +53,12 @@ fn a_manifest_has_one_encoding_and_one_hash() {
     let decayed = text.replace("\"floor_ppm\":6", "\"floor_ppm\":6,\"weight_decay_ppm\":7");
     assert_eq!(decaying.encode(), decayed.as_bytes());
     assert_eq!(TrainManifest::decode(decayed.as_bytes()).unwrap(), decaying);
+
+    let mut dropping = manifest();
+    (dropping.recipe.dropout_ppm, dropping.recipe.held_out_ppm) = (7, 8);
+    let dropped = text.replace("\"max_tokens\":9", "\"max_tokens\":9,\"dropout_ppm\":7,\"held_out_ppm\":8");
+    assert_eq!(dropping.encode(), dropped.as_bytes());
+    assert_eq!(TrainManifest::decode(dropped.as_bytes()).unwrap(), dropping);
 }
 
 #[test]
@@ -72,6 +80,12 @@ fn a_manifest_that_is_not_canonical_or_out_of_range_is_refused() {
         "weight decay (10^-6) is 1000001",
     );
     check("\"max_tokens\":9", "\"max_tokens\":9,\"x\":1", "unknown field");
+    check("\"max_tokens\":9", "\"max_tokens\":9,\"dropout_ppm\":900001", "dropout (10^-6) is 900001");
+    check(
+        "\"max_tokens\":9",
+        "\"max_tokens\":9,\"held_out_ppm\":900001",
+        "held-out records (10^-6) is 900001",
+    );
     check("describe/1", "describe/9", "unknown variant");
     let long = vec![b' '; MAX_MANIFEST_BYTES + 1];
     assert!(matches!(TrainManifest::decode(&long), Err(Error::Length { .. })));

@@ -10,6 +10,16 @@ use alloy_primitives::B256;
 #[cfg(test)]
 mod tests;
 
+/// Which of so many records are held out: the first of the permutation of an epoch that no run reaches, ascending. At least one record is left to train on.
+#[must_use]
+pub fn held_out(seed: B256, records: usize, held_out_ppm: u32) -> Vec<u32> {
+    let count = (records as u64 * u64::from(held_out_ppm) / 1_000_000) as usize;
+    let mut held_out = permutation(seed, u64::MAX, records);
+    held_out.truncate(count.min(records - 1));
+    held_out.sort_unstable();
+    held_out
+}
+
 /// Record indices of every step.
 #[must_use]
 pub fn batches(seed: B256, records: usize, steps: usize, records_per_step: usize) -> Vec<Vec<u32>> {

@@ -22,6 +22,18 @@ fn a_seed_gives_the_stated_order() {
 }
 
 #[test]
+fn as_many_records_are_held_out_as_is_asked_for_and_one_is_always_left() {
+    for (records, ppm, count) in
+        [(10, 0, 0), (10, 100_000, 1), (19, 100_000, 1), (20, 100_000, 2), (1, 900_000, 0), (2, 900_000, 1)]
+    {
+        let out = held_out(B256::repeat_byte(3), records, ppm);
+        assert_eq!(out.len(), count, "{ppm} ppm of {records}");
+        assert!(out.is_sorted() && out.iter().all(|&r| (r as usize) < records));
+    }
+    assert_ne!(held_out(B256::repeat_byte(3), 100, 100_000), held_out(B256::repeat_byte(4), 100, 100_000));
+}
+
+#[test]
 fn every_place_is_equally_likely() {
     let mut first = [0_u32; 5];
     for seed in 0..5_000_u64 {

@@ -177,7 +177,7 @@ fn evidence(engine: &Engine, adapter: &Adapter) -> Evidence {
             .model()
             .prefix(engine.pool(), adapter.config().first_layer, &tokens)
             .expect("the tokens fit");
-        let record = Record { prefix: &prefix, sample: &sample };
+        let record = Record::new(&prefix, &sample);
         let gradient =
             engine.model().nll_grad(engine.pool(), adapter.lora(), record).expect("it has a gradient");
         gradients.push(Some(gradient.grad));
