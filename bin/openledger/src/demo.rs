@@ -67,7 +67,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &DemoArgs, show: &Sho
             anyhow::Ok(connection)
         })
         .await?;
-    let outcome = on_chain(home, &local, &connection.client, base, threads, args, show).await;
+    let outcome = on_chain(home, &local, &connection.client, &base, threads, args, show).await;
     connection.close().await?;
     outcome
 }
@@ -76,7 +76,7 @@ async fn on_chain(
     home: &Home,
     local: &Local,
     client: &Client,
-    base: Base,
+    base: &Base,
     threads: usize,
     args: &DemoArgs,
     show: &Show,
@@ -194,7 +194,7 @@ async fn base_model(
     home: &Home,
     local: &Local,
     client: &Client,
-    base: Base,
+    base: &Base,
     threads: usize,
     show: &Show,
 ) -> Result<Machine> {
@@ -209,7 +209,7 @@ async fn train(
     home: &Home,
     local: &Local,
     client: &Client,
-    base: Base,
+    base: &Base,
     machine: &Machine,
     (datanet, _): &(U256, Published),
     show: &Show,
@@ -218,7 +218,8 @@ async fn train(
     let prices =
         Prices { input: U256::from(TENTH_OF_A_MILLI_OPEN), output: U256::from(3 * TENTH_OF_A_MILLI_OPEN) };
     let (folders, progress) = (home.worker(), show.progress());
-    let plan = Plan { datanet: *datanet, recipe: base.recipe(), prices };
+    let plan =
+        Plan { datanet: *datanet, recipe: base.recipe(machine.model.config()), patience: None, prices };
     let developed = develop(client, &folders, &developer, machine, plan, &progress).await?;
     let quarter = (developed.losses.len() / 4).max(1);
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;

@@ -58,6 +58,21 @@ impl Home {
         self.root.join("api-key")
     }
 
+    /// The API key of `openledger serve`.
+    pub(crate) fn serving_key_file(&self) -> PathBuf {
+        self.root.join("serving-key")
+    }
+
+    /// Adapters that were trained elsewhere, as PEFT folders by their names.
+    pub(crate) fn imported(&self) -> PathBuf {
+        self.root.join("imported")
+    }
+
+    /// What `openledger serve` keeps while it runs.
+    pub(crate) fn served(&self) -> PathBuf {
+        self.root.join("served")
+    }
+
     /// Where a running `openledger up` says how to reach it.
     pub(crate) fn endpoints_file(&self) -> PathBuf {
         self.root.join("endpoints.json")

@@ -9,9 +9,11 @@ mod env_vars;
 mod home;
 mod local;
 mod node;
+mod shelf;
 mod show;
 mod stack;
 mod testnet;
+mod unpaid;
 mod up;
 
 use std::process::ExitCode;

@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(home: &Home, threads: usize, args: &UpArgs, show: &Show) -> Result<()> {
     let local = Local::open(home)?;
     let connection = Connection::start(home, &local, args.http).await?;
-    let base = Base::of(home);
+    let base = Base::of(home)?;
     show.line(format!("chain {} at {}", connection.client.chain_id(), connection.rpc_url()));
     let machine = show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;

@@ -13,8 +13,8 @@ use openledger_corpus::blob::Blobs;
 use openledger_model::Adapter;
 use openledger_serve::{AdapterLimits, Adapters};
 use openledger_train::{
-    DatanetVersion, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, adapter_hash, save_adapter,
-    train,
+    DatanetVersion, Metrics, Options, Recipe, Run, TrainManifest, Trained, TrainingSet, Trial, adapter_hash,
+    save_adapter, train, trial, trial_seed,
 };
 use openledger_types::abi::{DatanetRef, IModels};
 
@@ -37,8 +37,11 @@ pub struct Prices {
 pub struct Plan {
     /// Number of the Datanet whose newest version is trained on.
     pub datanet: U256,
-    /// How.
+    /// How, for at most as many steps as it says.
     pub recipe: Recipe,
+    /// Comparisons on held-out records without a better one after which a trial before the run stops; the run then has the number of steps that was
+    /// best. Without it the run has the recipe's.
+    pub patience: Option<u32>,
     /// What the adapter will cost.
     pub prices: Prices,
 }
@@ -50,6 +53,8 @@ pub struct Developed {
     pub id: U256,
     /// Loss of every step's batch before the step, nats per token.
     pub losses: Vec<f64>,
+    /// The adapter beside its base on the records that were held out, if any were.
+    pub held_out: Option<Metrics>,
 }
 
 /// Registers a base model by its file's hash, or finds it registered.
@@ -82,12 +87,21 @@ pub async fn develop(
     plan: Plan,
     progress: &Progress,
 ) -> Result<Developed> {
-    let Plan { datanet, recipe, prices } = plan;
+    let Plan { datanet, mut recipe, patience, prices } = plan;
     let blobs = Blobs::open(folders.corpus())?;
     let newest =
         contribute::newest_version(client, &blobs, datanet).await?.ok_or(WorkerError::NoVersion(datanet))?;
     let version =
         DatanetVersion { datanet, version: newest.number, manifest_hash: newest.version.manifestHash };
+    let draft = TrainManifest::new(machine.base_hash, vec![version.clone()], recipe.clone())?;
+    let set = lineage::training_set(client, &blobs, &draft).await?;
+    if let Some(patience) = patience {
+        let (folders, machine, set, progress) =
+            (folders.clone(), machine.clone(), set.clone(), progress.clone());
+        recipe.steps =
+            compute(move || tried_steps(&folders, &machine, &draft, patience, &set, &progress)).await?;
+        recipe.optimiser.warmup_steps = recipe.optimiser.warmup_steps.min(recipe.steps);
+    }
     let manifest = TrainManifest::new(machine.base_hash, vec![version], recipe)?;
     let manifest_hash = blobs.put(&manifest.encode())?;
     let base = client.models().base_by_hash(machine.base_hash).await?.ok_or_else(|| {
@@ -98,12 +112,12 @@ pub async fn develop(
         Some(seed) => seed,
         None => client.models().commit_training(wallet, manifest_hash).await?,
     };
-    let set = lineage::training_set(client, &blobs, &manifest).await?;
     let published = published_adapter(client, manifest_hash, wallet.address()).await?;
+    let base_name = client.models().base(base).await?.name;
     let trained = {
         let (folders, machine, manifest, progress) =
             (folders.clone(), machine.clone(), manifest.clone(), progress.clone());
-        compute(move || fit(&folders, &machine, &manifest, manifest_hash, seed, &set, &progress)).await?
+        compute(move || fit(&folders, &machine, &manifest, &base_name, seed, &set, &progress)).await?
     };
     let id = match published {
         Some(id) => id,
@@ -120,7 +134,42 @@ pub async fn develop(
             client.models().publish_adapter(wallet, &call).await?
         }
     };
-    Ok(Developed { id, losses: trained.losses })
+    Ok(Developed { id, losses: trained.losses, held_out: trained.held_out })
+}
+
+/// What was noted of an adapter that was trained here: how it does beside its base on held-out records.
+pub fn held_out(folders: &Folders, manifest_hash: B256) -> Option<Metrics> {
+    fitted_before(&folders.adapter(manifest_hash).join("done.json")).ok()??.held_out
+}
+
+/// The number of steps that a trial finds best, noted so that a kill costs no second trial.
+fn tried_steps(
+    folders: &Folders,
+    machine: &Machine,
+    draft: &TrainManifest,
+    patience: u32,
+    set: &TrainingSet,
+    progress: &Progress,
+) -> Result<u32> {
+    let folder = folders.unfinished();
+    let path = folder.join(format!("trial-{}-{patience}.json", draft.hash()));
+    if let Ok(text) = std::fs::read(&path)
+        && let Ok(steps) = serde_json::from_slice(&text)
+    {
+        return Ok(steps);
+    }
+    let run = lineage::prepare(machine, draft, trial_seed(draft), set, progress)?;
+    let mut report = |step: openledger_train::Progress| {
+        if let openledger_train::Progress::Step { done, total, loss } = step {
+            progress.report("on trial", done as u64, total as u64, format!("loss {loss:.3} nats/token"));
+        }
+    };
+    let Trial { steps, .. } = trial(&run, patience, &mut report)?;
+    let partial = path.with_extension("partial");
+    std::fs::create_dir_all(&folder).map_err(WorkerError::io("create the folder", &folder))?;
+    std::fs::write(&partial, steps.to_string()).map_err(WorkerError::io("write", &partial))?;
+    std::fs::rename(&partial, &path).map_err(WorkerError::io("rename to", &path))?;
+    Ok(steps)
 }
 
 /// The adapter that a developer published from a manifest.
@@ -134,10 +183,13 @@ async fn published_adapter(client: &Client, manifest_hash: B256, developer: Addr
         .map(|event| event.data.adapter))
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Fitted {
     adapter_hash: B256,
     transcript_hash: B256,
     losses: Vec<f64>,
+    #[serde(default)]
+    held_out: Option<Metrics>,
 }
 
 /// Trains, or finishes what the transcript began, and stores what serving and attribution need.
@@ -145,12 +197,12 @@ fn fit(
     folders: &Folders,
     machine: &Machine,
     manifest: &TrainManifest,
-    manifest_hash: B256,
+    base_name: &str,
     seed: B256,
     set: &TrainingSet,
     progress: &Progress,
 ) -> Result<Fitted> {
-    let folder = folders.adapter(manifest_hash);
+    let folder = folders.adapter(manifest.hash());
     std::fs::create_dir_all(&folder).map_err(WorkerError::io("create the folder", &folder))?;
     let (transcript, done) = (folder.join("transcript"), folder.join("done.json"));
     if let Some(fitted) = fitted_before(&done)? {
@@ -164,20 +216,21 @@ fn fit(
     };
     let options = Options { transcript: Some(&transcript), weights: None, keep_gradients: true };
     let trained = train(&run, options, &mut report)?;
-    save_adapter(&folder.join("peft"), &run, &trained.state.theta, "SmolLM2-135M-Instruct")?;
+    save_adapter(&peft_path(&folder), &run, &trained.state.theta, base_name)?;
     Index::of_run(&run, &trained)?.save(&index_path(&folder))?;
+    let lora = openledger_model::Lora { config: run.lora(), theta: &trained.state.theta };
+    let held_out = run.held_out()?.map(|records| records.compare(lora)).transpose()?;
     let blobs = Blobs::open(folders.corpus())?;
     let fitted = Fitted {
         adapter_hash: adapter_hash(run.lora(), &trained.state.theta),
         transcript_hash: blobs.put_file(&transcript)?,
         losses: trained.losses,
+        held_out,
     };
-    let text = serde_json::json!({
-        "adapter_hash": fitted.adapter_hash, "transcript_hash": fitted.transcript_hash, "losses": fitted.losses,
-    });
+    let text = serde_json::to_vec(&fitted).expect("a plain structure becomes JSON");
     // Last of all: whoever finds this file finds everything that it stands for.
     let partial = folder.join("done.partial");
-    std::fs::write(&partial, text.to_string()).map_err(WorkerError::io("write", &partial))?;
+    std::fs::write(&partial, text).map_err(WorkerError::io("write", &partial))?;
     std::fs::rename(&partial, &done).map_err(WorkerError::io("rename to", &done))?;
     // The corpus holds it now.
     std::fs::remove_file(&transcript).map_err(WorkerError::io("remove", &transcript))?;
@@ -185,22 +238,13 @@ fn fit(
 }
 
 fn fitted_before(done: &std::path::Path) -> Result<Option<Fitted>> {
-    #[derive(serde::Deserialize)]
-    struct Done {
-        adapter_hash: B256,
-        transcript_hash: B256,
-        losses: Vec<f64>,
-    }
     let text = match std::fs::read(done) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(WorkerError::io("read", done)(error)),
     };
     // A file that cannot be read stands for nothing; the run is finished again from its transcript.
-    let Ok(Done { adapter_hash, transcript_hash, losses }) = serde_json::from_slice(&text) else {
-        return Ok(None);
-    };
-    Ok(Some(Fitted { adapter_hash, transcript_hash, losses }))
+    Ok(serde_json::from_slice(&text).ok())
 }
 
 fn index_path(folder: &std::path::Path) -> PathBuf {
@@ -228,13 +272,8 @@ pub async fn serve(
     let (adapter, evidence) = compute(move || {
         let blobs = Blobs::open(folders.corpus())?;
         let folder = folders.adapter(lineage_.adapter.manifestHash);
-        let (config, peft) = (machine.model.config(), folder.join("peft"));
-        let hash = lineage_.adapter.adapterHash;
-        if let (Ok(adapter), Ok(_)) =
-            (openledger_model::load_peft(&peft, config), Index::load(&index_path(&folder)))
-            && hash_of(&adapter) == hash
-        {
-            registry.register(hash, peft)?;
+        if kept(&folders, &machine, &lineage_).is_some() && Index::load(&index_path(&folder)).is_ok() {
+            registry.register(lineage_.adapter.adapterHash, peft_path(&folder))?;
             return Ok((None, from_files(&folders, &machine, &lineage_)?));
         }
         let run = lineage_.run(&machine, &progress)?;
@@ -257,6 +296,39 @@ pub async fn serve(
     })
 }
 
+/// The adapter of a lineage: out of the worker's own files where they are there and hold it, else made again from the transcript.
+///
+/// # Errors
+/// [`WorkerError::Corpus`] if the transcript is missing, [`WorkerError::Mismatch`] if it ends in another adapter.
+pub async fn adapter(
+    folders: &Folders,
+    machine: &Machine,
+    lineage: &Lineage,
+    progress: &Progress,
+) -> Result<Adapter> {
+    let (folders, machine, lineage, progress) =
+        (folders.clone(), machine.clone(), lineage.clone(), progress.clone());
+    compute(move || {
+        if let Some(adapter) = kept(&folders, &machine, &lineage) {
+            return Ok(adapter);
+        }
+        let run = lineage.run(&machine, &progress)?;
+        Ok(again(&machine, &lineage, &Blobs::open(folders.corpus())?, &run)?.0)
+    })
+    .await
+}
+
+/// The adapter as the worker's own files have it.
+fn kept(folders: &Folders, machine: &Machine, lineage: &Lineage) -> Option<Adapter> {
+    let peft = peft_path(&folders.adapter(lineage.adapter.manifestHash));
+    let adapter = openledger_model::load_peft(&peft, machine.model.config()).ok()?;
+    (hash_of(&adapter) == lineage.adapter.adapterHash).then_some(adapter)
+}
+
+fn peft_path(folder: &std::path::Path) -> PathBuf {
+    folder.join("peft")
+}
+
 /// The adapters of a base model by their content hash, read when they are asked for.
 ///
 /// # Errors
@@ -276,9 +348,14 @@ pub(crate) fn remake(
     blobs: &Blobs,
     run: &Run,
 ) -> Result<(Adapter, Evidence)> {
+    let (adapter, trained) = again(machine, lineage, blobs, run)?;
+    Ok((adapter, evidence(machine, lineage, Index::of_run(run, &trained)?)?))
+}
+
+/// The adapter that the transcript ends in, with the run that it tells of.
+fn again(machine: &Machine, lineage: &Lineage, blobs: &Blobs, run: &Run) -> Result<(Adapter, Trained)> {
     let trained = repeat(lineage, blobs, run)?;
-    let index = Index::of_run(run, &trained)?;
-    let adapter = Adapter::new(machine.model.config(), run.lora().clone(), trained.state.theta)?;
+    let adapter = Adapter::new(machine.model.config(), run.lora().clone(), trained.state.theta.clone())?;
     let got = hash_of(&adapter);
     if got != lineage.adapter.adapterHash {
         return Err(WorkerError::mismatch(
@@ -287,7 +364,7 @@ pub(crate) fn remake(
             got,
         ));
     }
-    Ok((adapter, evidence(machine, lineage, index)?))
+    Ok((adapter, trained))
 }
 
 /// The run as its transcript tells it, with each record's gradient at its last visit computed anew.

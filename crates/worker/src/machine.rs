@@ -9,7 +9,7 @@ use crate::Result;
 /// A base model in memory with the threads that compute on it; cheap to clone.
 #[derive(Clone)]
 pub struct Machine {
-    /// SHA-256 of the model's file.
+    /// SHA-256 of the checkpoint, as [`openledger_model::checkpoint_sha256`] says.
     pub base_hash: B256,
     /// The base model.
     pub model: Arc<Model>,
@@ -20,12 +20,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Loads a checkpoint. `base_hash` is what the caller has compared its file with.
+    /// Loads a checkpoint: a GGUF file or a folder of safetensors. `base_hash` is what the caller has compared it with.
     ///
     /// # Errors
     /// [`crate::WorkerError::Model`].
     pub fn load(path: &Path, base_hash: B256, threads: usize) -> Result<Self> {
-        let (model, tokenizer) = Model::load_gguf(path)?;
+        let (model, tokenizer) = Model::load(path)?;
         Ok(Self {
             base_hash,
             model: Arc::new(model),

@@ -28,7 +28,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &AuditArgs, show: &Sh
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
     let folders = home.worker();
-    let machine = Base::of(home).load(home, threads, &show.progress()).await?;
+    let machine = Base::of(home)?.load(home, threads, &show.progress()).await?;
     let progress = show.progress();
     let work = audit(&connection.client, &folders, &machine, batch, args.contributor, &progress);
     let found = show.step("training without one contributor", work).await?;

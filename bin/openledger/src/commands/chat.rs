@@ -92,7 +92,7 @@ async fn ask_here(
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
     let machine =
-        show.step("loading the base model", Base::of(home).load(home, threads, &show.progress())).await?;
+        show.step("loading the base model", Base::of(home)?.load(home, threads, &show.progress())).await?;
     let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
     let gateway = Gateway::serve(stack.operator.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let answer = ask(gateway.address(), key, question).await;

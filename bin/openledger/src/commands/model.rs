@@ -2,9 +2,10 @@ use alloy_primitives::U256;
 use anyhow::Result;
 use openledger_types::abi::IModels;
 use openledger_types::amount::{format_open, parse_open};
-use openledger_worker::develop::{Plan, Prices, develop, register_base};
+use openledger_worker::develop::{self, register_base};
 use serde_json::json;
 
+use super::train;
 use crate::args::ModelCommand;
 use crate::base::Base;
 use crate::connection::Connection;
@@ -17,36 +18,21 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
     let client = &connection.client;
-    let base = Base::of(home);
     match command {
-        ModelCommand::Base => {
+        ModelCommand::Base { base, name, license } => {
+            let base = match base {
+                Some(path) => Base::at(&path, name, license.unwrap_or_default())?,
+                None => Base::of(home)?,
+            };
             let machine =
                 show.step("fetching the base model", base.load(home, threads, &show.progress())).await?;
+            base.keep(home)?;
             let wallet = local.funded(client, DEVELOPER).await?;
             let id = register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
             show.line(format!("base model {id}: {}, SHA-256 {}", base.name(), machine.base_hash));
             show.result(&json!({ "base": id.to_string(), "name": base.name(), "sha256": machine.base_hash }));
         }
-        ModelCommand::Train { datanet, steps, from, input_price, output_price } => {
-            let prices = Prices { input: parse_open(&input_price)?, output: parse_open(&output_price)? };
-            let mut recipe = base.recipe();
-            if let Some(steps) = steps {
-                recipe.steps = steps;
-            }
-            let machine =
-                show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
-            let wallet = local.funded(client, &from).await?;
-            register_base(client, &wallet, base.name(), base.license(), machine.base_hash).await?;
-            let (folders, progress) = (home.worker(), show.progress());
-            let plan = Plan { datanet: U256::from(datanet), recipe, prices };
-            let work = develop(client, &folders, &wallet, &machine, plan, &progress);
-            let developed = show.step("training", work).await?;
-            let name = model_name(client, developed.id).await?;
-            show.line(format!("adapter {} is published as {name}; `openledger up` serves it", developed.id));
-            show.result(
-                &json!({ "adapter": developed.id.to_string(), "model": name, "losses": developed.losses }),
-            );
-        }
+        ModelCommand::Train(args) => train::run(home, &local, client, threads, args, show).await?,
         ModelCommand::Transfer { adapter, to, from } => {
             let (wallet, to) = (local.unlock(&from)?, local.address(&to)?);
             let call = IModels::transferFromCall { from: wallet.address(), to, tokenId: U256::from(adapter) };
@@ -105,14 +91,21 @@ pub(crate) async fn run(home: &Home, threads: usize, command: ModelCommand, show
             let adapter = client.models().adapter(U256::from(id)).await?;
             let base = client.models().base(adapter.base).await?;
             let name = model_name(client, U256::from(id)).await?;
+            let held_out = develop::held_out(&home.worker(), adapter.manifestHash);
             show.line(format!(
                 "{name}\n  base        {} ({})\n  adapter     {}\n  manifest    {}\n  transcript  {}\n  developer   {}",
                 base.name, base.fileHash, adapter.adapterHash, adapter.manifestHash, adapter.transcriptHash, adapter.developer
             ));
+            if let Some(metrics) = held_out {
+                show.line(format!(
+                    "  held out    {:.3} nats per token on {} records, {:.3} with the base alone",
+                    metrics.loss, metrics.records, metrics.base_loss
+                ));
+            }
             show.result(&json!({
                 "adapter": id.to_string(), "model": name, "base": base.name, "base_sha256": base.fileHash,
                 "adapter_hash": adapter.adapterHash, "manifest_hash": adapter.manifestHash,
-                "transcript_hash": adapter.transcriptHash, "developer": adapter.developer,
+                "transcript_hash": adapter.transcriptHash, "developer": adapter.developer, "held_out": held_out,
             }));
         }
     }

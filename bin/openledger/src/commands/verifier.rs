@@ -16,7 +16,7 @@ pub(crate) async fn run(home: &Home, threads: usize, from: &str, show: &Show) ->
     let connection = Connection::open(home, &local).await?;
     let client = &connection.client;
     let wallet = local.staked(client, from, StakeRole::Verifier, "verifier_stake").await?;
-    let machine = Base::of(home).load(home, threads, &show.progress()).await?;
+    let machine = Base::of(home)?.load(home, threads, &show.progress()).await?;
     show.line(format!("verifying as {}; interrupt with Ctrl-C", wallet.address()));
     let since = oldest_open(client).await?;
     let progress = show.progress();

@@ -31,7 +31,7 @@ pub(crate) async fn run(home: &Home, threads: usize, receipt: &str, show: &Show)
         Some(difference) => Verdict::Different(difference),
         None => {
             show.line("  statement and chain agree; recomputing the answer and the payout of its batch");
-            let machine = Base::of(home).load(home, threads, &show.progress()).await?;
+            let machine = Base::of(home)?.load(home, threads, &show.progress()).await?;
             let progress = show.progress();
             let work = verify_answer(&connection.client, &folders, &machine, &answer, &progress);
             show.step("re-execution", work).await?

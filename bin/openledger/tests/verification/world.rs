@@ -104,7 +104,7 @@ impl World {
         let mut adapters = Vec::new();
         for steps in [24, 12] {
             let prices = Prices { input: open(1) / U256::from(1_000), output: open(3) / U256::from(1_000) };
-            let plan = Plan { datanet, recipe: recipe(steps), prices };
+            let plan = Plan { datanet, recipe: recipe(steps), patience: None, prices };
             let made = develop(&client, &folders, &owner, &machine, plan, &Progress::silent()).await.unwrap();
             adapters.push(Lineage::load(&client, &blobs, made.id).await.unwrap());
         }

@@ -52,7 +52,7 @@ pub enum Estimate {
         /// Hash and contributor of each record of the training set, in its order.
         records: Vec<(B256, Address)>,
     },
-    /// [`Tier::MatchOnly`]: no influence.
+    /// [`Tier::MatchOnly`]: no influence, for which no gradient is computed either.
     None,
 }
 
@@ -79,9 +79,14 @@ pub fn attribute(
     prompt: &[u32],
     answer: &[u32],
 ) -> Result<Attribution, ServeError> {
-    let gradient =
-        answer_gradient(engine.model(), engine.pool(), adapter.lora(), prompt, answer).map_err(failed)?;
-    let (tier, units) = evidence.estimate.units(&gradient.gradient)?;
+    let (explained, (tier, units)) = match &evidence.estimate {
+        Estimate::None => (0, (Tier::MatchOnly, Vec::new())),
+        estimate => {
+            let gradient = answer_gradient(engine.model(), engine.pool(), adapter.lora(), prompt, answer)
+                .map_err(failed)?;
+            (gradient.explained_micronats(), estimate.units(&gradient.gradient)?)
+        }
+    };
     let decode = |tokens: &[u32]| engine.tokenizer().decode(tokens);
     let (spans, edited_spans) = match &evidence.spans {
         Some(index) => {
@@ -89,7 +94,6 @@ pub fn attribute(
         }
         None => Default::default(),
     };
-    let explained = gradient.explained_micronats();
     Ok(Attribution { edited_spans, ..summarise(salt, tier, explained, &units, spans) })
 }
 
