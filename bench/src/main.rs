@@ -11,6 +11,7 @@ mod report;
 mod retrieval;
 mod scheduler;
 mod serve;
+mod soak;
 mod spans;
 mod stats;
 mod train;
@@ -67,7 +68,9 @@ enum Area {
     Spans(spans::Options),
     /// Tokens a CPU second with and without adapters, beside llama.cpp
     Serve(serve::Options),
-    /// CPU seconds of a LoRA step
+    /// Churn through the HTTP server: no wrong answer, no leak, no stall
+    Soak(soak::Options),
+    /// CPU seconds of a LoRA step, beside PyTorch with PEFT
     Train(train::Options),
 }
 
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Area::Retrieval(options) => retrieval::run(&cli.common, options),
         Area::Spans(options) => spans::run(&cli.common, options),
         Area::Serve(options) => serve::run(&cli.common, options),
+        Area::Soak(options) => soak::run(&cli.common, options),
         Area::Train(options) => train::run(&cli.common, options),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn run(offline: bool) -> Result<()> {
     step("accuracy of attribution, small", bench(&["attribution", "--quick"])?)?;
     step("sources found and credited, small", bench(&["retrieval", "--quick"])?)?;
     step("gas, claims and histories, small", bench(&["protocol", "--quick", "--histories", "20"])?)?;
+    step("churn over HTTP, small", bench(&["soak", "--quick"])?)?;
     if !offline {
         step("the whole flow and foreign clients", shell("conformance/run"))?;
     }

@@ -44,6 +44,7 @@ use anyhow::{Context, Result};
 use crate::Common;
 use crate::report::{self, Report};
 use load::{Accounts, Action, Load};
+pub(crate) use system::build;
 use system::{Anvil, OpenLedger, System};
 use throughput::Throughput;
 use token::Token;

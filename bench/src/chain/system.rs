@@ -117,7 +117,7 @@ pub(super) struct OpenLedger {
 }
 
 /// The binary, built from this source as this program was.
-pub(super) fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     command.args(["build", "--quiet", "--package", "openledger", "--message-format", "json"]);
     if !cfg!(debug_assertions) {
