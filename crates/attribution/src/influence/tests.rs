@@ -148,7 +148,16 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn replay_is_the_derivative_of_retraining() {
-    let fixture = Fixture::new(2, decaying());
+    check_replay(decaying());
+}
+
+#[test]
+fn replay_is_the_derivative_of_retraining_under_dropout() {
+    check_replay(Recipe { dropout_ppm: 200_000, ..recipe() });
+}
+
+fn check_replay(recipe: Recipe) {
+    let fixture = Fixture::new(2, recipe);
     let theta = fixture.train().state.theta;
     let exact = fixture.replay(&theta);
     // Central differences with a step of 0.1: their own error is of third order in the step, and rounding in f32 leaves some 1e-4.
