@@ -1,13 +1,24 @@
 //! Files in a folder, and what safetensors of them hold.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::{Dtype, View};
+use safetensors::{Dtype, SafeTensors, View, tensor::TensorView};
+use serde::de::DeserializeOwned;
 
-use crate::{Error, gguf::Kind};
+use crate::{
+    Error,
+    gguf::{Kind, Matrix},
+};
+
+/// What a file of JSON that is not larger than `limit` says.
+pub(crate) fn json<T: DeserializeOwned>(dir: &Path, file: &'static str, limit: u64) -> Result<T, Error> {
+    serde_json::from_slice(&read(dir, file, limit)?)
+        .map_err(|e| Error::Checkpoint { file, problem: e.to_string() })
+}
 
 /// The bytes of a file that is not larger than `limit`.
 pub(crate) fn read(dir: &Path, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
@@ -32,8 +43,54 @@ pub(crate) fn map(dir: &Path, file: &str, limit: u64) -> Result<Mmap, Error> {
     unsafe { Mmap::map(&file) }.map_err(Error::io(&path))
 }
 
+/// The tensors of files that nobody has taken yet.
+#[derive(Default)]
+pub(crate) struct Tensors<'a> {
+    left: BTreeMap<String, TensorView<'a>>,
+}
+
+impl<'a> Tensors<'a> {
+    /// Those of one more file.
+    pub(crate) fn add(&mut self, file: &'static str, bytes: &'a [u8]) -> Result<(), Error> {
+        let tensors = SafeTensors::deserialize(bytes)
+            .map_err(|e| Error::Checkpoint { file, problem: e.to_string() })?;
+        self.left.extend(tensors.tensors());
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.left.len()
+    }
+
+    /// A tensor, which has this shape, a kind of numbers that is read and no value that is not finite.
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Matrix<'a>, Error> {
+        let refused = |problem| Error::Tensor { name: name.to_owned(), problem };
+        let tensor = self.left.remove(name).ok_or_else(|| refused("it is missing".into()))?;
+        if tensor.shape() != shape {
+            return Err(refused(format!("shape {:?}, expected {shape:?}", tensor.shape())));
+        }
+        let kind = kind(tensor.dtype())
+            .ok_or_else(|| refused(format!("{:?}; F32, F16 and BF16 are read", tensor.dtype())))?;
+        if !kind.finite(tensor.data()) {
+            return Err(refused("a value is not finite".into()));
+        }
+        Ok(Matrix { kind, bytes: Cow::Borrowed(tensor.data()) })
+    }
+
+    /// Whatever nobody asked for would be left out of what is computed; only what may be `unread` is.
+    pub(crate) fn all_read(&self, unread: impl Fn(&str) -> bool, model: &str) -> Result<(), Error> {
+        match self.left.keys().find(|name| !unread(name)) {
+            None => Ok(()),
+            Some(name) => Err(Error::Tensor {
+                name: name.clone(),
+                problem: format!("{model} does not have it, so it is not computed here"),
+            }),
+        }
+    }
+}
+
 /// The kind of numbers, where it is one that is read.
-pub(crate) fn kind(dtype: Dtype) -> Option<Kind> {
+fn kind(dtype: Dtype) -> Option<Kind> {
     Some(match dtype {
         Dtype::F32 => Kind::F32,
         Dtype::F16 => Kind::F16,

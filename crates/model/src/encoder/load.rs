@@ -1,14 +1,12 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use safetensors::{SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
 use super::{Affine, Encoder, EncoderConfig, Layer, MAX_TOKENS, Norm};
 use crate::{
     Error,
     kernel::Panels,
-    tensors::{kind, map, read},
+    tensors::{Tensors, json, map, read},
 };
 
 const CONFIG: &str = "config.json";
@@ -38,14 +36,11 @@ struct Described {
 }
 
 pub(super) fn load(dir: &Path) -> Result<Encoder, Error> {
-    let described: Described = serde_json::from_slice(&read(dir, CONFIG, MAX_CONFIG)?)
-        .map_err(|e| Error::Checkpoint { file: CONFIG, problem: e.to_string() })?;
-    let config = config(&described)?;
+    let config = config(&json(dir, CONFIG, MAX_CONFIG)?)?;
     let tokenizer = tokenizer(dir, &config)?;
     let file = map(dir, WEIGHTS, MAX_WEIGHTS)?;
-    let tensors = SafeTensors::deserialize(&file)
-        .map_err(|e| Error::Checkpoint { file: WEIGHTS, problem: e.to_string() })?;
-    let mut source = Tensors { left: tensors.tensors().into_iter().collect() };
+    let mut source = Source::default();
+    source.left.add(WEIGHTS, &file)?;
     let d = config.d_model;
     let words = source.floats("embeddings.word_embeddings.weight", &[config.vocab, d])?;
     let positions = source.floats("embeddings.position_embeddings.weight", &[config.positions, d])?;
@@ -54,7 +49,8 @@ pub(super) fn load(dir: &Path) -> Result<Encoder, Error> {
     segment.truncate(d);
     let norm = source.norm("embeddings.LayerNorm", d)?;
     let layers = (0..config.layers).map(|i| layer(&mut source, &config, i)).collect::<Result<_, _>>()?;
-    source.all_read()?;
+    let unread = |name: &str| name.starts_with("pooler.") || name == "embeddings.position_ids";
+    source.left.all_read(unread, "a BERT encoder")?;
     Ok(Encoder { config, words, positions, segment, norm, layers, tokenizer })
 }
 
@@ -113,7 +109,7 @@ fn tokenizer(dir: &Path, config: &EncoderConfig) -> Result<tokenizers::Tokenizer
     Ok(tokenizer)
 }
 
-fn layer(source: &mut Tensors<'_>, config: &EncoderConfig, i: usize) -> Result<Layer, Error> {
+fn layer(source: &mut Source<'_>, config: &EncoderConfig, i: usize) -> Result<Layer, Error> {
     let (d, ff) = (config.d_model, config.d_ff);
     let name = |part: &str| format!("encoder.layer.{i}.{part}");
     let attention = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
@@ -127,24 +123,16 @@ fn layer(source: &mut Tensors<'_>, config: &EncoderConfig, i: usize) -> Result<L
     })
 }
 
-/// What nobody has asked for yet.
-struct Tensors<'a> {
-    left: BTreeMap<String, TensorView<'a>>,
+/// The weights by their names.
+#[derive(Default)]
+struct Source<'a> {
+    left: Tensors<'a>,
 }
 
-impl Tensors<'_> {
+impl Source<'_> {
     fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let refused = |problem| Error::Tensor { name: name.to_owned(), problem };
-        let tensor = self.left.remove(name).ok_or_else(|| refused("it is missing".into()))?;
-        if tensor.shape() != shape {
-            return Err(refused(format!("shape {:?}, expected {shape:?}", tensor.shape())));
-        }
-        let kind = kind(tensor.dtype())
-            .ok_or_else(|| refused(format!("{:?}; F32, F16 and BF16 are read", tensor.dtype())))?;
-        if !kind.finite(tensor.data()) {
-            return Err(refused("a value is not finite".into()));
-        }
-        Ok(kind.decode(tensor.data()))
+        let tensor = self.left.take(name, shape)?;
+        Ok(tensor.kind.decode(&tensor.bytes))
     }
 
     /// Linear maps of the same input beside each other.
@@ -162,17 +150,5 @@ impl Tensors<'_> {
         let weight = self.floats(&format!("{name}.weight"), &[width])?;
         let bias = self.floats(&format!("{name}.bias"), &[width])?;
         Ok(Norm { weight, bias })
-    }
-
-    /// Whatever nobody asked for would be left out of what is computed.
-    fn all_read(&self) -> Result<(), Error> {
-        let unread = |name: &&String| !(name.starts_with("pooler.") || *name == "embeddings.position_ids");
-        match self.left.keys().find(unread) {
-            None => Ok(()),
-            Some(name) => Err(Error::Tensor {
-                name: name.clone(),
-                problem: "a BERT encoder does not have it, so it is not computed here".into(),
-            }),
-        }
     }
 }

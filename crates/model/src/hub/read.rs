@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use memmap2::Mmap;
-use safetensors::{SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
 use super::{
@@ -13,7 +12,7 @@ use crate::{
     Config, Error, Model, Tokenizer,
     gguf::Matrix,
     model::{MAX_FILE, Rope, Source, Weights},
-    tensors::{kind, map, read},
+    tensors::{Tensors, json, map, read},
 };
 
 const MAX_CONFIG: u64 = 1 << 20;
@@ -49,16 +48,14 @@ pub(crate) fn load(dir: &Path) -> Result<(Model, Tokenizer), Error> {
     let config = config(&described)?;
     let tokenizer = tokenizer(dir, config.vocab)?;
     let shards = shards(dir)?;
-    let mut source = Tensors::new(&config, &described, &shards)?;
+    let mut source =
+        Folder { config: &config, tied: described.tie_word_embeddings, left: Tensors::default() };
+    shards.iter().try_for_each(|shard| source.left.add(WEIGHTS, shard))?;
     let weights = Weights::load(&config, &mut source)?;
-    source.all_read()?;
+    let unread = |name: &str| name.ends_with(UNREAD) || source.tied && name == "lm_head.weight";
+    source.left.all_read(unread, "a Llama")?;
     let rope = Rope::new(&config);
     Ok((Model { config, weights, rope }, tokenizer))
-}
-
-fn json<T: for<'a> Deserialize<'a>>(dir: &Path, file: &'static str, limit: u64) -> Result<T, Error> {
-    serde_json::from_slice(&read(dir, file, limit)?)
-        .map_err(|e| Error::Checkpoint { file, problem: e.to_string() })
 }
 
 fn config(d: &Described) -> Result<Config, Error> {
@@ -160,57 +157,18 @@ fn weights(dir: &Path) -> Result<Vec<String>, Error> {
 }
 
 /// The weights by the names that GGUF gives them.
-struct Tensors<'a> {
+struct Folder<'a> {
     config: &'a Config,
     tied: bool,
-    left: BTreeMap<String, TensorView<'a>>,
+    left: Tensors<'a>,
 }
 
-impl<'a> Tensors<'a> {
-    fn new(config: &'a Config, described: &Described, shards: &'a [Mmap]) -> Result<Self, Error> {
-        let mut left = BTreeMap::new();
-        for shard in shards {
-            let tensors = SafeTensors::deserialize(shard)
-                .map_err(|e| Error::Checkpoint { file: WEIGHTS, problem: e.to_string() })?;
-            left.extend(tensors.tensors());
-        }
-        Ok(Self { config, tied: described.tie_word_embeddings, left })
-    }
-
-    fn take(&mut self, gguf: &str, shape: &[usize]) -> Result<Matrix<'a>, Error> {
-        let name = name(gguf);
-        let refused = |problem| Error::Tensor { name: name.clone(), problem };
-        let tensor = self.left.remove(&name).ok_or_else(|| refused("it is missing".into()))?;
-        if tensor.shape() != shape {
-            return Err(refused(format!("shape {:?}, expected {shape:?}", tensor.shape())));
-        }
-        let kind = kind(tensor.dtype())
-            .ok_or_else(|| refused(format!("{:?}; F32, F16 and BF16 are read", tensor.dtype())))?;
-        if !kind.finite(tensor.data()) {
-            return Err(refused("a value is not finite".into()));
-        }
-        Ok(Matrix { kind, bytes: Cow::Borrowed(tensor.data()) })
-    }
-
-    /// Whatever nobody asked for would be left out of what is computed.
-    fn all_read(&self) -> Result<(), Error> {
-        let unread = |name: &&String| !(name.ends_with(UNREAD) || self.tied && *name == "lm_head.weight");
-        match self.left.keys().find(unread) {
-            None => Ok(()),
-            Some(name) => Err(Error::Tensor {
-                name: name.clone(),
-                problem: "a Llama does not have it, so it is not computed here".into(),
-            }),
-        }
-    }
-}
-
-impl<'a> Source<'a> for Tensors<'a> {
+impl<'a> Source<'a> for Folder<'a> {
     type Error = Error;
 
-    fn matrix(&mut self, name: &str, input: usize, output: usize) -> Result<Matrix<'a>, Error> {
-        let matrix = self.take(name, &[output, input])?;
-        let Some(order) = target(name).and_then(|target| rotary_order(self.config, target)) else {
+    fn matrix(&mut self, gguf: &str, input: usize, output: usize) -> Result<Matrix<'a>, Error> {
+        let matrix = self.left.take(&name(gguf), &[output, input])?;
+        let Some(order) = target(gguf).and_then(|target| rotary_order(self.config, target)) else {
             return Ok(matrix);
         };
         let row = matrix.bytes.len() / output;
@@ -221,8 +179,8 @@ impl<'a> Source<'a> for Tensors<'a> {
         Ok(Matrix { bytes: Cow::Owned(bytes), ..matrix })
     }
 
-    fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, Error> {
-        let vector = self.take(name, &[width])?;
+    fn vector(&mut self, gguf: &str, width: usize) -> Result<Vec<f32>, Error> {
+        let vector = self.left.take(&name(gguf), &[width])?;
         Ok(vector.kind.decode(&vector.bytes))
     }
 

@@ -5,13 +5,12 @@
 
 use std::{fs, path::Path};
 
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use super::{Adapter, Block, Half, LoraConfig, LoraLayout, Target};
 use crate::{
     Config, Error, hub,
-    tensors::{Floats, kind, map, read},
+    tensors::{Floats, Tensors, json, map},
 };
 
 const CONFIG: &str = "adapter_config.json";
@@ -161,8 +160,7 @@ pub fn save_peft(dir: &Path, model: &Config, adapter: &Adapter, base_name: &str)
 /// # Errors
 /// [`Error::Io`], [`Error::FileTooLarge`], and [`Error::Adapter`] for anything this crate cannot compute exactly.
 pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
-    let peft: PeftConfig = serde_json::from_slice(&read(dir, CONFIG, MAX_CONFIG)?)
-        .map_err(|e| Error::Adapter(format!("{CONFIG}: {e}")))?;
+    let peft: PeftConfig = json(dir, CONFIG, MAX_CONFIG).map_err(of_adapter)?;
     if let Some(what) = peft.unsupported() {
         return Err(Error::Adapter(format!("{CONFIG}: {what}")));
     }
@@ -187,7 +185,8 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
         )));
     }
     let bytes = map(dir, WEIGHTS, MAX_WEIGHTS)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::Adapter(format!("{WEIGHTS}: {e}")))?;
+    let mut tensors = Tensors::default();
+    tensors.add(WEIGHTS, &bytes).map_err(of_adapter)?;
     let expected = 2 * layout.blocks().len();
     if tensors.len() != expected {
         return Err(Error::Length { what: "tensors of the adapter", got: tensors.len(), expected });
@@ -195,20 +194,9 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
     let mut theta = vec![0.0; layout.len()];
     for block in layout.blocks() {
         for which in [Half::A, Half::B] {
-            let name = name(block, which);
-            let tensor =
-                tensors.tensor(&name).map_err(|e| Error::Adapter(format!("{WEIGHTS}: {name}: {e}")))?;
-            let wanted = shape(model, config.rank, block.target, which);
-            if tensor.shape() != wanted {
-                return Err(Error::Adapter(format!(
-                    "{name} has shape {:?}, expected {wanted:?}",
-                    tensor.shape()
-                )));
-            }
-            let kind = kind(tensor.dtype()).ok_or_else(|| {
-                Error::Adapter(format!("{name} holds {:?}; F32, F16 and BF16 are read", tensor.dtype()))
-            })?;
-            let values = kind.decode(tensor.data());
+            let shape = shape(model, config.rank, block.target, which);
+            let tensor = tensors.take(&name(block, which), &shape).map_err(of_adapter)?;
+            let values = tensor.kind.decode(&tensor.bytes);
             let to = &mut theta[range(block, which)];
             match order(model, block.target, which) {
                 None => to.copy_from_slice(&values),
@@ -221,6 +209,14 @@ pub fn load_peft(dir: &Path, model: &Config) -> Result<Adapter, Error> {
         }
     }
     Adapter::new(model, config, theta)
+}
+
+/// What is wrong with a file, as something that is wrong with the adapter.
+fn of_adapter(error: Error) -> Error {
+    match error {
+        Error::Checkpoint { .. } | Error::Tensor { .. } => Error::Adapter(error.to_string()),
+        other => other,
+    }
 }
 
 fn range(block: &Block, which: Half) -> std::ops::Range<usize> {
