@@ -1,10 +1,10 @@
 //! The state of an interrupted replay.
 //!
 //! ```text
-//! "OLREPLAY"  32 key  u64 steps left  u64 P  u64 n  3P f64 adjoint (θ, m, v)  n f64 credits  32 BLAKE3 of all before
+//! "OLREPLAY"  32 key  u64 h  32h hashes of the states so far  state  32 BLAKE3 of all before
 //! ```
 //!
-//! Little-endian. It is a cache: any file that does not fit is as good as none.
+//! Little-endian, the [state](super::ReplayState) as it is hashed. It is a cache: any file that does not fit is as good as none.
 
 use std::{
     fs::{self, File},
@@ -16,12 +16,12 @@ use alloy_primitives::B256;
 use openledger_train::{Run, Transcript};
 
 use super::{
-    Adjoint, Objective,
+    Objective, ReplayState,
     error::{Error, Result},
 };
 
 const MAGIC: &[u8] = b"OLREPLAY";
-const HEAD: usize = 8 + 32 + 24;
+const HEAD: usize = 8 + 32 + 8;
 
 /// Which replay a checkpoint is of.
 pub(super) struct Key(B256);
@@ -38,65 +38,46 @@ impl Key {
     }
 }
 
+/// A state, and the hashes of those that led to it if they were wanted.
 pub(super) struct Checkpoint {
-    pub(super) steps_left: usize,
-    pub(super) adjoint: Adjoint,
-    pub(super) credits: Vec<f64>,
+    pub(super) state: ReplayState,
+    pub(super) hashes: Vec<B256>,
 }
 
 impl Checkpoint {
-    /// Where a replay begins: after the last step.
-    pub(super) fn end_of(run: &Run, objective: &Objective) -> Self {
-        Self {
-            steps_left: run.steps(),
-            adjoint: Adjoint::new(objective.gradient().to_vec()),
-            credits: vec![0.0; run.records()],
-        }
-    }
-
     pub(super) fn save(&self, path: &Path, key: &Key) -> Result<()> {
-        let mut bytes =
-            Vec::with_capacity(HEAD + 8 * (3 * self.adjoint.theta.len() + self.credits.len()) + 32);
-        bytes.extend_from_slice(MAGIC);
+        let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(key.0.as_slice());
-        for n in [self.steps_left, self.adjoint.theta.len(), self.credits.len()] {
-            bytes.extend_from_slice(&(n as u64).to_le_bytes());
-        }
-        for part in [&self.adjoint.theta, &self.adjoint.m, &self.adjoint.v, &self.credits] {
-            bytes.extend(part.iter().flat_map(|x| x.to_le_bytes()));
-        }
+        bytes.extend_from_slice(&(self.hashes.len() as u64).to_le_bytes());
+        bytes.extend(self.hashes.iter().flat_map(|hash| hash.0));
+        bytes.extend(self.state.encode());
         let hash = blake3::hash(&bytes);
         bytes.extend_from_slice(hash.as_bytes());
         write_atomic(path, &bytes)
     }
 
-    pub(super) fn load(path: &Path, key: &Key, parameters: usize, records: usize) -> Option<Self> {
-        let size = HEAD + 8 * (3 * parameters + records) + 32;
+    /// The checkpoint in a file, with the hash of every state so far if `hashed`.
+    pub(super) fn load(path: &Path, key: &Key, run: &Run, hashed: bool) -> Option<Self> {
+        let (parameters, records) = (run.layout().len(), run.records());
+        let most = HEAD + 32 * run.steps() + ReplayState::size(parameters, records) + 32;
         let file = File::open(path).ok()?;
         let mut bytes = Vec::new();
-        file.take(size as u64 + 1).read_to_end(&mut bytes).ok()?;
-        if bytes.len() != size || !bytes.starts_with(MAGIC) || bytes[8..40] != key.0[..] {
+        file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
+        if bytes.len() < HEAD + 32 || !bytes.starts_with(MAGIC) || bytes[8..40] != key.0[..] {
             return None;
         }
-        let (body, hash) = bytes.split_at(size - 32);
+        let (body, hash) = bytes.split_at(bytes.len() - 32);
         if blake3::hash(body).as_bytes() != hash {
             return None;
         }
-        let number =
-            |at: usize| u64::from_le_bytes(body[at..at + 8].try_into().expect("eight bytes")) as usize;
-        if number(48) != parameters || number(56) != records {
-            return None;
-        }
-        let floats: Vec<f64> = body[HEAD..]
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes(b.try_into().expect("a chunk of eight bytes")))
-            .collect();
-        let part = |i: usize| floats[i * parameters..(i + 1) * parameters].to_vec();
-        Some(Self {
-            steps_left: number(40),
-            adjoint: Adjoint { theta: part(0), m: part(1), v: part(2) },
-            credits: floats[3 * parameters..].to_vec(),
-        })
+        let count = u64::from_le_bytes(body[40..HEAD].try_into().expect("eight bytes"));
+        let count = usize::try_from(count).ok().filter(|count| *count <= run.steps())?;
+        let (hashes, state) = body[HEAD..].split_at_checked(32 * count)?;
+        let state = ReplayState::decode(state, parameters, records)?;
+        let done = run.steps().checked_sub(state.steps_left)?;
+        let wanted = if hashed { done } else { 0 };
+        let hashes: Vec<B256> = hashes.chunks_exact(32).map(B256::from_slice).collect();
+        (count == wanted).then_some(Self { state, hashes })
     }
 }
 

@@ -64,6 +64,7 @@ mod index;
 mod linear;
 mod objective;
 mod replay;
+mod state;
 mod tangents;
 
 pub use adjoint::{Adjoint, Tangent};
@@ -72,7 +73,8 @@ pub use error::Error;
 pub use head::HeadInfluence;
 pub use index::{Index, IndexInputs};
 pub use objective::Objective;
-pub use replay::{CHECKPOINT_EVERY, ReplayOptions, replay, replay_each};
+pub use replay::{CHECKPOINT_EVERY, ReplayOptions, replay, replay_each, replay_hashed, replay_step};
+pub use state::ReplayState;
 pub use tangents::{Tangents, tangents};
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ impl Objective {
         Self { gradient: gradient.iter().map(|&x| x.into()).collect() }
     }
 
+    /// What some answers add up to already.
+    #[must_use]
+    pub fn from_gradient(gradient: Vec<f64>) -> Self {
+        Self { gradient }
+    }
+
     /// Adds `ω ∇ log p` of an answer, the weight in parts per billion.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 use std::path::Path;
 
+use alloy_primitives::B256;
 use openledger_train::Trajectory;
 
 use super::{
-    Objective,
+    Objective, ReplayState,
     checkpoint::{Checkpoint, Key},
     dual_pass::{TOGETHER, dual_pass, weight},
     error::{Error, Result, same_length},
@@ -36,26 +37,75 @@ pub fn replay(
     options: ReplayOptions<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<f64>> {
+    go_back(trajectory, objective, options, None, progress)
+}
+
+/// [`replay`] with the [hash](ReplayState::hash) of the state after each step added to `hashes`, as far as it gets.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_hashed(
+    trajectory: &mut Trajectory<'_>,
+    objective: &Objective,
+    options: ReplayOptions<'_>,
+    hashes: &mut Vec<B256>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<f64>> {
+    go_back(trajectory, objective, options, Some(hashes), progress)
+}
+
+/// Takes a state of a replay back through one more step of the run, which is checked against the transcript like every step of [`replay`].
+///
+/// # Errors
+/// As [`replay`]; [`Error::Length`] for a state of another run or without a step left.
+pub fn replay_step(trajectory: &mut Trajectory<'_>, state: &mut ReplayState) -> Result<()> {
+    let run = trajectory.run();
+    trajectory.transcript().expect_of(&run.header(None)?)?;
+    for part in [&state.adjoint.theta, &state.adjoint.m, &state.adjoint.v] {
+        same_length("parameters of the state", part.len(), run.layout().len())?;
+    }
+    same_length("records of the state", state.credits.len(), run.records())?;
+    if state.steps_left == 0 || state.steps_left > run.steps() {
+        let (got, expected) = (state.steps_left, run.steps());
+        return Err(Error::Length { what: "steps left, from one to", got, expected });
+    }
+    step_back(trajectory, std::slice::from_mut(state), None)
+}
+
+fn go_back(
+    trajectory: &mut Trajectory<'_>,
+    objective: &Objective,
+    options: ReplayOptions<'_>,
+    mut hashes: Option<&mut Vec<B256>>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<f64>> {
     let run = trajectory.run();
     same_length("parameters of the objective", objective.gradient().len(), run.layout().len())?;
     trajectory.transcript().expect_of(&run.header(options.weights)?)?;
     let key = Key::new(trajectory.transcript(), objective);
-    let mut state = options
+    let mut kept = options
         .checkpoint
-        .and_then(|path| Checkpoint::load(path, &key, run.layout().len(), run.records()))
-        .filter(|c| c.steps_left <= run.steps())
-        .unwrap_or_else(|| Checkpoint::end_of(run, objective));
-    while state.steps_left > 0 {
-        step_back(trajectory, std::slice::from_mut(&mut state), options.weights)?;
-        let done = run.steps() - state.steps_left;
+        .and_then(|path| Checkpoint::load(path, &key, run, hashes.is_some()))
+        .unwrap_or_else(|| Checkpoint { state: ReplayState::end_of(run, objective), hashes: Vec::new() });
+    if let Some(hashes) = hashes.as_deref_mut() {
+        hashes.extend_from_slice(&kept.hashes);
+    }
+    while kept.state.steps_left > 0 {
+        step_back(trajectory, std::slice::from_mut(&mut kept.state), options.weights)?;
+        if let Some(hashes) = hashes.as_deref_mut() {
+            let hash = kept.state.hash();
+            kept.hashes.push(hash);
+            hashes.push(hash);
+        }
+        let done = run.steps() - kept.state.steps_left;
         if let Some(path) = options.checkpoint
-            && (done.is_multiple_of(CHECKPOINT_EVERY) || state.steps_left == 0)
+            && (done.is_multiple_of(CHECKPOINT_EVERY) || kept.state.steps_left == 0)
         {
-            state.save(path, &key)?;
+            kept.save(path, &key)?;
         }
         progress(done, run.steps());
     }
-    Ok(state.credits)
+    Ok(kept.state.credits)
 }
 
 /// [`replay`] of many objectives, which share the work that does not depend on them: six cost little more than three alone. The bits are those of each alone.
@@ -78,7 +128,7 @@ pub fn replay_each(
         let mut states = Vec::with_capacity(together.len());
         for objective in together {
             same_length("parameters of the objective", objective.gradient().len(), run.layout().len())?;
-            states.push(Checkpoint::end_of(run, objective));
+            states.push(ReplayState::end_of(run, objective));
         }
         for done in 1..=run.steps() {
             step_back(trajectory, &mut states, weights)?;
@@ -92,7 +142,7 @@ pub fn replay_each(
 /// Takes states that have as many steps left through the last of those.
 fn step_back(
     trajectory: &mut Trajectory<'_>,
-    states: &mut [Checkpoint],
+    states: &mut [ReplayState],
     weights: Option<&[f32]>,
 ) -> Result<()> {
     let run = trajectory.run();

@@ -309,6 +309,43 @@ fn an_interrupted_replay_goes_on_to_the_same_bytes() {
     assert_eq!(taken, 12, "the state of another objective is not continued");
 }
 
+#[test]
+fn a_replay_is_the_same_step_by_step_from_states_that_were_written_down() {
+    let fixture = Fixture::new(2, recipe());
+    let theta = fixture.train().state.theta;
+    let (expected, objective) = (fixture.replay(&theta), fixture.objective(&theta));
+    let file = fixture.dir.path().join("hashed");
+    let options = ReplayOptions { checkpoint: Some(&file), ..ReplayOptions::default() };
+    let mut killed = Vec::new();
+    let stopped = catch_unwind(AssertUnwindSafe(|| {
+        replay_hashed(&mut fixture.trajectory(), &objective, options, &mut killed, &mut |done, _| {
+            assert!(done < 7, "killed");
+        })
+    }));
+    assert!(stopped.is_err());
+    let mut hashes = Vec::new();
+    let credits =
+        replay_hashed(&mut fixture.trajectory(), &objective, options, &mut hashes, &mut |_, _| ()).unwrap();
+    assert_eq!((credits, hashes.len()), (expected.clone(), recipe().steps as usize));
+    assert_eq!(killed, hashes[..7]);
+
+    let (parameters, records) = (fixture.run.layout().len(), fixture.run.records());
+    let mut trajectory = fixture.trajectory();
+    let mut bytes = ReplayState::end_of(&fixture.run, &objective).encode();
+    for hash in &hashes {
+        let mut state = ReplayState::decode(&bytes, parameters, records).unwrap();
+        replay_step(&mut trajectory, &mut state).unwrap();
+        bytes = state.encode();
+        assert_eq!((state.hash(), *blake3::hash(&bytes).as_bytes()), (*hash, hash.0));
+    }
+    let mut end = ReplayState::decode(&bytes, parameters, records).unwrap();
+    assert_eq!((end.steps_left, &end.credits), (0, &expected));
+    assert!(matches!(replay_step(&mut trajectory, &mut end), Err(Error::Length { got: 0, .. })));
+    for damaged in [&bytes[1..], &[&[0], &bytes[1..]].concat(), &[&bytes[..], &[0]].concat()] {
+        assert_eq!(ReplayState::decode(damaged, parameters, records), None);
+    }
+}
+
 /// Writes a transcript whose hashes are right, with one gradient changed at `step` and everything after it trained honestly from there.
 fn lie(fixture: &Fixture, step: usize, path: &Path, change: impl Fn(&mut Step)) {
     let run = &fixture.run;

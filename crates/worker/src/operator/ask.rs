@@ -1,3 +1,4 @@
+use alloy_primitives::U256;
 use openledger_types::receipt::{Message, ResponseFormat, Role, Sampling};
 
 /// What an operator accepts at most.
@@ -13,6 +14,9 @@ pub struct Limits {
     pub answer_tokens: u32,
     /// Bytes of memory for what answers are attributed with, of all adapters together; beyond them it is read from its files again.
     pub evidence_bytes: u64,
+    /// Work that is not paid, wei: reserved and served, and in no posted batch, of all payers together. A deposit is for every
+    /// operator that its payer has authorised, so until a batch is posted this is the most that the operator can lose.
+    pub unpaid: U256,
 }
 
 impl Default for Limits {
@@ -23,6 +27,7 @@ impl Default for Limits {
             default_answer_tokens: 256,
             answer_tokens: 1024,
             evidence_bytes: 1 << 30,
+            unpaid: U256::MAX,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What is promised and owed beyond what the chain knows: pure state behind one lock.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, U256};
@@ -37,6 +40,8 @@ pub(super) struct Ledger {
     keys: BTreeMap<B256, U256>,
     /// The same by payer, who may have several keys.
     payers: BTreeMap<Address, U256>,
+    /// The same of all.
+    unpaid: U256,
     /// By epoch and adapter, in the order of the sequence numbers.
     batches: BTreeMap<BatchKey, Vec<Unsettled>>,
     posted: BTreeSet<BatchKey>,
@@ -49,6 +54,11 @@ pub(super) enum NotReserved {
     Stale,
     /// The key does not cover the amount.
     Payment(Box<PaymentRequired>),
+    /// The operator would risk more unpaid work than it wants to.
+    AtRisk {
+        /// Reserved and unsettled of all payers, wei.
+        unpaid: U256,
+    },
 }
 
 /// What a reservation is for.
@@ -59,6 +69,8 @@ pub(super) struct Wanted {
     pub(super) amount: U256,
     /// Unix seconds.
     pub(super) now: u64,
+    /// The most that may be reserved and unsettled of all payers together, wei.
+    pub(super) risk: U256,
 }
 
 impl Ledger {
@@ -86,7 +98,7 @@ impl Ledger {
         if settled_at_lookup != self.settled {
             return Err(NotReserved::Stale);
         }
-        let Wanted { operator, key, amount, now } = wanted;
+        let Wanted { operator, key, amount, now, risk } = wanted;
         let refuse = |problem, available_wei, payer| {
             Err(NotReserved::Payment(Box::new(PaymentRequired {
                 problem,
@@ -123,6 +135,9 @@ impl Ledger {
         }
         if of_cap < amount {
             return refuse(PaymentProblem::CapTooSmall, of_cap, Some(payer));
+        }
+        if self.unpaid.saturating_add(amount) > risk {
+            return Err(NotReserved::AtRisk { unpaid: self.unpaid });
         }
         self.hold(key, payer, amount);
         Ok(Hold { key, payer, amount })
@@ -169,15 +184,22 @@ impl Ledger {
         self.keys.get(&key).copied().unwrap_or_default()
     }
 
+    /// Reserved and unsettled of all payers.
+    pub(super) fn unpaid(&self) -> U256 {
+        self.unpaid
+    }
+
     fn hold(&mut self, key: B256, payer: Address, amount: U256) {
         // Every amount was compared with a deposit, and there are no more than 2^90 wei.
         *self.keys.entry(key).or_default() += amount;
         *self.payers.entry(payer).or_default() += amount;
+        self.unpaid += amount;
     }
 
     fn let_go(&mut self, key: B256, payer: Address, amount: U256) {
         lower(&mut self.keys, key, amount);
         lower(&mut self.payers, payer, amount);
+        self.unpaid = self.unpaid.checked_sub(amount).expect("what is let go was held");
     }
 }
 

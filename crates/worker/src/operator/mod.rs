@@ -12,6 +12,7 @@
 //! # What always holds
 //! - Of a key's authorisation, what the chain says is spent, what is stored and unsettled, and what is reserved together never
 //!   exceed the cap; of a payer's deposit likewise. A fee is never above its reservation.
+//! - What is reserved and unsettled of all payers together never exceeds what the operator risks ([`Limits::unpaid`]).
 //! - The answers stored for an epoch and adapter have the sequence numbers `0..n`, each once. They are derived from the files
 //!   at start, so a crash can neither skip nor repeat one.
 //! - After [`Operator::set_epoch`] returns, no answer of an earlier epoch appears.

@@ -8,6 +8,7 @@ use std::{
 use alloy_primitives::{Address, B256, U256};
 use openledger_client::{ApiKey, Wallet, sign_receipt};
 use openledger_serve::{Adapters, Engine, Lease, Scheduler, Tenant};
+use openledger_types::amount::format_open;
 use openledger_types::receipt::{Answer, Attribution, Receipt, Request, Response, Sampling, document_hash};
 use openledger_types::split::FeeSplit;
 use prometheus_client::registry::Registry;
@@ -22,6 +23,8 @@ use super::{
 
 /// How often a standing is looked up again because a batch was posted meanwhile.
 const LOOKUPS: usize = 4;
+/// After how many seconds somebody whom the operator's risk refused may ask again: a batch takes about as long to be posted.
+const RISK_RETRY_S: u64 = 60;
 
 /// What an operator is told once.
 #[derive(Debug, Clone)]
@@ -300,7 +303,8 @@ impl Operator {
             ServeError::InvalidRequest { param: "max_tokens", message: "the fee exceeds 256 bits".into() }
         })?;
         let issued_at = unix_seconds();
-        let wanted = Wanted { operator: self.address(), key: key.hash(), amount: most, now: issued_at };
+        let risk = self.shared.settings.limits.unpaid;
+        let wanted = Wanted { operator: self.address(), key: key.hash(), amount: most, now: issued_at, risk };
         let reservation = self.reserve(wanted).await?;
         let place = self.shared.scheduler.join(tenant(reservation.hold.payer))?;
         // It loads while the request waits for its row.
@@ -337,6 +341,11 @@ impl Operator {
     /// What a key still holds back here beyond what the chain has charged: reserved and unsettled, wei.
     pub fn held(&self, key: B256) -> U256 {
         self.ledger().held(key)
+    }
+
+    /// Reserved and unsettled of all payers together, wei: what [`Limits::unpaid`] bounds.
+    pub fn unpaid(&self) -> U256 {
+        self.ledger().unpaid()
     }
 
     fn request(&self, ask: Ask) -> Result<Request, ServeError> {
@@ -395,6 +404,13 @@ impl Operator {
                 Ok(hold) => return Ok(Reservation { operator: self.clone(), hold }),
                 Err(NotReserved::Stale) => {}
                 Err(NotReserved::Payment(missing)) => return Err(ServeError::Payment(missing)),
+                Err(NotReserved::AtRisk { unpaid }) => {
+                    let (unpaid, limit) = (format_open(unpaid), format_open(wanted.risk));
+                    let message = format!(
+                        "this operator has {unpaid} OPEN of unpaid work and risks at most {limit}: ask again when its batch is posted"
+                    );
+                    return Err(ServeError::Busy { message, retry_after_s: RISK_RETRY_S });
+                }
             }
         }
         Err(ServeError::Internal("batches are posted faster than the chain can be asked".into()))

@@ -609,7 +609,7 @@ proptest! {
                         payer: payer_of(key), operator, cap: U256::from(1000), spent: spent[key], expiresAt: FAR, revokedAt: 0,
                     };
                     let standing = Standing { authorisation: Some(authorisation), balance: balances[&payer_of(key)] };
-                    let wanted = Wanted { operator, key: keys[key], amount: U256::from(amount), now: 0 };
+                    let wanted = Wanted { operator, key: keys[key], amount: U256::from(amount), now: 0, risk: U256::MAX };
                     if let Ok(hold) = ledger.reserve(ledger.settled(), &standing, wanted) {
                         holds.push((key, hold));
                     }
@@ -635,7 +635,7 @@ proptest! {
                     let before = ledger.settled();
                     ledger.post((epoch - 1, U256::from(1)));
                     let nobody = Standing { authorisation: None, balance: U256::ZERO };
-                    let wanted = Wanted { operator, key: keys[0], amount: U256::ZERO, now: 0 };
+                    let wanted = Wanted { operator, key: keys[0], amount: U256::ZERO, now: 0, risk: U256::MAX };
                     prop_assert_eq!(ledger.reserve(before, &nobody, wanted), Err(NotReserved::Stale));
                 }
             }
