@@ -65,28 +65,18 @@ pub struct Ask {
 
 impl Default for Ask {
     fn default() -> Self {
-        let Sampling {
-            top_p_milli,
-            top_k,
-            min_p_milli,
-            presence_penalty_milli,
-            frequency_penalty_milli,
-            repetition_penalty_milli,
-            stop,
-            response_format,
-            ..
-        } = Sampling::greedy(0);
+        let greedy = Sampling::greedy(0);
         Self {
             messages: Vec::new(),
             temperature_milli: 1000,
-            top_p_milli,
-            top_k,
-            min_p_milli,
-            presence_penalty_milli,
-            frequency_penalty_milli,
-            repetition_penalty_milli,
-            stop,
-            response_format,
+            top_p_milli: greedy.top_p_milli,
+            top_k: greedy.top_k,
+            min_p_milli: greedy.min_p_milli,
+            presence_penalty_milli: greedy.presence_penalty_milli,
+            frequency_penalty_milli: greedy.frequency_penalty_milli,
+            repetition_penalty_milli: greedy.repetition_penalty_milli,
+            stop: greedy.stop,
+            response_format: greedy.response_format,
             seed: None,
             max_tokens: None,
             logprobs: None,
