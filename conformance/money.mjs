@@ -166,7 +166,7 @@ for (const role of ["operator", "developer", "validators", "burn"]) totals[role]
 totals.treasury = fees - Object.values(totals).reduce((sum, value) => sum + value, 0n);
 const leaf = keccak256(keccak256(coder.encode(["uint256", "address", "uint8", "uint256"], [0, carolAt, 1, totals.base])));
 const batch = {
-  epoch: 1, adapter, receiptsRoot: id("receipts"), receipts: 1, fees, totals, payoutsRoot: leaf, payouts: 1,
+  epoch: 1, adapter, receiptsRoot: id("receipts"), receipts: 1, steps: 1, fees, totals, payoutsRoot: leaf, payouts: 1,
   fileHash: id("file"), charges: [{ key: apiKey, amount: fees }],
 };
 await refused(settlement(alice), "NotOperator", "post", batch);
@@ -207,6 +207,7 @@ await send(settlement(carol), "commitStep", challenge, step);
 await refused(settlement(carol), "WindowOpen", "revealStep", challenge, true, id("salt"));
 await refused(settlement(carol), "WindowOpen", "resolve", challenge);
 check((await read(settlement(carol), "challengeOf", challenge)).status === 3n, "judging");
+await refused(settlement(carol), "WrongChallengeStatus", "claimStep", challenge, carolAt);
 await send(staking(carol), "startUnbonding");
 
 // Params.

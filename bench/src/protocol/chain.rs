@@ -263,6 +263,7 @@ pub(super) fn batch(
         adapter: U256::ONE,
         receiptsRoot: hash(10),
         receipts,
+        steps: 1,
         fees,
         totals: split.split(fees).totals(U256::ZERO),
         payoutsRoot: payout_tree(&payouts).root(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
 use openledger_model::Target;
+use openledger_types::amount::parse_open;
 
 /// An AI chain that pays the people whose data shaped an answer.
 #[derive(Debug, Parser)]
@@ -43,7 +44,12 @@ pub(crate) enum Command {
         /// Key of the verifier, staked if it is not yet
         #[arg(long, default_value = "verifier")]
         from: String,
+        /// The most OPEN to have in bonds at a time when panels are appealed that decide otherwise than this verifier finds; 0 never appeals
+        #[arg(long, value_name = "OPEN", default_value = "500", value_parser = parse_open)]
+        appeal_bonds: U256,
     },
+    /// Ask a larger panel about a batch that a drawn one decided, after executing it again; the bond is lost if the batch ends as it was decided
+    Appeal(AppealArgs),
     /// Run validator, worker and gateway until interrupted
     Up(UpArgs),
     /// Lay out a network of validators on this machine, each its own process, and run it until interrupted
@@ -110,6 +116,18 @@ pub(crate) struct AuditArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AppealArgs {
+    /// Number of the batch
+    pub(crate) batch: U256,
+    /// Key that appeals, which has something staked
+    #[arg(long, default_value = "verifier")]
+    pub(crate) from: String,
+    /// Pay the bond without being asked
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Where Ethereum JSON-RPC listens
     #[arg(long, default_value = "127.0.0.1:8545")]
@@ -120,6 +138,12 @@ pub(crate) struct UpArgs {
     /// Minutes between settlements of unsettled answers
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub(crate) epoch_minutes: u64,
+    /// The most OPEN of work to do before it is posted, of all payers together; further requests wait for the next epoch [default: no limit]
+    #[arg(long, value_name = "OPEN", value_parser = parse_open)]
+    pub(crate) unpaid: Option<U256>,
+    /// The most OPEN to have in bonds at a time when panels are appealed that find against an own batch that is right; 0 never appeals
+    #[arg(long, value_name = "OPEN", default_value = "500", value_parser = parse_open)]
+    pub(crate) appeal_bonds: U256,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! One command each.
 
 mod adapter;
+mod appeal;
 mod audit;
 mod chain;
 mod chat;
@@ -22,6 +23,7 @@ use anyhow::Result;
 use openledger_corpus::blob::Blobs;
 use openledger_types::amount::format_open;
 use openledger_worker::claim::claim_all;
+use openledger_worker::operator::Limits;
 use serde_json::json;
 
 use crate::args::{Cli, Command};
@@ -49,7 +51,10 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {
         Command::Validator(command) => validator::run(&home, command, show).await?,
         Command::Verify { receipt } => return verify::run(&home, threads, &receipt, show).await,
         Command::Audit(args) => return audit::run(&home, threads, &args, show).await,
-        Command::Verifier { from } => verifier::run(&home, threads, &from, show).await?,
+        Command::Verifier { from, appeal_bonds } => {
+            verifier::run(&home, threads, &from, appeal_bonds, show).await?;
+        }
+        Command::Appeal(args) => appeal::run(&home, threads, &args, show).await?,
         Command::Chain(command) => chain::run(&home, command, show).await?,
         Command::Serve(args) => serve::run(&home, threads, args, show).await?,
         Command::Chat(args) => chat::run(&home, threads, &args, show).await?,
@@ -72,7 +77,8 @@ async fn settle(home: &Home, threads: usize, show: &Show) -> Result<()> {
     );
     let machine =
         show.step("loading the base model", Base::of(home)?.load(home, threads, &show.progress())).await?;
-    let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
+    let stack =
+        Stack::open(home, &local, &connection.client, machine, Limits::default(), show.progress()).await?;
     let settled = show.step("settling", stack.settle()).await?;
     if settled.is_empty() {
         show.line("nothing to settle");

@@ -19,6 +19,7 @@ use openledger_types::amount::format_open;
 use openledger_worker::Machine;
 use openledger_worker::contribute::{Published, accept_pending, contribute, publish_version};
 use openledger_worker::develop::{Developed, Plan, Prices, develop, register_base};
+use openledger_worker::operator::Limits;
 use openledger_worker::verify::Verdict;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -89,7 +90,7 @@ async fn on_chain(
     let developed = show
         .step("an adapter, trained on it", train(home, local, client, base, &machine, &published, show))
         .await?;
-    let stack = Stack::open(home, local, client, machine, show.progress()).await?;
+    let stack = Stack::open(home, local, client, machine, Limits::default(), show.progress()).await?;
     let key = show.step("a payer deposits and authorises", pay_in(home, local, client, &stack, show)).await?;
     let before = before(home, client, &stack, &people).await?;
     if stack.unfinished().await?.is_empty() {

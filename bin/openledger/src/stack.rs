@@ -47,6 +47,7 @@ impl<'a> Stack<'a> {
         local: &'a Local,
         client: &Client,
         machine: Machine,
+        limits: Limits,
         progress: Progress,
     ) -> Result<Self> {
         let wallet = local.staked(client, local::OPERATOR, StakeRole::Operator, "operator_stake").await?;
@@ -61,7 +62,7 @@ impl<'a> Stack<'a> {
             chain_id: client.chain_id(),
             split: Terms::load(client).await?.rules.split,
             folder: home.worker().answers(),
-            limits: Limits::default(),
+            limits,
         };
         let operator = Operator::open(settings, wallet, scheduler, registry, Arc::new(client.clone()))?;
         let stack = Self { home, local, client: client.clone(), machine, operator, progress };
@@ -170,10 +171,13 @@ impl<'a> Stack<'a> {
         Ok(Box::pin(judge).await?)
     }
 
-    /// The operator's side of every challenge of its batches; it ends only by being dropped.
-    pub(crate) fn defend(&self) -> Result<impl Future<Output = ()> + Send + 'static> {
+    /// The operator's side of every challenge of its batches, and of panels that find against one, with at most so many wei in bonds of appeals;
+    /// it ends only by being dropped.
+    pub(crate) fn defend(&self, most: U256) -> Result<impl Future<Output = ()> + Send + 'static> {
         let wallet = self.local.wallet(local::OPERATOR)?;
-        Ok(Defender::new(self.client.clone(), self.home.worker(), wallet, 0).run())
+        let (client, folders, machine) = (self.client.clone(), self.home.worker(), self.machine.clone());
+        let defender = Defender::new(client, folders, machine, wallet, self.progress.clone(), 0);
+        Ok(defender.appealing(most).run())
     }
 
     /// Finalises a batch that was judged.

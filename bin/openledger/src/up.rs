@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use alloy_primitives::U256;
 use anyhow::{Context, Result};
 use openledger_gateway::Gateway;
+use openledger_worker::operator::Limits;
 use serde_json::json;
 
 use crate::args::UpArgs;
@@ -23,9 +25,11 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &UpArgs, show: &Show)
     let base = Base::of(home)?;
     show.line(format!("chain {} at {}", connection.client.chain_id(), connection.rpc_url()));
     let machine = show.step("loading the base model", base.load(home, threads, &show.progress())).await?;
-    let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
+    let unpaid = args.unpaid.unwrap_or(U256::MAX);
+    let limits = Limits { unpaid, ..Limits::default() };
+    let stack = Stack::open(home, &local, &connection.client, machine, limits, show.progress()).await?;
     let gateway = Gateway::serve(stack.operator.clone(), args.gateway).await?;
-    let defending = tokio::spawn(stack.defend()?);
+    let defending = tokio::spawn(stack.defend(args.appeal_bonds)?);
     let endpoints = Endpoints { rpc: connection.rpc_url().to_owned(), gateway: gateway.address() };
     endpoints.write(home)?;
     let models: Vec<String> = stack.operator.adapters().iter().map(|adapter| adapter.name.clone()).collect();

@@ -305,6 +305,7 @@ pub(crate) fn post_of(epoch: u64, fees: U256, totals: RoleTotals, payouts: &[Pay
         adapter: U256::ONE,
         receiptsRoot: hash(0x11),
         receipts: 1,
+        steps: 1,
         fees,
         totals,
         payoutsRoot: payout_tree(payouts).root(),

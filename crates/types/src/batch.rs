@@ -12,6 +12,9 @@ use crate::split::FeeParts;
 /// Most answers of one batch.
 pub const MAX_ANSWERS: usize = 1_000_000;
 
+/// How often a batch can be appealed. The last panel is everybody.
+pub const MAX_APPEALS: u32 = 2;
+
 /// Why somebody is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

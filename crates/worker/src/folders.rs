@@ -42,6 +42,11 @@ impl Folders {
         self.root.join("adapters").join(hex(manifest_hash))
     }
 
+    /// The states of an own batch's settlement, by the hash of its file.
+    pub fn states(&self, file_hash: B256) -> PathBuf {
+        self.root.join("states").join(hex(file_hash))
+    }
+
     /// Unfinished work that a restart continues.
     pub fn unfinished(&self) -> PathBuf {
         self.root.join("unfinished")

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod appeal;
 pub mod audit;
 pub mod claim;
 pub mod contribute;
@@ -14,6 +15,7 @@ pub mod payees;
 mod progress;
 pub mod search;
 pub mod settle;
+pub mod settler;
 mod spans;
 pub mod verify;
 

@@ -17,6 +17,9 @@ pub(crate) const DAY: u64 = 86_400;
 /// Seconds of a block.
 const BLOCK_SECONDS: u64 = 2;
 
+/// Steps of the run that trained the adapter.
+const TRAINING_STEPS: u32 = 24;
+
 /// What a verifier who re-executes a batch meets on the way.
 pub(crate) const WORK: B256 = B256::repeat_byte(0x30);
 
@@ -302,11 +305,13 @@ impl Market {
             }
         }
         let receipts_root = keccak256((operator, epoch).abi_encode());
+        let receipts = u32::try_from(settled.answers.len()).expect("a few answers");
         let batch = BatchPost {
             epoch,
             adapter: self.adapter,
             receiptsRoot: receipts_root,
-            receipts: u32::try_from(settled.answers.len()).expect("a few answers"),
+            receipts,
+            steps: receipts + TRAINING_STEPS + 1,
             fees: settled.answers.iter().map(|answer| answer.fee).sum(),
             totals: settled.settlement.totals(),
             payoutsRoot: payout_tree(payouts).root(),

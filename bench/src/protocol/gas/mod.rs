@@ -461,6 +461,8 @@ fn disputes(meter: &mut Meter) -> Result<()> {
     meter.op("settlement_revealStep", VALIDATOR, SETTLEMENT, zero, reveal)?;
     meter.chain.pass(5);
     meter.op("settlement_resolve_refused", 9, SETTLEMENT, zero, ISettlement::resolveCall { challenge })?;
+    let claim = ISettlement::claimStepCall { challenge, verifier: account(VALIDATOR) };
+    meter.op("settlement_claimStep", 9, SETTLEMENT, zero, claim)?;
     let punish = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
     meter.op("settlement_punish", 9, SETTLEMENT, zero, punish)?;
     let (post, _) = batch(4, 1, payouts);

@@ -96,7 +96,7 @@ async fn challenge(
                  operator, unless they find something else",
             );
             let file = load_batch(client, &Blobs::open(folders.corpus())?, batch).await?;
-            Case::against_settlement(client, batch, &file).await?
+            Case::against_settlement(client, folders, machine, batch, &file, &progress).await?
         }
     };
     let bond = client.params().get("challenge_bond").await?;
@@ -117,7 +117,7 @@ async fn challenge(
     local.fund(client, wallet.address(), bond + crate::local::open(1)).await.with_context(|| {
         format!("the key '{}' in {} cannot pay the bond", args.from, home.keystore().display())
     })?;
-    let dispute = Challenger::open(client, &wallet, case).await?;
+    let dispute = Challenger::open(client, folders, machine, &wallet, case).await?;
     let id = dispute.challenge();
     let end = show.step("the challenge, to its end", dispute.play(&progress)).await?;
     show.line(match end {
@@ -130,7 +130,7 @@ async fn challenge(
     Ok(json!({ "challenge": id.to_string(), "bond_wei": bond.to_string(), "end": format!("{end:?}") }))
 }
 
-fn agreed() -> Result<bool> {
+pub(super) fn agreed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody can be asked about the bond here: say --yes to pay it");
     }

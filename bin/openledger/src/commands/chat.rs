@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use openledger_gateway::Gateway;
+use openledger_worker::operator::Limits;
 use serde_json::{Value, json};
 
 use crate::args::ChatArgs;
@@ -93,7 +94,8 @@ async fn ask_here(
     let connection = Connection::open(home, &local).await?;
     let machine =
         show.step("loading the base model", Base::of(home)?.load(home, threads, &show.progress())).await?;
-    let stack = Stack::open(home, &local, &connection.client, machine, show.progress()).await?;
+    let stack =
+        Stack::open(home, &local, &connection.client, machine, Limits::default(), show.progress()).await?;
     let gateway = Gateway::serve(stack.operator.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let answer = ask(gateway.address(), key, question).await;
     gateway.shutdown(Duration::from_secs(1)).await?;

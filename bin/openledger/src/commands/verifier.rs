@@ -1,3 +1,4 @@
+use alloy_primitives::U256;
 use anyhow::{Context, Result};
 use openledger_client::Client;
 use openledger_types::abi::StakeRole;
@@ -11,7 +12,13 @@ use crate::home::Home;
 use crate::local::Local;
 use crate::show::Show;
 
-pub(crate) async fn run(home: &Home, threads: usize, from: &str, show: &Show) -> Result<()> {
+pub(crate) async fn run(
+    home: &Home,
+    threads: usize,
+    from: &str,
+    appeal_bonds: U256,
+    show: &Show,
+) -> Result<()> {
     let local = Local::open(home)?;
     let connection = Connection::open(home, &local).await?;
     let client = &connection.client;
@@ -20,7 +27,8 @@ pub(crate) async fn run(home: &Home, threads: usize, from: &str, show: &Show) ->
     show.line(format!("verifying as {}; interrupt with Ctrl-C", wallet.address()));
     let since = oldest_open(client).await?;
     let progress = show.progress();
-    let mut role = Verifier::new(client.clone(), home.worker(), machine, wallet, progress, since);
+    let role = Verifier::new(client.clone(), home.worker(), machine, wallet, progress, since);
+    let mut role = role.appealing(appeal_bonds);
     let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .context("cannot listen for signals")?;
     loop {
@@ -44,12 +52,15 @@ pub(crate) async fn run(home: &Home, threads: usize, from: &str, show: &Show) ->
     connection.close().await
 }
 
+/// How many panels can be asked about a batch, each with windows of its own.
+const PANELS: u64 = 1 + openledger_types::batch::MAX_APPEALS as u64;
+
 /// A block before which no batch is open, as long as none was disputed again and again.
 async fn oldest_open(client: &Client) -> Result<u64> {
     let mut since = client.block_number().await?;
-    for window in ["verify_window", "reveal_window", "challenge_window"] {
-        since = since
-            .saturating_sub(2 * u64::try_from(client.params().get(window).await?).unwrap_or(u64::MAX / 2));
+    for window in ["verify_window", "reveal_window", "appeal_window", "challenge_window"] {
+        let blocks = u64::try_from(client.params().get(window).await?).unwrap_or(u64::MAX);
+        since = since.saturating_sub(blocks.saturating_mul(PANELS));
     }
     Ok(since)
 }
@@ -91,6 +102,14 @@ fn said(act: &Act) -> (String, Value) {
                 if *upheld { "right" } else { "false" }
             ),
             json!({ "challenge": challenge.to_string(), "act": "step committed", "upheld": upheld }),
+        ),
+        Act::StepPaid(challenge, wei) => (
+            format!("challenge {challenge}: paid {} OPEN", format_open(*wei)),
+            json!({ "challenge": challenge.to_string(), "act": "step paid", "wei": wei.to_string() }),
+        ),
+        Act::Appealed(batch, round) => (
+            format!("batch {batch}: a panel decided otherwise; appealed to panel {round}"),
+            json!({ "batch": batch.to_string(), "act": "appealed", "round": round }),
         ),
         Act::StepRevealed(challenge) => (
             format!("challenge {challenge}: revealed"),

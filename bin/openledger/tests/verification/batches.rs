@@ -12,10 +12,11 @@ use openledger_worker::Progress;
 use openledger_worker::claim::claim_batch;
 use openledger_worker::operator::{Ask, Evidence, Limits, Operator, Settings};
 use openledger_worker::payees::Payees;
-use openledger_worker::settle::{Terms, batch_file, post_of};
+use openledger_worker::settle::{Terms, post_of};
+use openledger_worker::settler::{Settled, Settler};
 use openledger_worker::verify::{Act, Verdict};
 
-use crate::world::{STAKE, World, eventually, open};
+use crate::world::{STAKE, STEPS, World, eventually, open};
 
 /// What each payer deposits, and lets the operator charge, OPEN.
 const DEPOSIT: u64 = 50;
@@ -80,8 +81,13 @@ impl Epoch {
         answer.signature = sign_receipt(&self.operator, receipt, client.chain_id());
     }
 
-    /// The batch that these answers settle to.
+    /// The batch file that these answers settle to.
     pub(crate) async fn settle(&self, world: &World, client: &Client) -> BatchFile {
+        self.settled(world, client).await.file
+    }
+
+    /// The batch that these answers settle to.
+    pub(crate) async fn settled(&self, world: &World, client: &Client) -> Settled {
         let (lineage, answers) = (world.adapter.clone(), self.answers.clone());
         let terms = Terms::load(client).await.unwrap();
         let payees = Payees::load(client, &lineage, &answers).await.unwrap();
@@ -90,7 +96,8 @@ impl Epoch {
             let silent = Progress::silent();
             let run = lineage.run(&machine, &silent).unwrap();
             let transcript = lineage.transcript(&blobs, &run).unwrap();
-            batch_file(&lineage, &terms, &payees, &run, transcript, answers, None, &silent).unwrap().0
+            let (lineage, terms, payees, run, progress) = (&lineage, &terms, &payees, &run, &silent);
+            Settler { lineage, terms, payees, run, progress }.settle(transcript, answers, None).unwrap()
         })
         .await
         .unwrap()
@@ -99,7 +106,7 @@ impl Epoch {
     /// Posts a batch whose file verifiers can fetch.
     pub(crate) async fn post(&self, world: &World, client: &Client, file: &BatchFile) -> U256 {
         let hash = publish(world, file);
-        client.settlement().post(&self.operator, post_of(file, hash)).await.unwrap()
+        client.settlement().post(&self.operator, post_of(file, hash, STEPS)).await.unwrap()
     }
 
     /// Checks that everybody has back what they paid, that the operator lost a tenth of its stake, and that settlement keeps nothing.

@@ -14,7 +14,7 @@ use openledger_worker::settle::post_of;
 use openledger_worker::verify::Verdict;
 
 use crate::batches::{Epoch, publish};
-use crate::world::World;
+use crate::world::{STEPS, World};
 
 const ACCOMPLICE: Address = Address::repeat_byte(0xac);
 
@@ -201,11 +201,21 @@ async fn a_payer_charged_for_the_answers_of_another_is_found_out() {
     let (world, client, _turn) = World::enter().await;
     let epoch = Epoch::serve(world, &client, 2).await;
     let file = epoch.settle(world, &client).await;
-    let mut post = post_of(&file, publish(world, &file));
+    let mut post = post_of(&file, publish(world, &file), STEPS);
     let moved = post.charges.pop().unwrap();
     post.charges[0].amount += moved.amount;
     let batch = client.settlement().post(&epoch.operator, post).await.unwrap();
     check_caught(world, &client, &epoch, batch, "charge of key").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_of_fewer_steps_than_the_training_has_is_caught() {
+    let (world, client, _turn) = World::enter().await;
+    let epoch = Epoch::serve(world, &client, 1).await;
+    let file = epoch.settle(world, &client).await;
+    let post = post_of(&file, publish(world, &file), STEPS - 1);
+    let batch = client.settlement().post(&epoch.operator, post).await.unwrap();
+    check_caught(world, &client, &epoch, batch, "batch.steps").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,6 +224,6 @@ async fn a_withheld_file_is_the_operators_failure() {
     let epoch = Epoch::serve(world, &client, 1).await;
     let file = epoch.settle(world, &client).await;
     let hash = content_hash(&encode_document(&file));
-    let batch = client.settlement().post(&epoch.operator, post_of(&file, hash)).await.unwrap();
+    let batch = client.settlement().post(&epoch.operator, post_of(&file, hash, STEPS)).await.unwrap();
     check_caught(world, &client, &epoch, batch, "batch file").await;
 }

@@ -8,4 +8,5 @@
 mod batches;
 mod disputes;
 mod lies;
+mod panels;
 mod world;

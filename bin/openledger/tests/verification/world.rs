@@ -1,8 +1,9 @@
-//! One chain for all tests of this program: contributors, two adapters, three verifiers who look and one who does not.
+//! A chain for tests of this program: contributors, two adapters, three verifiers who look, and others who do not.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,17 @@ const WAIT: Duration = Duration::from_secs(300);
 /// Windows in blocks. Verdicts end early once all are in; the windows of a dispute do not.
 const WINDOWS: [(&str, u64); 4] =
     [("verify_window", 500), ("reveal_window", 60), ("challenge_window", 10), ("move_window", 100)];
+/// What is otherwise where panels are drawn.
+const DRAWN: [(&str, u64); 3] = [("verify_window", 600), ("appeal_window", 100), ("verifiers_per_batch", 2)];
+/// Verifiers who lie where panels are drawn, and what each stakes, OPEN: together more heads and less stake than those who look.
+const LIARS: usize = 6;
+pub(crate) const LIAR_STAKE: u64 = 1_000;
+/// What a verifier has in bonds of appeals at most, OPEN.
+const BONDS: u64 = 500;
 /// What operators and verifiers stake.
 pub(crate) const STAKE: u64 = 5_000;
+/// Steps that the adapter is trained in.
+pub(crate) const STEPS: usize = 24;
 const CONTRIBUTORS: usize = 3;
 const RECORDS_EACH: usize = 4;
 
@@ -49,9 +59,13 @@ pub(crate) struct World {
     pub(crate) scheduler: Scheduler,
     pub(crate) registry: Adapters,
     pub(crate) verifiers: Vec<Address>,
-    /// Agrees with every batch without looking.
+    /// Agrees with every batch without looking, where everybody is asked.
     pub(crate) lazy: Address,
+    /// Deny every batch, where panels are drawn.
+    pub(crate) liars: Vec<Address>,
     acts: Acts,
+    /// While it is set, those who look wait: a challenge has to come before the verdicts.
+    held: Arc<AtomicBool>,
     /// Everybody who ever held something.
     people: Mutex<Vec<Address>>,
     turn: Turn<()>,
@@ -67,17 +81,31 @@ impl World {
     /// The world, for one test at a time. Connections belong to the runtime that makes them, which is another in every test.
     pub(crate) async fn enter() -> (&'static Self, Client, Taken<'static, ()>) {
         static WORLD: OnceCell<World> = OnceCell::const_new();
-        let world = WORLD.get_or_init(Self::new).await;
-        let turn = world.turn.lock().await;
-        (world, Client::connect(&world.node.rpc_url()).await.unwrap(), turn)
+        WORLD.get_or_init(|| Self::new(false)).await.visit().await
     }
 
-    async fn new() -> Self {
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verification");
+    /// The world in which two verifiers of nine are drawn for a batch, of whom six deny everything, likewise.
+    pub(crate) async fn enter_drawn() -> (&'static Self, Client, Taken<'static, ()>) {
+        static WORLD: OnceCell<World> = OnceCell::const_new();
+        WORLD.get_or_init(|| Self::new(true)).await.visit().await
+    }
+
+    async fn visit(&'static self) -> (&'static Self, Client, Taken<'static, ()>) {
+        let turn = self.turn.lock().await;
+        // A test that failed may have left it set.
+        self.hold(false);
+        (self, Client::connect(&self.node.rpc_url()).await.unwrap(), turn)
+    }
+
+    async fn new(drawn: bool) -> Self {
+        let name = if drawn { "verification-drawn" } else { "verification" };
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _of_an_earlier_run = std::fs::remove_dir_all(&home);
         std::fs::create_dir_all(&home).unwrap();
         let faucet = Wallet::random();
-        let node = start(&home, &faucet).await;
+        let others: &[(&str, u64)] = if drawn { &DRAWN } else { &[] };
+        let params: BTreeMap<_, _> = WINDOWS.iter().chain(others).copied().collect();
+        let node = start(&home, &faucet, &params).await;
         let client = Client::connect(&node.rpc_url()).await.unwrap();
         let folders = Folders::new(&home);
         let machine = tiny(&folders);
@@ -102,7 +130,7 @@ impl World {
         publish_version(&client, &blobs, &owner, datanet).await.unwrap();
         register_base(&client, &owner, "tiny", "MIT", machine.base_hash).await.unwrap();
         let mut adapters = Vec::new();
-        for steps in [24, 12] {
+        for steps in [STEPS as u32, 12] {
             let prices = Prices { input: open(1) / U256::from(1_000), output: open(3) / U256::from(1_000) };
             let plan = Plan { datanet, recipe: recipe(steps), patience: None, prices };
             let made = develop(&client, &folders, &owner, &machine, plan, &Progress::silent()).await.unwrap();
@@ -119,7 +147,7 @@ impl World {
         let engine = Engine::new(machine.model.clone(), machine.tokenizer.clone(), Pool::new(1).unwrap());
         let scheduler = Scheduler::start(engine, Pool::new(1).unwrap(), Default::default()).unwrap();
 
-        let acts = Acts::default();
+        let (acts, held) = (Acts::default(), Arc::new(AtomicBool::new(false)));
         let mut verifiers = Vec::new();
         for _ in 0..3 {
             let wallet = person(open(2 * STAKE)).await;
@@ -127,22 +155,40 @@ impl World {
             verifiers.push(wallet);
         }
         let lazy = person(open(2 * STAKE)).await;
-        client.staking().stake(&lazy, StakeRole::Verifier, open(STAKE)).await.unwrap();
+        let mut liars = Vec::new();
+        if drawn {
+            for _ in 0..LIARS {
+                let wallet = person(open(2 * LIAR_STAKE)).await;
+                client.staking().stake(&wallet, StakeRole::Verifier, open(LIAR_STAKE)).await.unwrap();
+                liars.push(wallet);
+            }
+        } else {
+            client.staking().stake(&lazy, StakeRole::Verifier, open(STAKE)).await.unwrap();
+        }
         let from = client.block_number().await.unwrap();
         for wallet in &verifiers {
             let (url, folders, machine) = (node.rpc_url(), folders.clone(), machine.clone());
-            let (wallet, acts) = (wallet.clone(), acts.clone());
+            let (wallet, acts, held) = (wallet.clone(), acts.clone(), held.clone());
             aside(async move {
                 let client = Client::connect(&url).await.unwrap();
                 let account = wallet.address();
-                let mut role = Verifier::new(client, folders, machine, wallet, Progress::silent(), from);
+                let role = Verifier::new(client, folders, machine, wallet, Progress::silent(), from);
+                let mut role = role.appealing(open(BONDS));
                 loop {
+                    while held.load(Ordering::Acquire) {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
                     let done = role.next().await.unwrap_or_else(|error| panic!("{account}: {error}"));
                     acts.lock().unwrap().extend(done.into_iter().map(|act| (account, act)));
                 }
             });
         }
-        aside(agree_with_everything(node.rpc_url(), lazy.clone(), from));
+        if !drawn {
+            aside(agree_with_everything(node.rpc_url(), lazy.clone(), from));
+        }
+        for liar in &liars {
+            aside(deny_everything(node.rpc_url(), liar.clone()));
+        }
         Self {
             folders,
             machine,
@@ -153,7 +199,9 @@ impl World {
             registry,
             verifiers: verifiers.iter().map(Wallet::address).collect(),
             lazy: lazy.address(),
+            liars: liars.iter().map(Wallet::address).collect(),
             acts,
+            held,
             people,
             turn: Turn::new(()),
             faucet,
@@ -167,6 +215,21 @@ impl World {
         self.people.lock().unwrap().push(wallet.address());
         client.send_and_confirm(&self.faucet, wallet.address(), amount, Bytes::new()).await.unwrap();
         wallet
+    }
+
+    /// Lets those who look wait, or go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
+    }
+
+    /// Gives somebody more wei.
+    pub(crate) async fn give(&self, client: &Client, account: Address, amount: U256) {
+        client.send_and_confirm(&self.faucet, account, amount, Bytes::new()).await.unwrap();
+    }
+
+    /// What the verifiers have done.
+    pub(crate) fn acts(&self) -> Vec<(Address, Act)> {
+        self.acts.lock().unwrap().clone()
     }
 
     /// The verdict that each verifier committed to on a batch, as far as they have.
@@ -191,6 +254,28 @@ impl World {
             (posted.status != BatchStatus::Posted).then_some(posted)
         })
         .await
+    }
+
+    /// Waits until the judges of a challenge are paid, who keep nothing back.
+    pub(crate) async fn judges_are_paid(&self, client: &Client, challenge: U256) {
+        let read = ISettlement::challengeOfCall { id: challenge };
+        eventually("the judges' pay", async || {
+            let pot = client.settlement().call(&read).await.unwrap().pot;
+            pot.is_zero().then_some(())
+        })
+        .await;
+        eventually("every judge to be paid", async || {
+            let of = |wanted: fn(&Act) -> Option<U256>| {
+                self.acts().iter().filter(|(_, act)| wanted(act) == Some(challenge)).count()
+            };
+            let judged = of(|act| if let Act::StepRevealed(id) = act { Some(*id) } else { None });
+            let paid = of(|act| match act {
+                Act::StepPaid(id, wei) if !wei.is_zero() => Some(*id),
+                _ => None,
+            });
+            (judged > 0 && paid == judged).then_some(())
+        })
+        .await;
     }
 
     /// Checks that after one block everybody together holds the supply, to the wei.
@@ -260,10 +345,32 @@ async fn agree_with_everything(url: String, wallet: Wallet, from: u64) {
     }
 }
 
-async fn start(home: &Path, faucet: &Wallet) -> Node {
+/// A verifier who says of every batch it is drawn for that it is false, whichever panel asks.
+async fn deny_everything(url: String, wallet: Wallet) {
+    let client = Client::connect(&url).await.unwrap();
+    let (settlement, verifier, digest) = (client.settlement(), wallet.address(), keccak256("a lie"));
+    loop {
+        let count: u64 = settlement.call(&ISettlement::batchCountCall {}).await.unwrap().to();
+        for batch in (1..=count).map(U256::from) {
+            if settlement.batch(batch).await.unwrap().status != BatchStatus::Posted {
+                continue;
+            }
+            let assigned = ISettlement::isAssignedCall { batch, verifier };
+            let said = settlement.call(&ISettlement::verdictCall { batch, verifier }).await.unwrap();
+            // What comes too early or too late is refused.
+            if !said.commitment.is_zero() && said.digest.is_zero() {
+                drop(settlement.reveal_verdict(&wallet, batch, digest, B256::ZERO, B256::ZERO).await);
+            } else if said.commitment.is_zero() && settlement.call(&assigned).await.unwrap() {
+                drop(settlement.commit_verdict(&wallet, batch, digest, B256::ZERO, B256::ZERO).await);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn start(home: &Path, faucet: &Wallet, params: &BTreeMap<&str, u64>) -> Node {
     let mut genesis = GenesisOptions::new(faucet.address());
-    genesis.params =
-        WINDOWS.map(|(name, blocks)| (name.to_owned(), U256::from(blocks))).into_iter().collect();
+    genesis.params = params.iter().map(|(name, value)| ((*name).to_owned(), U256::from(*value))).collect();
     openledger_node::init(home, &genesis).unwrap();
     let mut config = NodeConfig::new(home);
     config.http = SocketAddr::from(([127, 0, 0, 1], 0));

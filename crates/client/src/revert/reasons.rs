@@ -396,6 +396,12 @@ impl Reason for ISettlementErrors {
             Self::NothingEarned(e) => {
                 format!("no verdict of {} on batch {} is still to be paid", e.verifier, e.batch)
             }
+            Self::NoStepEarned(e) => {
+                format!(
+                    "no verdict of {} on the step of challenge {} is still to be paid",
+                    e.verifier, e.challenge
+                )
+            }
             Self::NothingToPunish(e) => {
                 format!("{} did nothing about batch {} that is slashed", e.verifier, e.batch)
             }

@@ -379,6 +379,7 @@ fn the_largest_batch_fits_the_gas_of_a_transaction() {
         adapter: U256::ONE,
         receiptsRoot: B256::repeat_byte(1),
         receipts: 1_000_000,
+        steps: 1_000_121,
         fees,
         totals: FeeSplit::GENESIS.split(fees).totals(U256::ZERO),
         payoutsRoot: B256::repeat_byte(2),

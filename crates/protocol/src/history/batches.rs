@@ -225,6 +225,20 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, SETTLEMENT, ISettlement::resolveCall { challenge });
         Some(())
     }),
+    ("settlement.claimStep", 6, |h| {
+        let ended = [ChallengeStatus::OperatorWon, ChallengeStatus::ChallengerWon];
+        let status = ended[h.draws.below(2) as usize];
+        let (challenge, _) = with_turn(h, status)?;
+        let spoken: Vec<_> =
+            h.step_verdicts.keys().filter(|(id, _)| *id == challenge).map(|(_, member)| *member).collect();
+        let member = h.draws.pick(&spoken)?;
+        let (from, verifier) = (h.anyone(), h.account(member));
+        let call = ISettlement::claimStepCall { challenge, verifier };
+        if h.send(from, SETTLEMENT, call).is_some() && !h.paid_steps.insert((challenge, member)) {
+            h.violate(format!("a verdict of {verifier} on a step of challenge {challenge} is paid twice"));
+        }
+        Some(())
+    }),
     ("settlement.punish", 16, |h| {
         let mut all: Vec<(U256, usize)> = Vec::new();
         for batch in &h.batches {
@@ -293,7 +307,8 @@ fn post(h: &mut History<'_>) -> Option<()> {
         epoch: h.draws.below(1_000_000),
         adapter: h.draws.recent(&adapters)?,
         receiptsRoot: h.draws.hash(),
-        receipts: 1 + h.draws.below(3) as u32,
+        receipts: 1 + h.draws.below(2) as u32,
+        steps: 1 + h.draws.below(2) as u32,
         fees,
         totals,
         payoutsRoot: payout_tree(&payouts).root(),

@@ -35,6 +35,7 @@ impl<'c> History<'c> {
             paid_verdicts: BTreeSet::new(),
             challenges: Vec::new(),
             step_verdicts: BTreeMap::new(),
+            paid_steps: BTreeSet::new(),
             delegations: BTreeSet::new(),
             allowances: BTreeSet::new(),
             consumed: BTreeSet::new(),
@@ -174,9 +175,7 @@ impl<'c> History<'c> {
         for id in &self.challenges {
             let read = settlement::challenge_of(&mut self.storage, *id)?;
             let open = [ChallengeStatus::Bisecting, ChallengeStatus::Choosing, ChallengeStatus::Judging];
-            if open.contains(&read.status) {
-                owed += read.bond;
-            }
+            owed += if open.contains(&read.status) { read.bond } else { read.pot };
         }
         self.owes("settlement", SETTLEMENT, owed)
     }

@@ -152,6 +152,8 @@ struct History<'c> {
     challenges: Vec<U256>,
     /// What who committed to in a challenge.
     step_verdicts: BTreeMap<(U256, usize), bool>,
+    /// By challenge, who was paid for that.
+    paid_steps: BTreeSet<(U256, usize)>,
     /// Who ever delegated to whom.
     delegations: BTreeSet<(Address, Address)>,
     allowances: BTreeSet<(usize, usize)>,

@@ -262,16 +262,18 @@ pub(crate) fn get_u64(storage: &mut dyn Storage, name: &'static str) -> Result<u
         .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
 }
 
+/// The value of a number of parts per million.
+pub(crate) fn get_ppm(storage: &mut dyn Storage, name: &'static str) -> Result<u32> {
+    u32::try_from(get_u64(storage, name)?)
+        .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
+}
+
 /// How a fee is split.
 ///
 /// # Errors
 /// Those of the storage.
 pub fn fee_split(storage: &mut dyn Storage) -> Result<FeeSplit> {
-    let mut ppm = |name: &'static str| -> Result<u32> {
-        let value = get_u64(storage, name)?;
-        u32::try_from(value)
-            .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
-    };
+    let mut ppm = |name| get_ppm(storage, name);
     Ok(FeeSplit {
         contributors_ppm: ppm("contributors_ppm")?,
         operator_ppm: ppm("operator_ppm")?,

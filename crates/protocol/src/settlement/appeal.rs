@@ -12,10 +12,9 @@
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{Appeal, BatchStatus, ISettlement};
 use openledger_types::addresses::SETTLEMENT;
+use openledger_types::batch::MAX_APPEALS;
 
-use super::panel::{
-    Decision, GROWTH, MAX_APPEALS, Stage, Tally, all_assigned, decision, panel, reveal_until,
-};
+use super::panel::{Decision, GROWTH, Stage, Tally, all_assigned, decision, panel, reveal_until};
 use super::{BATCHES, known, need_status};
 use crate::error::{Result, revert};
 use crate::math::{add, half, mul};

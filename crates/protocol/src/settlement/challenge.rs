@@ -1,7 +1,7 @@
 //! Challenges: a dispute over a batch, bisected to one step that one re-execution decides.
 //!
-//! A batch is a computation of `n = receipts + 1` steps (see [`challenge_start`]): the state before it is agreed, and the
-//! state after it is the posted digest, which the challenger denies. Let `[low, high]` be steps after which both sides agree
+//! A batch is a computation of `n = receipts + steps` steps (see [`challenge_start`]), of which the posted `steps` settle the answers: the state
+//! before it is agreed, and the state after it is the posted digest, which the challenger denies. Let `[low, high]` be steps after which both sides agree
 //! and differ.
 //!
 //! ```text
@@ -17,12 +17,16 @@
 //! operator who won; a challenger who won has the bond back and as much again out of what the operator's slash took (of
 //! whose rest the verdicts that were right have their pay), and the batch is refused. Without a verdict the bond goes back and nothing is decided.
 //!
+//! Judges whose verdicts said how it ended share `verifier_share` of the bond, by stake: out of the bond that a challenger lost, or
+//! of what the operator's slash leaves after the challenger's prize. Each takes `⌊pot · stake / stake left⌋` of what is left.
+//!
 //! There is one open challenge of a batch at a time. When it ends and the batch stands, `challenge_window` starts anew, so
 //! that a challenge meant to be lost keeps nobody else from making a better one.
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::{BatchStatus, Challenge, ChallengeStatus as Status, ISettlement, StakeRole};
 use openledger_types::addresses::SETTLEMENT;
+use openledger_types::amount::ppm_of;
 use openledger_types::batch::{challenge_start, step_commitment, verdict_digest};
 
 use super::decide::{Prize, refuse};
@@ -30,7 +34,7 @@ use super::panel::Decision;
 use super::{BATCHES, known, need_status};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, place};
-use crate::math::{add, half};
+use crate::math::{add, div_rem, half, mul, sub};
 use crate::storage::{Storage, emit};
 use crate::{params, staking};
 
@@ -47,14 +51,16 @@ place! {
         6: bond: Slot<U256>,
         /// Stake behind the verdicts for the operator and against it, wei.
         7: stakes: Slot<(u128, u128)>,
+        /// What verdicts have still to be paid, wei, and the stake behind those, wei.
+        8: pot: Slot<(u128, u128)>,
     }
 }
 
 place! {
     struct StepVerdictSlots {
         0: commitment: Slot<B256>,
-        /// Block of the commitment, block of the registration, whether it is revealed.
-        1: state: Slot<(u64, u64, bool)>,
+        /// Block of the commitment, block of the registration, whether it is revealed, what it says, whether it is paid.
+        1: state: Slot<(u64, u64, bool, bool, bool)>,
         /// What the verifier had at stake when it committed, wei.
         2: stake: Slot<U256>,
     }
@@ -86,6 +92,7 @@ pub fn challenge(storage: &mut dyn Storage, challenger: Address, batch: U256, bo
     dispute.open = id;
     posted.dispute.set(storage, dispute)?;
     let (_, _, receipts) = posted.operator.get(storage)?;
+    let (_, _, steps) = posted.burn.get(storage)?;
     let file_hash = posted.file_hash.get(storage)?;
     let claimed =
         verdict_digest(posted.receipts_root.get(storage)?, posted.payouts_root.get(storage)?, file_hash);
@@ -94,7 +101,7 @@ pub fn challenge(storage: &mut dyn Storage, challenger: Address, batch: U256, bo
     let slots = CHALLENGES.at(id);
     slots.batch.set(storage, batch)?;
     slots.challenger.set(storage, (challenger, now))?;
-    slots.position.set(storage, (Status::Bisecting, 0, receipts.saturating_add(1), deadline))?;
+    slots.position.set(storage, (Status::Bisecting, 0, receipts.saturating_add(steps), deadline))?;
     slots.low_state.set(storage, challenge_start(file_hash))?;
     slots.high_state.set(storage, claimed)?;
     slots.bond.set(storage, bond)?;
@@ -182,7 +189,7 @@ pub fn commit_step(
     }
     let stake = staking::stake_of(storage, verifier)?;
     own.commitment.set(storage, commitment)?;
-    own.state.set(storage, (now, registered_at, false))?;
+    own.state.set(storage, (now, registered_at, false, false, false))?;
     own.stake.set(storage, stake)?;
     emit(storage, SETTLEMENT, &ISettlement::StepCommitted { challenge, verifier, commitment })
 }
@@ -203,7 +210,7 @@ pub fn reveal_step(
     let slots = CHALLENGES.at(id);
     let (_, _, _, deadline) = need(storage, id, Status::Judging)?;
     let own = STEP_VERDICTS.at(id).at(verifier);
-    let (committed_at, registered_at, revealed) = own.state.get(storage)?;
+    let (committed_at, registered_at, revealed, _, _) = own.state.get(storage)?;
     if committed_at == 0 {
         return Err(revert(ISettlement::NoVerdict { verifier }));
     }
@@ -223,7 +230,7 @@ pub fn reveal_step(
     if got != commitment {
         return Err(revert(ISettlement::WrongReveal { commitment, got }));
     }
-    own.state.set(storage, (committed_at, registered_at, true))?;
+    own.state.set(storage, (committed_at, registered_at, true, upheld, false))?;
     let stake = own.stake.get(storage)?;
     let (mut for_operator, mut against) = slots.stakes.get(storage)?;
     let side = if upheld { &mut for_operator } else { &mut against };
@@ -271,17 +278,62 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
     dispute.quiet_since = storage.block().number;
     dispute.refuted = end == Status::ChallengerWon;
     posted.dispute.set(storage, dispute)?;
-    let winner = if end == Status::OperatorWon { operator } else { challenger };
-    let mut paid = bond;
-    storage.transfer(SETTLEMENT, winner, bond)?;
-    if dispute.refuted {
-        let stage = known(storage, batch)?;
-        let prize = Prize { winner, most: bond };
-        let won = refuse(storage, batch, &stage, Decision::Refuted, Some(prize))?;
-        paid = add(paid, won)?;
-    }
+    let (upheld, refuted) = slots.stakes.get(storage)?;
+    let right = match end {
+        Status::OperatorWon => upheld,
+        Status::ChallengerWon => refuted,
+        _ => 0,
+    };
+    let share = params::get_ppm(storage, "verifier_share")?;
+    let wanted = if right == 0 { U256::ZERO } else { ppm_of(bond, share) };
+    let (paid, pot) = match end {
+        Status::OperatorWon => {
+            let paid = sub(bond, wanted)?;
+            storage.transfer(SETTLEMENT, operator, paid)?;
+            (paid, wanted)
+        }
+        Status::ChallengerWon => {
+            storage.transfer(SETTLEMENT, challenger, bond)?;
+            let stage = known(storage, batch)?;
+            let prize = Prize { winner: challenger, most: bond, judges: wanted };
+            let (won, judges) = refuse(storage, batch, &stage, Decision::Refuted, Some(prize))?;
+            (add(bond, won)?, judges)
+        }
+        _ => {
+            storage.transfer(SETTLEMENT, challenger, bond)?;
+            (bond, U256::ZERO)
+        }
+    };
+    slots.pot.set(storage, (half(pot)?, right))?;
     let challenge = U256::from(id);
     emit(storage, SETTLEMENT, &ISettlement::Resolved { challenge, batch, status: end, paid })
+}
+
+/// Pays a verifier for its verdict on the step of a challenge that has ended, whoever calls; returns the wei.
+///
+/// # Errors
+/// `UnknownChallenge`, `WrongChallengeStatus` unless it was decided, `NoStepEarned`.
+pub fn claim_step(storage: &mut dyn Storage, challenge: U256, verifier: Address) -> Result<U256> {
+    let id = number(storage, challenge)?;
+    let slots = CHALLENGES.at(id);
+    let status = slots.position.get(storage)?.0;
+    if !matches!(status, Status::OperatorWon | Status::ChallengerWon) {
+        return Err(revert(ISettlement::WrongChallengeStatus { challenge, status }));
+    }
+    let own = STEP_VERDICTS.at(id).at(verifier);
+    let (committed_at, registered_at, revealed, upheld, paid) = own.state.get(storage)?;
+    if !revealed || paid || upheld != (status == Status::OperatorWon) {
+        return Err(revert(ISettlement::NoStepEarned { challenge, verifier }));
+    }
+    own.state.set(storage, (committed_at, registered_at, revealed, upheld, true))?;
+    let stake = own.stake.get(storage)?;
+    let (pot, left) = slots.pot.get(storage)?;
+    let (pot, left) = (U256::from(pot), U256::from(left));
+    let amount = div_rem(mul(pot, stake)?, left)?.0;
+    slots.pot.set(storage, (half(sub(pot, amount)?)?, half(sub(left, stake)?)?))?;
+    storage.transfer(SETTLEMENT, verifier, amount)?;
+    emit(storage, SETTLEMENT, &ISettlement::StepPaid { challenge, verifier, amount })?;
+    Ok(amount)
 }
 
 /// Challenges so far.
@@ -313,6 +365,7 @@ pub fn challenge_of(storage: &mut dyn Storage, challenge: U256) -> Result<Challe
         deadline,
         upheldStake: U256::from(upheld),
         refutedStake: U256::from(refuted),
+        pot: U256::from(slots.pot.get(storage)?.0),
     })
 }
 

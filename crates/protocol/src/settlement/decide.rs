@@ -1,17 +1,16 @@
 //! The end of a batch: finalised or refused, and who is slashed for it.
 
+use super::panel::{Decision, Stage, decision, is_complete, panel, reveal_until};
+use super::{BATCHES, VERDICTS, appeal, known, need_status, pay, verdict};
+use crate::error::{Result, revert};
+use crate::layout::Word;
+use crate::math::{add, sub};
+use crate::storage::{Storage, emit};
+use crate::{escrow, params, staking};
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{BatchStatus, ISettlement};
 use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING, TREASURY};
-use openledger_types::amount::PPM;
-
-use super::panel::{Decision, Stage, decision, is_complete, panel, reveal_until};
-use super::{BATCHES, VERDICTS, appeal, known, need_status, pay, verdict};
-use crate::error::{ModuleError, Result, revert};
-use crate::layout::Word;
-use crate::math::{add, div_rem, mul, sub};
-use crate::storage::{Storage, emit};
-use crate::{escrow, params, staking};
+use openledger_types::amount::ppm_of;
 
 /// What challenges have to do with a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,8 +99,8 @@ fn pay(storage: &mut dyn Storage, id: U256, mut stage: Stage) -> Result<()> {
 /// What of the validators' part of the fees is for the verdicts that are right, rounded down.
 fn verdicts_part(storage: &mut dyn Storage, id: U256) -> Result<U256> {
     let (validators, _) = BATCHES.at(id).validators_treasury.get(storage)?;
-    let share = ppm(storage, "verifier_share")?;
-    Ok(div_rem(mul(U256::from(validators), U256::from(share))?, U256::from(PPM))?.0)
+    let share = params::get_ppm(storage, "verifier_share")?;
+    Ok(ppm_of(U256::from(validators), share))
 }
 
 /// Who gets what of a slash before the verdicts do.
@@ -110,17 +109,20 @@ pub(super) struct Prize {
     pub(super) winner: Address,
     /// The most, wei.
     pub(super) most: U256,
+    /// What the judges of the challenge have next, at most, wei.
+    pub(super) judges: U256,
 }
 
 /// Gives the fees back to whom they came from, and slashes the operator if it was refuted. Of the slash the winner of a
-/// challenge has the first part and the verdicts that are right the next; the rest is burnt. Returns what the winner got.
+/// challenge has the first part, its judges the second and the verdicts that are right the next; the rest is burnt. Returns what the
+/// winner got, and what of the module's balance is for the judges.
 pub(super) fn refuse(
     storage: &mut dyn Storage,
     id: U256,
     stage: &Stage,
     end: Decision,
     prize: Option<Prize>,
-) -> Result<U256> {
+) -> Result<(U256, U256)> {
     let slots = BATCHES.at(id);
     slots.stage.set(storage, Stage { status: BatchStatus::Refused, ..*stage })?;
     let (operator, _, _) = slots.operator.get(storage)?;
@@ -143,7 +145,7 @@ pub(super) fn refuse(
     let lost = appeal::settle(storage, id, stage, end)?;
     let mut slashed = U256::ZERO;
     if end == Decision::Refuted {
-        let part = ppm(storage, "operator_slash")?;
+        let part = params::get_ppm(storage, "operator_slash")?;
         slashed = staking::slash(storage, operator, part)?;
         storage.transfer(STAKING, SETTLEMENT, slashed)?;
     }
@@ -151,7 +153,8 @@ pub(super) fn refuse(
     if let Some(Prize { winner, .. }) = prize {
         storage.transfer(SETTLEMENT, winner, won)?;
     }
-    let rest = sub(slashed, won)?;
+    let judges = prize.map_or(U256::ZERO, |prize| prize.judges.min(slashed.saturating_sub(won)));
+    let rest = sub(sub(slashed, won)?, judges)?;
     let stake = pay::right_stake(storage, id, stage, end)?;
     let pot = if stake.is_zero() {
         U256::ZERO
@@ -161,7 +164,7 @@ pub(super) fn refuse(
     };
     pay::fill(storage, id, pot, stake)?;
     storage.transfer(SETTLEMENT, BURN, sub(add(rest, lost)?, pot)?)?;
-    Ok(won)
+    Ok((won, judges))
 }
 
 /// What became of a decided batch.
@@ -192,7 +195,7 @@ pub fn punish(storage: &mut dyn Storage, id: U256, verifier: Address) -> Result<
         }
         let Some(fault) = fault(storage, id, &stage, round, verifier)? else { continue };
         slots.state.set(storage, verdict::State { punished: true, ..state })?;
-        let part = ppm(storage, "verifier_slash")?;
+        let part = params::get_ppm(storage, "verifier_slash")?;
         let amount = staking::slash(storage, verifier, part)?;
         let mut burnt = amount;
         if fault == Fault::Overturned {
@@ -249,9 +252,4 @@ fn fault(
     let astray =
         end == Decision::Pays && state.agrees && verdict::is_led_astray(storage, id, round, verifier)?;
     Ok(astray.then_some(Fault::Astray))
-}
-
-fn ppm(storage: &mut dyn Storage, name: &'static str) -> Result<u32> {
-    u32::try_from(params::get_u64(storage, name)?)
-        .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
 }

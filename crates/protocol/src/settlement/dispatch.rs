@@ -5,8 +5,9 @@ use openledger_types::abi::ISettlement::{self, ISettlementCalls as Calls};
 
 use super::{
     PayoutClaim, appeal, appeal_of, batch, batch_count, batch_of, bisect, challenge, challenge_count,
-    challenge_of, choose, claim, claim_and_stake, claim_verdict, claimed, commit_step, commit_verdict, draw,
-    finalise, is_assigned, post, punish, resolve, reveal_step, reveal_verdict, seed, verdict,
+    challenge_of, choose, claim, claim_and_stake, claim_step, claim_verdict, claimed, commit_step,
+    commit_verdict, draw, finalise, is_assigned, post, punish, resolve, reveal_step, reveal_verdict, seed,
+    verdict,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -80,6 +81,10 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::resolve(c) => {
             call.write()?;
             nothing(resolve(storage, c.challenge)?)
+        }
+        Calls::claimStep(c) => {
+            call.write()?;
+            returns::<ISettlement::claimStepCall>(&claim_step(storage, c.challenge, c.verifier)?)
         }
         Calls::punish(c) => {
             call.write()?;

@@ -29,7 +29,7 @@
 //!
 //! # Invariants
 //! The module's balance is the fees of posted batches, what finalised ones still owe, what verdicts have still to be paid, and
-//! the bonds of open challenges and appeals. A
+//! the bonds of open challenges and appeals, and what judges of ended challenges have still to be paid. A
 //! batch never pays out more than it charged, whatever its payout root says.
 
 mod appeal;
@@ -58,12 +58,11 @@ pub use appeal::{appeal, appeal_of};
 #[cfg(test)]
 pub(crate) use challenge::bond_held;
 pub use challenge::{
-    bisect, challenge, challenge_count, challenge_of, choose, commit_step, resolve, reveal_step,
+    bisect, challenge, challenge_count, challenge_of, choose, claim_step, commit_step, resolve, reveal_step,
 };
 pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
-pub use openledger_types::batch::step_commitment;
-pub use panel::MAX_APPEALS;
+pub use openledger_types::batch::{MAX_APPEALS, step_commitment};
 pub use pay::claim_verdict;
 pub use sampling::{draw, is_assigned, seed};
 pub use verdict::{commit_verdict, reveal_verdict, verdict};
@@ -80,6 +79,8 @@ use verdict::VerdictSlots;
 
 /// Most receipts of a batch.
 pub const MAX_RECEIPTS: u32 = 1_000_000;
+/// Most steps of a settlement: one per receipt, one per step of the longest training run, one for the payouts.
+pub const MAX_STEPS: u32 = 2_000_001;
 /// Most keys that a batch charges: a post with that many fits the gas of one transaction.
 pub const MAX_CHARGES: usize = 256;
 /// Most payouts of a batch.
@@ -103,8 +104,8 @@ place! {
         7: contributors_base: Slot<(u128, u128)>,
         8: operator_developer: Slot<(u128, u128)>,
         9: validators_treasury: Slot<(u128, u128)>,
-        /// Burnt part, wei; how many payouts there are.
-        10: burn: Slot<(u128, u32)>,
+        /// Burnt part, wei; how many payouts there are; how many steps the settlement has.
+        10: burn: Slot<(u128, u32, u32)>,
         11: keys: List<B256>,
         12: amounts: List<u128>,
         /// Wei that the operator paid of the fees.
@@ -190,11 +191,12 @@ fn collect(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchP
 fn check_shape(post: &BatchPost) -> Result<()> {
     // Who is owed nothing need not be paid.
     let pays_nobody = post.payouts == 0 && !post.fees.is_zero();
-    if post.receipts == 0 || pays_nobody || post.charges.is_empty() {
+    if post.receipts == 0 || post.steps == 0 || pays_nobody || post.charges.is_empty() {
         return Err(revert(ISettlement::EmptyBatch {}));
     }
     for (what, count, limit) in [
         ("receipts", U256::from(post.receipts), U256::from(MAX_RECEIPTS)),
+        ("steps", U256::from(post.steps), U256::from(MAX_STEPS)),
         ("payouts", U256::from(post.payouts), U256::from(MAX_PAYOUTS)),
         ("charges", U256::from(post.charges.len()), U256::from(MAX_CHARGES)),
     ] {
@@ -243,7 +245,7 @@ fn store(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPos
     slots.contributors_base.set(storage, (half(totals.contributors)?, half(totals.base)?))?;
     slots.operator_developer.set(storage, (half(totals.operator)?, half(totals.developer)?))?;
     slots.validators_treasury.set(storage, (half(totals.validators)?, half(totals.treasury)?))?;
-    slots.burn.set(storage, (half(totals.burn)?, post.payouts))
+    slots.burn.set(storage, (half(totals.burn)?, post.payouts, post.steps))
 }
 
 /// One line of the payout tree.
@@ -345,16 +347,18 @@ pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
     let asked = panel(id, stage.round);
     let tally = asked.tally.get(storage)?;
     let (agree_stake, disagree_stake) = asked.stakes.get(storage)?;
+    let (_, payouts, steps) = slots.burn.get(storage)?;
     Ok(Batch {
         operator,
         epoch,
         adapter: slots.adapter.get(storage)?,
         receiptsRoot: slots.receipts_root.get(storage)?,
         receipts,
+        steps,
         fees: U256::from(fees),
         totals: role_totals(storage, id)?,
         payoutsRoot: slots.payouts_root.get(storage)?,
-        payouts: slots.burn.get(storage)?.1,
+        payouts,
         fileHash: slots.file_hash.get(storage)?,
         status: stage.status,
         postedAt: stage.posted_at,
@@ -396,7 +400,7 @@ fn role_totals(storage: &mut dyn Storage, id: U256) -> Result<RoleTotals> {
     let (contributors, base) = slots.contributors_base.get(storage)?;
     let (operator, developer) = slots.operator_developer.get(storage)?;
     let (validators, treasury) = slots.validators_treasury.get(storage)?;
-    let (burn, _) = slots.burn.get(storage)?;
+    let burn = slots.burn.get(storage)?.0;
     Ok(RoleTotals {
         contributors: U256::from(contributors),
         base: U256::from(base),

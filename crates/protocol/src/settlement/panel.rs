@@ -8,14 +8,13 @@
 use alloy_primitives::{Address, B256, U256};
 use openledger_types::abi::BatchStatus;
 use openledger_types::addresses::SETTLEMENT;
+use openledger_types::batch::MAX_APPEALS;
 
 use crate::error::Result;
 use crate::layout::{Mapping, Slot, Word, place};
 use crate::params;
 use crate::storage::Storage;
 
-/// How often a batch can be appealed. The last panel is everybody.
-pub const MAX_APPEALS: u32 = 2;
 /// By how many times a panel is larger than the one before it.
 pub(super) const GROWTH: u64 = 4;
 

@@ -1,4 +1,5 @@
 mod appeals;
+mod judges;
 
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{
@@ -103,10 +104,13 @@ fn a_post_that_does_not_add_up_is_refused() {
         world.refused(OPERATOR, SETTLEMENT, ISettlement::postCall { batch })
     }
     let _: ISettlement::EmptyBatch = refused(&mut world, &good, |b| b.receipts = 0);
+    let _: ISettlement::EmptyBatch = refused(&mut world, &good, |b| b.steps = 0);
     let _: ISettlement::EmptyBatch = refused(&mut world, &good, |b| b.payouts = 0);
     let _: ISettlement::EmptyBatch = refused(&mut world, &good, |b| b.charges.clear());
     let error: ISettlement::TooMany = refused(&mut world, &good, |b| b.receipts = 1_000_001);
     assert_eq!((error.what.as_str(), error.limit), ("receipts", U256::from(1_000_000)));
+    let error: ISettlement::TooMany = refused(&mut world, &good, |b| b.steps = 2_000_002);
+    assert_eq!((error.what.as_str(), error.limit), ("steps", U256::from(2_000_001)));
     let _: ISettlement::TooMany = refused(&mut world, &good, |b| b.payouts = 100_001);
     let charge = good.charges[0].clone();
     let _: ISettlement::TooMany =

@@ -28,6 +28,8 @@ sol! {
         /// Merkle-sum root over the receipts with their fees.
         bytes32 receiptsRoot;
         uint32 receipts;
+        /// Of its settlement: one per receipt, one per step of the adapter's training run, one for the payouts.
+        uint32 steps;
         uint256 fees;
         RoleTotals totals;
         /// Merkle root over the payouts (index, account, role, amount) to contributors, base pool, operator and developer.
@@ -45,6 +47,7 @@ sol! {
         uint256 adapter;
         bytes32 receiptsRoot;
         uint32 receipts;
+        uint32 steps;      // of its settlement
         uint256 fees;
         RoleTotals totals;
         bytes32 payoutsRoot;
@@ -78,7 +81,7 @@ sol! {
     #[derive(Debug, PartialEq, Eq)]
     enum ChallengeStatus { None, Bisecting, Choosing, Judging, OperatorWon, ChallengerWon, Undecided }
 
-    /// A dispute over a batch as a computation of `receipts + 1` steps. Both sides agree on `lowState` after `low` steps; the
+    /// A dispute over a batch as a computation of `receipts + steps` steps. Both sides agree on `lowState` after `low` steps; the
     /// operator claims `highState` after `high` steps, which the challenger denies.
     #[derive(Debug, PartialEq, Eq)]
     struct Challenge {
@@ -94,6 +97,7 @@ sol! {
         uint64 deadline;       // last block for the move that is due, or for commitments while judging
         uint256 upheldStake;   // wei at stake behind the verdicts for the operator
         uint256 refutedStake;
+        uint256 pot;           // wei that verdicts which were right have still to be paid
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -114,6 +118,7 @@ sol! {
         event Chosen(uint256 indexed challenge, bool agrees, uint32 low, uint32 high);
         event StepCommitted(uint256 indexed challenge, address indexed verifier, bytes32 commitment);
         event StepRevealed(uint256 indexed challenge, address indexed verifier, bool upheld);
+        event StepPaid(uint256 indexed challenge, address indexed verifier, uint256 amount);
         event Resolved(uint256 indexed challenge, uint256 indexed batch, ChallengeStatus status, uint256 paid);
         /// `contestsPayment`: what was decided before would have paid the batch.
         event Appealed(uint256 indexed batch, uint32 indexed round, address indexed appellant, uint256 bond, bool contestsPayment);
@@ -153,6 +158,8 @@ sol! {
         error NoLargerPanel(uint256 batch);
         /// No verdict of the verifier says what became of the batch, or it is paid.
         error NothingEarned(uint256 batch, address verifier);
+        /// No verdict of the verifier on the step says how the challenge ended, or it is paid.
+        error NoStepEarned(uint256 challenge, address verifier);
         error NothingToPunish(uint256 batch, address verifier);
         error AlreadyClaimed(uint256 index);
         error InvalidProof(bytes32 root);
@@ -174,7 +181,7 @@ sol! {
         /// Claims the caller's own payout and delegates it to a validator.
         function claimAndStake(uint256 batch, uint256 index, PayoutRole role, uint256 amount, bytes32[] calldata proof, address validator) external;
 
-        /// Disputes a posted batch. The value is the bond: it goes to the operator if the challenger loses.
+        /// Disputes a posted batch. The value is the bond: it goes to the operator, and a part to judges, if the challenger loses.
         function challenge(uint256 batch) external payable returns (uint256 id);
         /// The operator's move: the state halfway, after (low + high) / 2 steps.
         function bisect(uint256 challenge, bytes32 state) external;
@@ -185,6 +192,8 @@ sol! {
         function revealStep(uint256 challenge, bool upheld, bytes32 salt) external;
         /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
         function resolve(uint256 challenge) external;
+        /// Pays a verifier its part, by stake, for a verdict on the step that says how the challenge ended, whoever calls.
+        function claimStep(uint256 challenge, address verifier) external returns (uint256 amount);
         /// Asks a larger panel, or everybody, about a batch that a drawn panel decided. The value is the bond: it goes to the verdicts
         /// that were right if the batch ends as it was decided before. The panel commits and reveals as the first did.
         function appeal(uint256 batch) external payable returns (uint32 round);

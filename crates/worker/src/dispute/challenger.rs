@@ -1,11 +1,13 @@
 use alloy_primitives::U256;
 use openledger_client::{Client, Wallet};
-use openledger_types::abi::{ChallengeStatus, ISettlement};
+use openledger_corpus::blob::Blobs;
+use openledger_types::abi::{Challenge, ChallengeStatus, ISettlement};
 use openledger_types::batch::BatchFile;
 
-use super::States;
 use super::defender::{is_over, resolve_when_due};
-use crate::verify::{Checked, Difference, check_batch, load_or_withheld};
+use super::{States, show_state};
+use crate::claim::load_batch;
+use crate::verify::{Checked, Difference, Posted, check_batch, load_or_withheld};
 use crate::{Folders, Machine, Progress, Result};
 
 /// Why a batch can be challenged.
@@ -13,7 +15,7 @@ use crate::{Folders, Machine, Progress, Result};
 pub struct Case {
     /// The batch.
     pub batch: U256,
-    /// The states that its file gives.
+    /// The states that follow from its file.
     pub states: States,
     /// The step that is denied, and every state after it.
     pub false_step: u32,
@@ -33,25 +35,36 @@ impl Case {
         progress: &Progress,
     ) -> Result<Option<(Self, Difference)>> {
         let Some(Ok(file)) = load_or_withheld(client, folders, batch).await? else { return Ok(None) };
-        let settlement = Self::against_settlement(client, batch, &file).await?;
-        match Box::pin(check_batch(client, folders, machine, batch, file, None, progress)).await? {
+        let posted = Posted::load(client, batch, file.clone()).await?;
+        match Box::pin(check_batch(client, folders, machine, posted, None, progress)).await? {
             Checked::Equal { .. } => Ok(None),
-            Checked::Different { step, difference } => {
-                let false_step = step.map_or(settlement.false_step, |answer| {
-                    u32::try_from(answer).unwrap_or(settlement.false_step)
-                });
-                Ok(Some((Self { false_step, ..settlement }, difference)))
+            Checked::Different { step: Some(answer), difference } => {
+                let states = States::of_answers(&client.settlement().batch(batch).await?, &file);
+                let false_step = u32::try_from(answer).unwrap_or(u32::MAX);
+                Ok(Some((Self { batch, states, false_step }, difference)))
+            }
+            Checked::Different { step: None, difference } => {
+                let case = Self::against_settlement(client, folders, machine, batch, &file, progress).await?;
+                Ok(Some((case, difference)))
             }
         }
     }
 
-    /// The case against how the answers of a batch are settled, made without executing anything again: what follows from another measurement.
+    /// The case against how the answers of a batch are settled: its first step that is not right or, where all others are, the payouts.
     ///
     /// # Errors
-    /// [`WorkerError::Chain`](crate::WorkerError::Chain).
-    pub async fn against_settlement(client: &Client, batch: U256, file: &BatchFile) -> Result<Self> {
-        let states = States::of(&client.settlement().batch(batch).await?, file);
-        Ok(Self { batch, false_step: states.settlement(), states })
+    /// [`WorkerError::Chain`](crate::WorkerError::Chain), [`WorkerError::Corpus`](crate::WorkerError::Corpus), failures of the machine.
+    pub async fn against_settlement(
+        client: &Client,
+        folders: &Folders,
+        machine: &Machine,
+        batch: U256,
+        file: &BatchFile,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let posted = client.settlement().batch(batch).await?;
+        let states = States::load(client, folders, machine, &posted, file, progress).await?;
+        Ok(Self { batch, false_step: states.false_settlement(), states })
     }
 }
 
@@ -59,6 +72,8 @@ impl Case {
 #[derive(Debug)]
 pub struct Challenger {
     client: Client,
+    folders: Folders,
+    machine: Machine,
     wallet: Wallet,
     challenge: U256,
     case: Case,
@@ -69,17 +84,31 @@ impl Challenger {
     ///
     /// # Errors
     /// [`WorkerError::Chain`](crate::WorkerError::Chain) with the settlement module's reason.
-    pub async fn open(client: &Client, wallet: &Wallet, case: Case) -> Result<Self> {
+    pub async fn open(
+        client: &Client,
+        folders: &Folders,
+        machine: &Machine,
+        wallet: &Wallet,
+        case: Case,
+    ) -> Result<Self> {
         let bond = client.params().get("challenge_bond").await?;
         let call = ISettlement::challengeCall { batch: case.batch };
         let challenged =
             client.settlement().pay_for::<ISettlement::Challenged, _>(wallet, &call, bond).await?;
-        Ok(Self::of(client, wallet, challenged.challenge, case))
+        Ok(Self::of(client, folders, machine, wallet, challenged.challenge, case))
     }
 
     /// Goes on with a challenge that this wallet has opened.
-    pub fn of(client: &Client, wallet: &Wallet, challenge: U256, case: Case) -> Self {
-        Self { client: client.clone(), wallet: wallet.clone(), challenge, case }
+    pub fn of(
+        client: &Client,
+        folders: &Folders,
+        machine: &Machine,
+        wallet: &Wallet,
+        challenge: U256,
+        case: Case,
+    ) -> Self {
+        let (client, folders, machine) = (client.clone(), folders.clone(), machine.clone());
+        Self { client, folders, machine, wallet: wallet.clone(), challenge, case }
     }
 
     /// Its number.
@@ -103,9 +132,21 @@ impl Challenger {
                 settlement.transact(&self.wallet, &ISettlement::chooseCall { challenge: id, agrees }).await?;
             }
             status if is_over(status) => {}
+            ChallengeStatus::Judging => {
+                self.show(&challenge).await?;
+                resolve_when_due(&self.client, &self.wallet, id).await?;
+            }
             _ => resolve_when_due(&self.client, &self.wallet, id).await?,
         }
         Ok(challenge.status)
+    }
+
+    /// Shows judges the state before the step if it is one of the settlement.
+    async fn show(&self, challenge: &Challenge) -> Result<()> {
+        let blobs = Blobs::open(self.folders.corpus())?;
+        let file = load_batch(&self.client, &blobs, challenge.batch).await?;
+        let silent = Progress::silent();
+        show_state(&self.client, &self.folders, &self.machine, challenge, file, &silent).await
     }
 
     /// Plays to the end, which the chain's windows bound.

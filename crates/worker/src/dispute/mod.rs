@@ -1,20 +1,22 @@
 //! Disputes over a batch, bisected over the chain to one step that one re-execution decides.
 //!
-//! A batch of `n` receipts is a computation of `n + 1` steps over one state ([`States`]): the state before the first is named by the file,
-//! step `i < n` executes answer `i` again and takes it into the state, step `n` settles all answers, and the state after it is the posted digest.
+//! A batch of `n` receipts, of an adapter that was trained in `T` steps, is a computation of `2 n + T + 1` steps over one state ([`States`]):
+//! the state before the first is named by the file, step `i < n` executes answer `i` again and takes it into the state, the others are those of
+//! the [settlement](crate::settler): an answer's gradient, one step of the replay, or the payouts. The state after the last is the posted digest.
 //!
 //! | role | whose move | what it does |
 //! |---|---|---|
-//! | [`Defender`] | the operator's, while bisecting | states the state halfway, as its file gives it |
-//! | [`Challenger`] | the challenger's, while choosing | agrees as long as that is the file's state and no step before it is false |
+//! | [`Defender`] | the operator's, while bisecting | states the state halfway, as its file and its replay give it |
+//! | [`Challenger`] | the challenger's, while choosing | agrees as long as that is the state and no step before it is false |
+//! | both | the judges', once one step of a settlement is left | put the state before it, on which they agree, into the corpus |
 //! | [`Verifier`](crate::verify::Verifier) | the judges', once one step is left | executes that step again ([`is_right`]) |
 //!
 //! Whoever waits for a move that does not come in time ends the challenge by it.
 //!
 //! # Why the loser is who lied
-//! Let `s` be the first false step of the batch. The challenger agrees with the file's states after up to `s` steps and denies every other state. So
-//! the step that is left either is `s`, or goes from a state of the file to one that the file does not give, and a judge who executes it finds it
-//! false. Where no step is false, the operator's states are the file's and a challenger can only deny what a judge finds right.
+//! Let `s` be the first false step of the batch. The challenger agrees with the states after up to `s` steps and denies every other state. So
+//! the step that is left either is `s`, or goes from a state of the batch to one that does not follow from it, and a judge who executes it finds it
+//! false. Where no step is false, the operator's states are the batch's and a challenger can only deny what a judge finds right.
 
 mod challenger;
 mod defender;
@@ -25,16 +27,23 @@ pub use defender::Defender;
 pub use states::States;
 
 use alloy_primitives::{B256, U256};
+use openledger_attribution::influence::ReplayState;
 use openledger_client::{Client, ClientError, Wallet};
+use openledger_corpus::CorpusError;
+use openledger_corpus::blob::Blobs;
 use openledger_types::abi::{Challenge, ISettlement};
-use openledger_types::batch::{challenge_step, step_commitment};
+use openledger_types::batch::{BatchFile, challenge_step, step_commitment};
 use openledger_types::receipt::document_hash;
 
-use crate::verify::{Checked, check_answer_at, check_batch, load_or_withheld};
-use crate::{Folders, Machine, Progress, Result};
+use crate::settler::{settlement_steps, settling};
+use crate::verify::{check_answer_at, check_payouts, load_or_withheld};
+use crate::{Folders, Machine, Progress, Result, WorkerError};
+
+/// The largest state of a replay that is fetched: 2²⁸ bytes are eleven million parameters.
+const MAX_STATE_BYTES: u64 = 1 << 28;
 
 /// Whether the step that a challenge has come down to is right: executed again from the state that both sides agree on. It is not if
-/// the file is not to be had.
+/// the file is not to be had. `None` while `patient` if that state is not in the corpus yet; without patience it is computed.
 ///
 /// # Errors
 /// [`WorkerError::Chain`](crate::WorkerError::Chain), and failures of the machine.
@@ -43,26 +52,102 @@ pub async fn is_right(
     folders: &Folders,
     machine: &Machine,
     challenge: &Challenge,
+    patient: bool,
     progress: &Progress,
-) -> Result<bool> {
-    let Some(Ok(file)) = load_or_withheld(client, folders, challenge.batch).await? else { return Ok(false) };
+) -> Result<Option<bool>> {
+    let Some(Ok(file)) = load_or_withheld(client, folders, challenge.batch).await? else {
+        return Ok(Some(false));
+    };
     let posted = client.settlement().batch(challenge.batch).await?;
     if challenge.low < posted.receipts {
         let at = challenge.low as usize;
         if check_answer_at(client, folders, machine, &file, at, progress).await?.is_some() {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let after = challenge_step(challenge.lowState, document_hash(&file.answers[at]));
-        return Ok(after == challenge.highState);
+        return Ok(Some(after == challenge.highState));
     }
-    // What is settled are the answers that the state before holds.
-    if States::of(&posted, &file).after(challenge.low) != Some(challenge.lowState) {
-        return Ok(false);
+    if file.answers.len() != posted.receipts as usize {
+        return Ok(Some(false));
     }
-    let nothing_again = Some(Vec::new());
-    let checked =
-        check_batch(client, folders, machine, challenge.batch, file, nothing_again, progress).await?;
-    Ok(matches!(checked, Checked::Equal { .. }))
+    let step = (challenge.low - posted.receipts) as usize;
+    let before = if step == 0 {
+        if States::of_answers(&posted, &file).after(challenge.low) != Some(challenge.lowState) {
+            return Ok(Some(false));
+        }
+        None
+    } else {
+        match fetch(folders, challenge.lowState)? {
+            None if patient => return Ok(None),
+            found => Some(found),
+        }
+    };
+    if challenge.high == posted.receipts + posted.steps
+        && check_payouts(client, challenge.batch, &file).await?.is_some()
+    {
+        return Ok(Some(false));
+    }
+    let (low_state, after, steps) = (challenge.lowState, challenge.highState, posted.steps);
+    let blobs = Blobs::open(folders.corpus())?;
+    let file = (file, posted.postedAt);
+    let work = settling(client, folders, machine, file, progress, move |settler, transcript, file| {
+        if steps != settlement_steps(file.answers.len(), settler.run.steps()) {
+            return Ok(false);
+        }
+        let (parameters, records) = (settler.run.layout().len(), settler.run.records());
+        let before = match before {
+            None => None,
+            Some(Some(bytes)) => match ReplayState::decode(&bytes, parameters, records) {
+                None => return Ok(false),
+                state => state,
+            },
+            // Nobody has shown the state that both agree on: it is the one that follows from the batch, or none.
+            Some(None) => {
+                let own = settler.lineage.transcript(&blobs, settler.run)?;
+                match settler.state_after(own, file, step)?.filter(|state| state.hash() == low_state) {
+                    None => return Ok(false),
+                    state => state,
+                }
+            }
+        };
+        Ok(settler.check_step(transcript, file, step, before, after)?.is_none())
+    });
+    Box::pin(work).await.map(Some)
+}
+
+/// Puts the state before the step of a settlement that a challenge has come down to into the corpus, for its judges, if it is there not yet
+/// and follows from the batch.
+pub(crate) async fn show_state(
+    client: &Client,
+    folders: &Folders,
+    machine: &Machine,
+    challenge: &Challenge,
+    file: BatchFile,
+    progress: &Progress,
+) -> Result<()> {
+    let posted = client.settlement().batch(challenge.batch).await?;
+    let receipts = posted.receipts;
+    let blobs = Blobs::open(folders.corpus())?;
+    if challenge.low <= receipts || blobs.exists(challenge.lowState) {
+        return Ok(());
+    }
+    let step = (challenge.low - receipts) as usize;
+    let file = (file, posted.postedAt);
+    let work = settling(client, folders, machine, file, progress, move |settler, transcript, file| {
+        if let Some(state) = settler.state_after(transcript, file, step)? {
+            blobs.put(&state.encode())?;
+        }
+        Ok(())
+    });
+    Box::pin(work).await
+}
+
+fn fetch(folders: &Folders, state: B256) -> Result<Option<Vec<u8>>> {
+    match Blobs::open(folders.corpus())?.get(state, MAX_STATE_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(CorpusError::BlobMissing { .. } | CorpusError::BlobCorrupt { .. }) => Ok(None),
+        Err(error) => Err(WorkerError::Corpus(error)),
+    }
 }
 
 /// Commits to whether the step is right, as a judge.

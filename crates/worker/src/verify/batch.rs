@@ -17,7 +17,8 @@ use crate::claim::load_batch;
 use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::payees::Payees;
-use crate::settle::{Terms, batch_file};
+use crate::settle::Terms;
+use crate::settler::{Settler, settlement_steps};
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
 /// What the hash of a trace begins with.
@@ -34,11 +35,16 @@ pub struct Opinion {
     /// The digest of the posted roots if they are what was recomputed; `keccak256("different")` for a batch that differs, [`WITHHELD`] for a file that is not there.
     pub digest: B256,
     /// What stands in no file: BLAKE3 of `TRACE_DOMAIN`, the number of each answer that was executed again with the hash of its
-    /// [logits](openledger_serve::Reexecution::logits), and the [trace of the settlement](batch_file). Zero with any other digest than the posted one.
+    /// [logits](openledger_serve::Reexecution::logits), and the [trace of the settlement](crate::settler::Settled::trace). Zero with any other digest than the posted one.
     pub trace: B256,
 }
 
 impl Opinion {
+    /// Whether the batch is what it says.
+    pub fn is_right(&self) -> bool {
+        matches!(self.verdict, Verdict::Equal { .. })
+    }
+
     /// Recomputes a posted batch, of which the receipts `sample` are executed again, or all.
     ///
     /// # Errors
@@ -56,7 +62,10 @@ impl Opinion {
             return Ok(Self { verdict: Verdict::Different(difference), digest: WITHHELD, trace: B256::ZERO });
         };
         let checked = match file {
-            Ok(file) => check_batch(client, folders, machine, batch, file, sample, progress).await?,
+            Ok(file) => {
+                let posted = Posted::load(client, batch, file).await?;
+                check_batch(client, folders, machine, posted, sample, progress).await?
+            }
             Err(difference) => Checked::Different { step: None, difference },
         };
         Ok(match checked {
@@ -138,20 +147,41 @@ pub(super) async fn sample(client: &Client, batch: U256, receipts: u32) -> Resul
     Ok(Some(sample))
 }
 
+/// A posted batch with its file and what the chain says of its adapter.
+pub(crate) struct Posted {
+    pub(super) id: U256,
+    pub(super) file: BatchFile,
+    pub(super) chain: OnChain,
+}
+
+impl Posted {
+    pub(crate) async fn load(client: &Client, id: U256, file: BatchFile) -> Result<Self> {
+        let chain = OnChain::load(client, file.adapter).await?;
+        Ok(Self { id, file, chain })
+    }
+}
+
+/// What the last step of a settlement compares beside the file: roots, sums and charges as posted.
+pub(crate) async fn check_payouts(client: &Client, id: U256, file: &BatchFile) -> Result<Option<Difference>> {
+    match statement::batch(client, id, file).await? {
+        None => statement::charges(client, id, file).await,
+        difference => Ok(difference),
+    }
+}
+
 /// Recomputes a posted batch with its file: the answers of `sample`, or all, and the payouts.
 pub(crate) async fn check_batch(
     client: &Client,
     folders: &Folders,
     machine: &Machine,
-    id: U256,
-    file: BatchFile,
+    posted: Posted,
     sample: Option<Vec<usize>>,
     progress: &Progress,
 ) -> Result<Checked> {
+    let Posted { id, file, mut chain } = posted;
     if let Some(difference) = statement::batch(client, id, &file).await? {
         return Ok(Checked::settlement(difference));
     }
-    let mut chain = OnChain::load(client, file.adapter).await?;
     for (at, answer) in file.answers.iter().enumerate() {
         let checked = match statement::documents(answer, file.chain_id) {
             Some(difference) => Some(difference),
@@ -166,7 +196,12 @@ pub(crate) async fn check_batch(
     }
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
-    let terms = Terms::load(client).await?;
+    let steps = settlement_steps(file.answers.len(), lineage.manifest.recipe.steps as usize);
+    let posted = client.settlement().batch(id).await?;
+    if let Some(difference) = Difference::between("batch.steps", steps, posted.steps) {
+        return Ok(Checked::settlement(difference));
+    }
+    let terms = Terms::at(client, posted.postedAt).await?;
     let payees = Payees::load(client, &lineage, &file.answers).await?;
     let (machine, progress) = (machine.clone(), progress.clone());
     compute(move || {
@@ -193,11 +228,14 @@ pub(crate) async fn check_batch(
         }
         progress.report("re-execution of answers", sample.len() as u64, sample.len() as u64, "");
         let transcript = lineage.transcript(&blobs, &run)?;
-        match batch_file(&lineage, &terms, &payees, &run, transcript, file.answers.clone(), None, &progress) {
-            Ok((made, settlement)) => {
-                trace.update(settlement.as_slice());
+        let (lineage, terms, payees, run, progress) = (&lineage, &terms, &payees, &run, &progress);
+        let settler = Settler { lineage, terms, payees, run, progress };
+        match settler.settle(transcript, file.answers.clone(), None) {
+            Ok(made) => {
+                trace.update(made.trace.as_slice());
                 let trace = B256::from(*trace.finalize().as_bytes());
-                Ok(first_difference("", &made, &file).map_or(Checked::Equal { trace }, Checked::settlement))
+                Ok(first_difference("", &made.file, &file)
+                    .map_or(Checked::Equal { trace }, Checked::settlement))
             }
             Err(error) => fault::of_the_batch(error).map(Checked::settlement),
         }

@@ -21,7 +21,7 @@ pub(super) fn of_the_answer(error: WorkerError, at: &str) -> Result<Difference> 
 }
 
 /// An error met while answers were settled.
-pub(super) fn of_the_batch(error: WorkerError) -> Result<Difference> {
+pub(crate) fn of_the_batch(error: WorkerError) -> Result<Difference> {
     let expected = match &error {
         WorkerError::Influence(Influence::FalseStep { .. }) => "the gradients that the run has",
         WorkerError::Influence(Influence::Model(model)) if is_model_fault(model) => {

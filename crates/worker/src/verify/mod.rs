@@ -17,7 +17,7 @@
 mod batch;
 mod difference;
 mod execution;
-mod fault;
+pub(crate) mod fault;
 mod role;
 mod statement;
 
@@ -25,7 +25,7 @@ mod statement;
 mod tests;
 
 pub use batch::Opinion;
-pub(crate) use batch::{Checked, check_answer_at, check_batch, load_or_withheld};
+pub(crate) use batch::{Checked, Posted, check_answer_at, check_batch, check_payouts, load_or_withheld};
 pub use difference::{Difference, first_difference};
 pub use role::{Act, Verifier, judge};
 
@@ -94,7 +94,17 @@ pub async fn check_statement(
 ) -> Result<Option<Difference>> {
     let blobs = Blobs::open(folders.corpus())?;
     let posted = batch_of(client, &blobs, answer).await?;
-    if let Some((_, file)) = &posted {
+    let mut chain = statement::OnChain::load(client, answer.receipt.adapter).await?;
+    stated(client, answer, posted.as_ref().map(|(_, file)| file), &mut chain).await
+}
+
+async fn stated(
+    client: &Client,
+    answer: &Answer,
+    posted: Option<&BatchFile>,
+    chain: &mut statement::OnChain,
+) -> Result<Option<Difference>> {
+    if let Some(file) = posted {
         let at = answer.receipt.sequence as usize;
         let Some(stated) = file.answers.get(at) else {
             return Ok(Some(Difference::new(
@@ -110,7 +120,7 @@ pub async fn check_statement(
     if let Some(difference) = statement::documents(answer, client.chain_id()) {
         return Ok(Some(difference));
     }
-    statement::OnChain::load(client, answer.receipt.adapter).await?.check(client, answer).await
+    chain.check(client, answer).await
 }
 
 /// Recomputes an answer and the payout of its batch.
@@ -124,15 +134,18 @@ pub async fn verify_answer(
     answer: &Answer,
     progress: &Progress,
 ) -> Result<Verdict> {
-    if let Some(difference) = check_statement(client, folders, answer).await? {
-        return Ok(Verdict::Different(difference));
-    }
     let blobs = Blobs::open(folders.corpus())?;
     let posted = batch_of(client, &blobs, answer).await?;
+    let mut chain = statement::OnChain::load(client, answer.receipt.adapter).await?;
+    let file = posted.as_ref().map(|(_, file)| file);
+    if let Some(difference) = stated(client, answer, file, &mut chain).await? {
+        return Ok(Verdict::Different(difference));
+    }
     let only = answer.receipt.sequence as usize;
     match posted {
         Some((id, file)) => {
-            let checked = check_batch(client, folders, machine, id, file, Some(vec![only]), progress).await?;
+            let posted = Posted { id, file, chain };
+            let checked = check_batch(client, folders, machine, posted, Some(vec![only]), progress).await?;
             Ok(match checked {
                 Checked::Equal { .. } => Verdict::Equal { batch: Some(id) },
                 Checked::Different { difference, .. } => Verdict::Different(difference),

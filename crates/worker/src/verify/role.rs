@@ -5,26 +5,29 @@
 //! | a batch is posted | draws the seed if nobody has; forms its opinion if it is assigned, commits to it |
 //! | nobody can commit any more | reveals |
 //! | the windows are over | finalises, whatever the end |
+//! | a drawn panel decided otherwise than this re-execution | appeals, where the odds pay ([`Appellant`]) |
 //! | what was decided is appealed | begins again with the larger panel |
 //! | the batch is decided | has everybody punished who was silent, agreed with what is refuted, or agreed without the work; is paid for its verdict |
-//! | a dispute is at one step | executes that step again, commits, reveals |
+//! | a dispute is at one step | executes that step again, commits, reveals; is paid for it once the dispute has ended |
 //!
 //! # What always holds
 //! - Everything follows from the chain, the wallet and what is recomputed: a role that was killed begins again at any block before the oldest
 //!   open batch and says the same.
-//! - A file that is not to be had is waited for until half of the verify window is over, and called withheld then.
+//! - A file that is not to be had is waited for until half of the verify window is over, and called withheld then; the state before a
+//!   disputed step as long, and computed then.
 //! - Nothing is revealed that the role has not computed itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolEvent;
+use alloy_sol_types::{SolCall, SolEvent};
 use openledger_client::{Client, ClientError, Filter, Follow, Wallet};
 use openledger_types::abi::{Batch, BatchStatus, ChallengeStatus, ISettlement};
 use openledger_types::addresses::SETTLEMENT;
 use openledger_types::batch::{WITHHELD, panel_trace};
 
 use super::{Opinion, Verdict, batch};
+use crate::appeal::{Appellant, Standing};
 use crate::contribute::contributor_secret;
 use crate::dispute;
 use crate::{Folders, Machine, Progress, Result, WorkerError};
@@ -48,6 +51,10 @@ pub enum Act {
     StepCommitted(U256, bool),
     /// It revealed that.
     StepRevealed(U256),
+    /// It was paid so many wei for its verdict on the step of a challenge.
+    StepPaid(U256, U256),
+    /// It asked the panel of this round about a batch that a smaller one decided otherwise than it found.
+    Appealed(U256, u32),
 }
 
 /// How far a verdict is.
@@ -77,10 +84,11 @@ pub struct Verifier {
     patient: bool,
     /// By challenge, whether its step is right.
     steps: BTreeMap<U256, Option<bool>>,
+    appellant: Appellant,
 }
 
 impl Verifier {
-    /// A verifier that looks at the chain from block `from` on.
+    /// A verifier that looks at the chain from block `from` on and never appeals.
     pub fn new(
         client: Client,
         folders: Folders,
@@ -96,7 +104,15 @@ impl Verifier {
         ]);
         let follow = client.follow(filter, from);
         let (batches, steps) = (BTreeMap::new(), BTreeMap::new());
-        Self { client, folders, machine, wallet, progress, follow, batches, patient: true, steps }
+        let appellant = Appellant::new(client.clone(), wallet.clone(), U256::ZERO);
+        Self { client, folders, machine, wallet, progress, follow, batches, patient: true, steps, appellant }
+    }
+
+    /// Appeals what a drawn panel decides otherwise than this verifier finds, with at most so many wei in bonds at a time.
+    #[must_use]
+    pub fn appealing(mut self, most: U256) -> Self {
+        self.appellant = Appellant::new(self.client.clone(), self.wallet.clone(), most);
+        self
     }
 
     /// Waits for the next blocks and does what is due. What fails is tried again with the blocks after them.
@@ -132,15 +148,29 @@ impl Verifier {
     async fn attend(&mut self, batch: U256, acts: &mut Vec<Act>) -> Result<bool> {
         let posted = self.client.settlement().batch(batch).await?;
         if posted.status != BatchStatus::Posted {
+            self.appellant.forget(batch);
             self.punish(batch, &posted, acts).await?;
-            return self.be_paid(batch, acts).await.map(|()| true);
+            let verifier = self.wallet.address();
+            let call = ISettlement::claimVerdictCall { batch, verifier };
+            if let Some(paid) = self.try_for::<ISettlement::VerdictPaid, _>(&call).await? {
+                acts.push(Act::Paid(batch, paid.amount));
+            }
+            return Ok(true);
         }
         match self.give(batch, &posted).await? {
             Given::Acted(act) => acts.push(act),
             Given::Revealed(act) => acts.extend(act),
             Given::Waiting => {}
             // Whoever is not assigned has nothing to do with it until it is appealed.
-            Given::NotOurs => return Ok(true),
+            Given::NotOurs if !matches!(self.batches.get(&batch), Some(Some(_))) => return Ok(true),
+            Given::NotOurs => {}
+        }
+        if let Some(Some((_, opinion))) = self.batches.get(&batch) {
+            let is_right = opinion.is_right();
+            if let Some(round) = self.appellant.consider(batch, &posted, is_right, U256::ZERO).await? {
+                acts.push(Act::Appealed(batch, round));
+                return Ok(false);
+            }
         }
         self.finalise(batch, acts).await?;
         Ok(false)
@@ -155,6 +185,11 @@ impl Verifier {
             return Ok(Given::Revealed(None));
         }
         if verdict.commitment.is_zero() {
+            let asked = ISettlement::appealOfCall { batch, round: posted.round };
+            // Who asks a panel is no part of it.
+            if settlement.call(&asked).await?.appellant == verifier {
+                return Ok(Given::NotOurs);
+            }
             if self.client.block_number().await? <= posted.postedAt {
                 return Ok(Given::Waiting);
             }
@@ -202,7 +237,7 @@ impl Verifier {
         let sample = batch::sample(&self.client, batch, posted.receipts).await?;
         let Self { client, folders, machine, progress, .. } = self;
         let opinion = Box::pin(Opinion::form(client, folders, machine, batch, sample, progress)).await?;
-        if self.patient && opinion.digest == WITHHELD && self.may_yet_come(posted).await? {
+        if self.patient && opinion.digest == WITHHELD && self.may_yet_come(batch, posted).await? {
             return Ok(None);
         }
         self.batches.insert(batch, Some((posted.round, opinion.clone())));
@@ -210,10 +245,15 @@ impl Verifier {
     }
 
     /// Whether a file that is not to be had is waited for.
-    async fn may_yet_come(&self, posted: &Batch) -> Result<bool> {
+    async fn may_yet_come(&self, batch: U256, posted: &Batch) -> Result<bool> {
+        let opened_at = Standing::load(&self.client, batch, posted).await?.opened_at;
+        Ok(self.client.block_number().await? < opened_at.saturating_add(self.patience().await?))
+    }
+
+    /// For how many blocks of a verify window what is not to be had is waited for.
+    async fn patience(&self) -> Result<u64> {
         let window = self.client.params().get("verify_window").await?;
-        let half = u64::try_from(window).unwrap_or(u64::MAX) / 2;
-        Ok(self.client.block_number().await? < posted.postedAt.saturating_add(half))
+        Ok(u64::try_from(window).unwrap_or(u64::MAX) / 2)
     }
 
     /// What only this wallet can say of a batch and round, or a challenge, beforehand.
@@ -241,27 +281,20 @@ impl Verifier {
         let others: BTreeSet<Address> = committed.into_iter().map(|event| event.data.verifier).collect();
         for verifier in others.into_iter().filter(|verifier| *verifier != self.wallet.address()) {
             let call = ISettlement::punishCall { batch, verifier };
-            match self.client.settlement().transact_for::<ISettlement::Punished, _>(&self.wallet, &call).await
-            {
-                Ok(punished) => acts.push(Act::Punished(batch, verifier, punished.amount)),
-                Err(error) => {
-                    first(Err(error))?;
-                }
+            // One call for each fault: who spoke on several panels may have several.
+            while let Some(punished) = self.try_for::<ISettlement::Punished, _>(&call).await? {
+                acts.push(Act::Punished(batch, verifier, punished.amount));
             }
         }
         Ok(())
     }
 
-    async fn be_paid(&self, batch: U256, acts: &mut Vec<Act>) -> Result<()> {
-        let call = ISettlement::claimVerdictCall { batch, verifier: self.wallet.address() };
-        match self.client.settlement().transact_for::<ISettlement::VerdictPaid, _>(&self.wallet, &call).await
-        {
-            Ok(paid) => acts.push(Act::Paid(batch, paid.amount)),
-            Err(error) => {
-                first(Err(error))?;
-            }
+    /// Sends what anybody may send; the event that it promises if the chain took it.
+    async fn try_for<E: SolEvent, C: SolCall>(&self, call: &C) -> Result<Option<E>> {
+        match self.client.settlement().transact_for::<E, _>(&self.wallet, call).await {
+            Ok(event) => Ok(Some(event)),
+            Err(error) => first(Err(error)).map(|_| None),
         }
-        Ok(())
     }
 
     /// What is due for a challenge; true if nothing will be any more.
@@ -270,13 +303,24 @@ impl Verifier {
         match open.status {
             ChallengeStatus::Bisecting | ChallengeStatus::Choosing => return Ok(false),
             ChallengeStatus::Judging => {}
-            _ => return Ok(true),
+            _ => {
+                let call = ISettlement::claimStepCall { challenge, verifier: self.wallet.address() };
+                if let Some(paid) = self.try_for::<ISettlement::StepPaid, _>(&call).await? {
+                    acts.push(Act::StepPaid(challenge, paid.amount));
+                }
+                return Ok(true);
+            }
         }
         let upheld = match self.steps.get(&challenge) {
             Some(Some(upheld)) => *upheld,
             _ => {
+                let left = open.deadline.saturating_sub(self.client.block_number().await?);
+                let patient = left > self.patience().await?;
                 let Self { client, folders, machine, progress, .. } = self;
-                Box::pin(dispute::is_right(client, folders, machine, &open, progress)).await?
+                let judged = dispute::is_right(client, folders, machine, &open, patient, progress);
+                let Some(upheld) = Box::pin(judged).await? else { return Ok(false) };
+                self.steps.insert(challenge, Some(upheld));
+                upheld
             }
         };
         let salt = self.salt(challenge, 0);
@@ -284,15 +328,19 @@ impl Verifier {
         match self.client.settlement().transact(&self.wallet, &reveal).await {
             Ok(_) => {
                 acts.push(Act::StepRevealed(challenge));
-                return Ok(true);
+                return Ok(false);
             }
-            Err(error) if error.decode_revert::<ISettlement::WindowOpen>().is_some() => return Ok(false),
+            Err(error)
+                if error.decode_revert::<ISettlement::WindowOpen>().is_some()
+                    || error.decode_revert::<ISettlement::VerdictExists>().is_some() =>
+            {
+                return Ok(false);
+            }
             Err(error) if error.decode_revert::<ISettlement::NoVerdict>().is_some() => {}
             Err(error) => return sent(Err(error)).map(|_| true),
         }
         let committed = dispute::commit_step(&self.client, &self.wallet, challenge, upheld, salt).await;
         if sent(committed)? {
-            self.steps.insert(challenge, Some(upheld));
             acts.push(Act::StepCommitted(challenge, upheld));
             return Ok(false);
         }

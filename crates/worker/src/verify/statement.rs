@@ -88,11 +88,10 @@ impl OnChain {
     /// What a receipt says of its adapter, price, key and operator.
     pub(super) async fn check(&mut self, client: &Client, answer: &Answer) -> Result<Option<Difference>> {
         let receipt = &answer.receipt;
-        let role = match self.roles.get(&receipt.operator) {
-            Some(role) => *role,
-            None => client.staking().staker(receipt.operator).await?.role,
+        let role = match self.roles.entry(receipt.operator) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => *new.insert(client.staking().staker(receipt.operator).await?.role),
         };
-        self.roles.insert(receipt.operator, role);
         let authorisation = match self.keys.entry(receipt.key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(client.escrow().authorisation(receipt.key).await?),
