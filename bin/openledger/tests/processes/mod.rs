@@ -1,16 +1,17 @@
 //! The binary as processes.
 
+mod eventually;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use eventually::eventually;
+
 pub(crate) const VALIDATORS: usize = 4;
-/// For anything that should happen; it usually takes a second.
-const WAIT: Duration = Duration::from_secs(60);
 
 /// Starts a command and reads the first line that it says.
 pub(crate) fn openledger(home: &Path, arguments: &[&str]) -> (Child, Value) {
@@ -40,15 +41,4 @@ pub(crate) fn free_ports() -> u16 {
         .map(|attempt| 20_000 + (offset + attempt * 200) % 20_000)
         .find(|base| (0..=VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
         .expect("some ports are free")
-}
-
-pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(start.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -16,7 +16,8 @@ use openledger_worker::settle::{Terms, post_of};
 use openledger_worker::settler::{Settled, Settler};
 use openledger_worker::verify::{Act, Verdict};
 
-use crate::world::{STAKE, STEPS, World, eventually, open};
+use crate::eventually::eventually;
+use crate::world::{STAKE, STEPS, World, open};
 
 /// What each payer deposits, and lets the operator charge, OPEN.
 const DEPOSIT: u64 = 50;

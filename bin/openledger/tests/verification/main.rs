@@ -7,6 +7,8 @@
 
 mod batches;
 mod disputes;
+#[path = "../processes/eventually.rs"]
+mod eventually;
 mod lies;
 mod panels;
 mod world;

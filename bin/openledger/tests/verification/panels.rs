@@ -11,7 +11,8 @@ use openledger_worker::dispute::Defender;
 use openledger_worker::verify::Act;
 
 use crate::batches::Epoch;
-use crate::world::{LIAR_STAKE, STAKE, World, aside, eventually, open};
+use crate::eventually::eventually;
+use crate::world::{LIAR_STAKE, STAKE, World, aside, open};
 
 /// What the operator has in bonds of appeals at most, OPEN.
 const BONDS: u64 = 500;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use openledger_client::{Client, Wallet};
@@ -28,8 +28,8 @@ use openledger_worker::{Folders, Machine, Progress};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as Turn, MutexGuard as Taken, OnceCell};
 
-/// For anything that should happen on chain; most of it takes a second.
-const WAIT: Duration = Duration::from_secs(300);
+use crate::eventually::eventually;
+
 /// Windows in blocks. Verdicts end early once all are in; the windows of a dispute do not.
 const WINDOWS: [(&str, u64); 4] =
     [("verify_window", 500), ("reveal_window", 60), ("challenge_window", 10), ("move_window", 100)];
@@ -300,17 +300,6 @@ impl World {
     /// What settlement holds, wei.
     pub(crate) async fn in_settlement(&self, client: &Client) -> U256 {
         client.balance(SETTLEMENT).await.unwrap()
-    }
-}
-
-pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(start.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
