@@ -337,7 +337,8 @@ impl Verifier {
                 return Ok(false);
             }
             Err(error) if error.decode_revert::<ISettlement::NoVerdict>().is_some() => {}
-            Err(error) => return sent(Err(error)).map(|_| true),
+            // Also one that the end of the challenge has overtaken: what it earned is still to be claimed.
+            Err(error) => return first(Err(error)),
         }
         let committed = dispute::commit_step(&self.client, &self.wallet, challenge, upheld, salt).await;
         if sent(committed)? {
