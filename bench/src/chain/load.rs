@@ -19,7 +19,7 @@ const TIP_PER_GAS: u128 = 1_000_000_000;
 /// Gas of a transfer.
 pub(super) const TRANSFER_GAS: u64 = 21_000;
 /// Gas that any of the other calls can need.
-const CALL_GAS: u64 = 80_000;
+pub(super) const CALL_GAS: u64 = 80_000;
 /// Addresses that are paid.
 const RECIPIENTS: usize = 10_000;
 pub(super) const SEED: u64 = 1;

@@ -42,6 +42,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::Common;
+use crate::cost;
 use crate::report::{self, Report};
 use load::{Accounts, Action, Load};
 pub(crate) use system::build;
@@ -124,7 +125,7 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
         Some(token) => report.hash("token", token.code_hash()),
         None => report::note(Token::how_to_get(&common.home)),
     }
-    report.figure("load_before", load_average());
+    report.figure("load_before", cost::load());
     let mut accounts = Accounts::new(size.accounts)?;
     let loads = report.phase("sign", || Ok(sign(&mut accounts, size, token.as_ref())))?;
     let accounts = accounts.addresses();
@@ -185,12 +186,6 @@ fn sign(accounts: &mut Accounts, size: &Size, token: Option<&Token>) -> Vec<Load
     let mut loads = vec![accounts.sign(Action::Transfer, size.transfers_each)];
     loads.extend(calls.into_iter().flatten().map(|action| accounts.sign(action, size.calls_each)));
     loads
-}
-
-/// The load average over the last minute; none where the system has none.
-fn load_average() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Median, spread and costs of one system's runs of a load.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use openledger_client::Wallet;
 use serde::Deserialize;
 
-use super::load::{IErc20, call, sign, wallet};
+use super::load::{CALL_GAS, IErc20, call, sign, wallet};
 
 const PACKAGE: &str = "@openzeppelin/contracts";
 /// The last version whose package holds a compiled token that can be deployed as it is.
@@ -18,7 +18,6 @@ const ARTIFACT: &str = "build/contracts/ERC20PresetFixedSupply.json";
 /// Units of every account: more than it sends.
 const UNITS: u64 = 1_000_000;
 const DEPLOY_GAS: u64 = 3_000_000;
-const TRANSFER_GAS: u64 = 80_000;
 
 sol! {
     interface IPreset {
@@ -91,7 +90,7 @@ impl Token {
         let mut signed = vec![sign(&self.owner, create)];
         signed.extend((1..).zip(accounts).map(|(nonce, to)| {
             let input = IErc20::transferCall { to: *to, value: U256::from(UNITS) }.abi_encode();
-            sign(&self.owner, call(nonce, self.address(), U256::ZERO, input.into(), TRANSFER_GAS))
+            sign(&self.owner, call(nonce, self.address(), U256::ZERO, input.into(), CALL_GAS))
         }));
         signed
     }

@@ -26,7 +26,7 @@ use openledger_model::{Encoder, Message, Model, Pages, Pool, Role};
 use crate::Common;
 use crate::cost::cost;
 use crate::report::{Report, note, progress};
-use crate::stats::{SplitMix, bootstrap, mean, total_variation};
+use crate::stats::{SplitMix, bootstrap, positive_shares, total_variation};
 use facts::Fact;
 use passages::Crate;
 
@@ -111,13 +111,9 @@ fn search(common: &Common, options: &Options, pool: &Pool, report: &mut Report) 
             let rank = |list: &[usize]| list.iter().position(|passage| owners[*passage] == owner);
             let by_words: Vec<usize> =
                 words.search(pool, question, LIST)?.iter().map(|hit| hit.passage).collect();
-            let both = fused.search(pool, question, LIST)?;
-            let by_both: Vec<usize> = both.iter().map(|hit| hit.passage).collect();
-            let mut semantic: Vec<_> = fused
-                .search(pool, question, usize::MAX)?
-                .into_iter()
-                .filter(|hit| hit.semantic_rank.is_some())
-                .collect();
+            let both = fused.search(pool, question, usize::MAX)?;
+            let by_both: Vec<usize> = both.iter().take(LIST).map(|hit| hit.passage).collect();
+            let mut semantic: Vec<_> = both.into_iter().filter(|hit| hit.semantic_rank.is_some()).collect();
             semantic.sort_by_key(|hit| hit.semantic_rank);
             let by_meaning: Vec<usize> = semantic.iter().take(LIST).map(|hit| hit.passage).collect();
             for (ranks, list) in ranks.iter_mut().zip([&by_words, &by_meaning, &by_both]) {
@@ -126,7 +122,7 @@ fn search(common: &Common, options: &Options, pool: &Pool, report: &mut Report) 
         }
         Ok(())
     })?;
-    report.figure("search_cpu_ms", searching.cpu * 1e3 / (3 * crates.len()) as f64);
+    report.figure("search_cpu_ms", searching.cpu * 1e3 / (2 * crates.len()) as f64);
     for (name, ranks) in ["bm25", "embeddings", "fused"].iter().zip(&ranks) {
         let of = |value: &dyn Fn(usize) -> f64| -> Vec<f64> {
             ranks.iter().map(|rank| rank.map_or(0.0, value)).collect()
@@ -180,9 +176,8 @@ fn credits(common: &Common, pool: &Pool, report: &mut Report) -> Result<()> {
         };
         shapley_right.push(right(&credit.nats));
         left_out_right.push(right(&left_out));
-        let whole: f64 = credit.nats.iter().map(|x| x.max(0.0)).sum();
-        shares
-            .push(holds.iter().map(|i| credit.nats[*i].max(0.0)).sum::<f64>() / whole.max(f64::MIN_POSITIVE));
+        let parts = positive_shares(&credit.nats);
+        shares.push(holds.iter().map(|i| parts[*i]).sum());
         nats.push(credit.with_all - credit.with_none);
         let value = |set: u64| {
             Ok::<_, openledger_attribution::retrieval::Error>(
@@ -190,8 +185,7 @@ fn credits(common: &Common, pool: &Pool, report: &mut Report) -> Result<()> {
             )
         };
         let drawn = shapley::sampled(sources.len(), 16, ORDER_SEED, value)?;
-        let share = |values: &[f64]| crate::stats::positive_shares(values);
-        errors.push(total_variation(&share(&drawn.values), &share(&credit.nats)));
+        errors.push(total_variation(&positive_shares(&drawn.values), &parts));
         games.push(credit.values);
         progress("fact", done, count);
     }
@@ -204,7 +198,6 @@ fn credits(common: &Common, pool: &Pool, report: &mut Report) -> Result<()> {
     report.interval("drawn_orders_total_variation", bootstrap(&errors, BOOTSTRAP_SEED));
     report.figure("credit_over_forward", spent / answered);
     report.figure("tokens_computed_over_apart", computed as f64 / f64::from(u32::try_from(apart)?));
-    report.figure("facts_mean_nats", mean(&nats));
     report.table("games", games);
     Ok(())
 }

@@ -51,12 +51,6 @@ impl Context {
     pub fn prompt(&self) -> Vec<u32> {
         [self.sources.concat(), self.conversation.clone()].concat()
     }
-
-    /// The same with another answer.
-    #[must_use]
-    pub fn with_answer(self, answer: Vec<u32>) -> Self {
-        Self { answer, ..self }
-    }
 }
 
 /// What sources did for an answer.
