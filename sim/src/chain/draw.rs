@@ -37,7 +37,7 @@ fn milliseconds(rng: &mut StdRng, range: RangeInclusive<u64>) -> Duration {
 /// The scenario of a seed.
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut rng = StdRng::seed_from_u64(seed);
-    let validators = rng.random_range(4..=8);
+    let validators = rng.random_range(4..=10);
     let changes = Changes::draw(&mut rng, validators);
     let members = validators + changes.joins + usize::from(changes.rotates);
     let byzantine = byzantine(&mut rng, validators, changes.leaves);
