@@ -8,6 +8,8 @@ pub(crate) const API_KEY: &str = "OPENLEDGER_API_KEY";
 pub(crate) const CARGO_HOME: &str = "CARGO_HOME";
 /// What the log shows, in the syntax of `tracing_subscriber::EnvFilter`; warnings by default.
 pub(crate) const LOG: &str = "OPENLEDGER_LOG";
+/// How the log is written: `text`, the default, or `json`, an object on each line.
+pub(crate) const LOG_FORMAT: &str = "OPENLEDGER_LOG_FORMAT";
 /// The platform's data folder, where the home folder lies by default.
 pub(crate) const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's folder.

@@ -18,6 +18,7 @@ mod up;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -29,14 +30,11 @@ const DEFAULT_LOG: &str = "warn,commonware_storage=error";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned());
-    // A message that cannot be written, as on a full disk, is no reason to panic.
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .init();
     let show = Show::new(cli.json);
+    if let Err(error) = start_log() {
+        show.error(&error);
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(cli, &show)),
@@ -49,4 +47,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to standard error what happens, for people or, one JSON object a line, for programs.
+fn start_log() -> Result<()> {
+    let filter = env_vars::read(env_vars::LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned());
+    let filter = EnvFilter::try_new(&filter).with_context(|| {
+        format!("{}={filter} is not a filter such as info,openledger_chain=debug", env_vars::LOG)
+    })?;
+    // A message that cannot be written, as on a full disk, is no reason to panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
+    match env_vars::read(env_vars::LOG_FORMAT).as_deref() {
+        None | Some("text") => log.init(),
+        Some("json") => log.json().flatten_event(true).init(),
+        Some(other) => bail!("{}={other}: the log is written as text or as json", env_vars::LOG_FORMAT),
+    }
+    Ok(())
 }
