@@ -60,6 +60,16 @@ check((await head) > 0, "no head was announced");
 const found = await token.queryFilter(token.filters.Transfer(null, friend.address), moved.blockNumber);
 check(found.length === 1 && found[0].index === log.index, "eth_getLogs and the subscription differ");
 
+// One connection may hear so much and no more.
+const eager = new WebSocketProvider(rpc.replace("http", "ws"));
+const subscribed = [];
+for (let count = 0; count < 64; count++) subscribed.push(await eager.send("eth_subscribe", ["newHeads"]));
+check(new Set(subscribed).size === 64, "two subscriptions have one name");
+const toomany = await eager.send("eth_subscribe", ["newHeads"]).then(() => null, (error) => error.error ?? error);
+check(/Too many subscriptions/.test(toomany?.message) && /limit of 64/.test(toomany?.data), `the 65th: ${toomany?.message}`);
+check(await eager.send("eth_unsubscribe", [subscribed[0]]), "a subscription could not be ended");
+await eager.send("eth_subscribe", ["newHeads"]);
+
 // EIP-712: the friend's permit, sent by the owner.
 const deadline = 2n ** 64n;
 const { name, version } = await token.eip712Domain();

@@ -40,6 +40,14 @@ const entry = closed({
   key: hash, value: bytes, nextKey: hash, location: uint, leaves: uint, inactivePeaks: uint, chunk: hash,
   partialChunk: orNull(hash), logRoot: hash, digests: list(hash),
 });
+const proof = closed({
+  address, block: closed({ number: uint, hash }), headers: list(bytes, 1), nonce: uint, balance: uint, codeHash: hash,
+  certificate: closed({
+    epoch: uint, view: uint, parentView: uint, block: hash,
+    signatures: list(closed({ signer: uint, signature: { type: "string", pattern: "^0x[0-9a-f]{128}$" } }), 1),
+  }),
+  accountProof: entry, storageProof: list(closed({ key: uint, value: uint, proof: entry })),
+});
 const frame = {
   $id: "frame",
   ...object({ type: { type: "string" }, from: address, to: address, gas: uint, gasUsed: uint, input: bytes, calls: list({ $ref: "frame" }) },
@@ -67,14 +75,8 @@ const own = {
   debug_traceTransaction: trace, debug_traceCall: trace,
   debug_traceBlockByNumber: list(object({ txHash: hash, result: trace })), debug_traceBlockByHash: list(object({ txHash: hash, result: trace })),
   debug_getRawTransaction: bytes, debug_getRawHeader: bytes, debug_getRawBlock: bytes, debug_getRawReceipts: list(bytes),
-  openledger_getProof: closed({
-    address, block: closed({ number: uint, hash }), headers: list(bytes, 1), nonce: uint, balance: uint, codeHash: hash,
-    certificate: closed({
-      epoch: uint, view: uint, parentView: uint, block: hash,
-      signatures: list(closed({ signer: uint, signature: { type: "string", pattern: "^0x[0-9a-f]{128}$" } }), 1),
-    }),
-    accountProof: entry, storageProof: list(closed({ key: uint, value: uint, proof: entry })),
-  }),
+  openledger_getProof: proof,
+  openledger_getHandovers: list(closed({ epoch: uint, validators: list(hash, 1), proof })),
 };
 const of = (method) => {
   const index = document.methods.findIndex((described) => described.name === method);
@@ -164,6 +166,7 @@ const calls = [
     ]),
   ["debug_getRawHeader", [number]], ["debug_getRawBlock", [number]], ["debug_getRawReceipts", [number]],
   ["openledger_getProof", [at, ["0x0", "0x2"], "latest"]], ["openledger_getProof", [me, [], "latest"]],
+  ["openledger_getHandovers", ["0x2", "0x1"]],
 ];
 
 const asked = new Map();

@@ -2,11 +2,29 @@
 // of slots, and refuses every changed byte. The rules are those of `crates/client/src/light`.
 import { createPublicKey, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { JsonRpcProvider, concat, decodeRlp, getBytes, keccak256, toBeHex, toQuantity, toUtf8Bytes } from "ethers";
 
-const [rpc, genesisFile, account] = process.argv.slice(2);
+const [rpc, genesisFile, account, library] = process.argv.slice(2);
+const libraries = {
+  ethers: async () => {
+    const ethers = await import("ethers");
+    return { ...ethers, node: new ethers.JsonRpcProvider(rpc, undefined, { staticNetwork: true, cacheTimeout: -1 }) };
+  },
+  viem: async () => {
+    const { concat, createPublicClient, fromRlp, http, keccak256, numberToHex, toBytes } = await import("viem");
+    const client = createPublicClient({ transport: http(rpc) });
+    return {
+      concat, keccak256,
+      decodeRlp: (bytes) => fromRlp(bytes, "hex"),
+      getBytes: (text) => toBytes(text),
+      toBeHex: (number, size) => numberToHex(BigInt(number), { size }),
+      toQuantity: (number) => numberToHex(number),
+      toUtf8Bytes: (text) => toBytes(text),
+      node: { send: (method, params) => client.request({ method, params }), destroy: () => {} },
+    };
+  },
+};
+const { concat, decodeRlp, getBytes, keccak256, node, toBeHex, toQuantity, toUtf8Bytes } = await libraries[library]();
 const genesis = JSON.parse(readFileSync(genesisFile, "utf8"));
-const node = new JsonRpcProvider(rpc, undefined, { staticNetwork: true, cacheTimeout: -1 });
 const check = (condition, text) => {
   if (!condition) throw new Error(`proof: ${text}`);
 };
@@ -179,4 +197,4 @@ for (const [method, params, code, text] of [
   check(answer.error?.code === code && answer.error.message.includes(text), `${method}: ${JSON.stringify(answer)}`);
 }
 node.destroy();
-console.log(`proof: certificate, headers, accounts and slots hold; ${changes} changed digits were refused`);
+console.log(`proof by ${library}: certificate, headers, accounts and slots hold; ${changes} changed digits were refused`);

@@ -181,6 +181,9 @@ pub(crate) struct NodeArgs {
     /// --rpc names a node that gives its certificate
     #[arg(long, value_name = "HEIGHT:HASH", value_parser = checkpoint)]
     pub(crate) sync_from: Option<(u64, B256)>,
+    /// Memory for pages of the files of state and blocks, MiB: the state of a million accounts fits into the default
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    pub(crate) cache: u32,
     /// Stop when standard input ends, as it does with the process that started this one
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
@@ -255,6 +258,15 @@ pub(crate) enum ChainCommand {
         /// Genesis file of the chain, whose validators are believed
         #[arg(long, value_name = "FILE")]
         genesis: PathBuf,
+        /// What `handovers` has written: the validators elected since, each shown by those before
+        #[arg(long, value_name = "FILE")]
+        handovers: Option<PathBuf>,
+    },
+    /// Ask a node for what shows the validators of all epochs since the genesis, and write it to a file
+    Handovers {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Show an account at every new final block, each checked as `check` does, until interrupted
     Follow {
@@ -264,9 +276,6 @@ pub(crate) enum ChainCommand {
         /// Genesis file of the chain, whose validators are believed
         #[arg(long, value_name = "FILE")]
         genesis: PathBuf,
-        /// The node to ask, which need not be trusted [default: the one of the home folder, or http://127.0.0.1:8545]
-        #[arg(long, value_name = "URL")]
-        rpc: Option<String>,
     },
 }
 
@@ -278,9 +287,6 @@ pub(crate) struct ProveArgs {
     /// Slots of its storage, decimal or 0x and hex digits
     #[arg(value_name = "SLOT")]
     pub(crate) slots: Vec<U256>,
-    /// The node to ask, which need not be trusted [default: the one of the home folder, or http://127.0.0.1:8545]
-    #[arg(long, value_name = "URL")]
-    pub(crate) rpc: Option<String>,
     /// Where to write it [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

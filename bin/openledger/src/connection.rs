@@ -43,7 +43,8 @@ impl Connection {
     /// The node that was named, or the one that `openledger up` or `openledger node` runs on this home folder.
     pub(crate) async fn reach(home: &Home) -> Result<Option<Self>> {
         if let Some(rpc) = home.rpc() {
-            return Ok(Some(Self { client: Client::connect(rpc).await?, node: None }));
+            let client = Client::connect(rpc).await.with_context(|| format!("no node answers at {rpc}"))?;
+            return Ok(Some(Self { client, node: None }));
         }
         if let Some(endpoints) = Endpoints::read(home)
             && let Ok(client) = Client::connect(&endpoints.rpc).await

@@ -1,6 +1,7 @@
 //! The validator or follower of a home folder, alone.
 
 use std::io::Read;
+use std::num::NonZeroUsize;
 
 use alloy_primitives::B256;
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,7 @@ pub(crate) async fn run(home: &Home, args: NodeArgs, show: &Show) -> Result<()> 
     config.http = args.http.unwrap_or(config.http);
     config.listen = args.listen.unwrap_or(config.listen);
     config.peers.extend(args.peers);
+    config.cache = NonZeroUsize::new((args.cache as usize) << 20).unwrap_or(config.cache);
     if let Some((number, hash)) = args.sync_from {
         config.checkpoint = Some(checkpoint(home, number, hash).await?);
     }

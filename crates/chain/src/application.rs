@@ -54,7 +54,8 @@ pub(crate) const MAX_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Signatures that are worth a thread: some milliseconds.
 const LEAST_RECOVERED: usize = 128;
-/// How long transactions are taken into a block: the others execute it too before the leader's time is over, and a machine that is slow today must still have blocks.
+/// How long transactions are taken into a block: the others execute it too before the leader's time is over, and a machine that
+/// is slow today must still have blocks.
 const BUILDING: Duration = Duration::from_secs(1);
 
 /// The application that the engine drives.

@@ -260,7 +260,7 @@ async fn floor(
     let Some(last) = before else {
         return Ok(Floor::Genesis(digest(ledger.genesis_block.hash())));
     };
-    if let Some(base) = ledger.index.base().map_err(failed)?
+    if let Some(base) = ledger.index.base()
         && base.number > last.get()
     {
         let certificate = marshal.get_finalization(Height::new(base.number)).await;

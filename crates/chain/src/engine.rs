@@ -12,7 +12,7 @@ use crate::{
     conductor::{Conductor, Roster, Voice},
     epochs::{self, Configured, Outlook, Schemes},
     executor::ReadRequest,
-    gossip,
+    gossip, handover,
     index::Base,
     ledger::Ledger,
     network::{self, Links, Membership},
@@ -50,7 +50,7 @@ use commonware_runtime::{Handle, Spawner, Supervisor, buffer::paged::CacheRef, t
 use commonware_storage::{archive::prunable, mmr, translator::EightCap};
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
 use std::{
-    num::{NonZeroU64, NonZeroUsize},
+    num::{NonZeroU16, NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
@@ -61,6 +61,8 @@ const STATE_SYNC_OPERATIONS: NonZeroU64 = NZU64!(256);
 pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1024);
 /// Blocks whose acknowledgement may be outstanding.
 const PENDING_ACKNOWLEDGEMENTS: NonZeroUsize = NZUsize!(4);
+/// Bytes of one page of a file in memory.
+const PAGE_BYTES: NonZeroU16 = NZU16!(4096);
 /// How long a leader may take beside what it waits for transactions.
 const LEADER_SLACK: Duration = Duration::from_secs(2);
 /// How long tasks may take to stop.
@@ -96,6 +98,14 @@ pub(crate) struct Outside {
 pub(crate) struct Controls {
     pub(crate) ready: std::sync::mpsc::SyncSender<()>,
     pub(crate) shutdown: oneshot::Receiver<()>,
+}
+
+/// What a node is told to do.
+pub(crate) struct Settings {
+    pub(crate) pace: Pace,
+    /// Bytes of files that are kept in memory.
+    pub(crate) cache: NonZeroUsize,
+    pub(crate) checkpoint: Option<Checkpoint>,
 }
 
 /// Where a node keeps its files, and how much of them in memory.
@@ -155,17 +165,18 @@ pub(crate) async fn run(
     context: tokio::Context,
     ledger: Arc<Ledger>,
     membership: Membership,
-    pace: Pace,
+    settings: Settings,
     outside: Outside,
-    checkpoint: Option<Checkpoint>,
     controls: Controls,
 ) -> Result<(), String> {
     let stopper = context.child("stopper");
     let seats = epochs::most_seats(&ledger.genesis);
     let (links, roster, network) = network::start(&context, &membership, seats);
+    let Settings { pace, cache, checkpoint } = settings;
+    let pages = NonZeroUsize::new(cache.get() / usize::from(PAGE_BYTES.get())).unwrap_or(NonZeroUsize::MIN);
     let place = Place {
         prefix: String::new(),
-        page_cache: CacheRef::new(NZU16!(4096), NZUsize!(8192)),
+        page_cache: CacheRef::new(PAGE_BYTES, pages),
         buffer: NZUsize!(1 << 20),
     };
     let Membership { signer, configured, follows, namespace } = membership;
@@ -281,9 +292,8 @@ where
         // Nothing is known yet but whom the configuration names.
         roster.track(0, Outlook::default().peers(0, &configured))?;
     }
-    let adopting = ledger.index.base().map_err(failed)?;
     let unknown = |base: &Base| ledger.index.header(base.number).map(|header| header.is_none());
-    let adopting = match adopting {
+    let adopting = match ledger.index.base() {
         Some(base) if unknown(&base).map_err(failed)? => Some(base),
         _ => None,
     };
@@ -389,6 +399,9 @@ where
         let (databases, marshal) = (databases.clone(), marshal.clone());
         move |context| serve(context, requests, databases, marshal)
     });
+
+    let handovers = handover::note(ledger.clone(), databases.clone(), marshal.clone(), epocher.clone());
+    context.child("handovers").spawn(move |_| handovers);
 
     if let Some(news) = news {
         let (hearing, (tell, hear)) = (admission.clone(), links.gossip);

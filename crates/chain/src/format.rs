@@ -5,7 +5,7 @@ use std::{fs, io::ErrorKind, path::Path};
 
 /// Changes when blocks, state or journals change their form. Folders of format 1, which had one epoch of consensus, do not
 /// say so.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// Refuses a folder of another format, and notes that of a new one.
 ///
@@ -40,7 +40,7 @@ mod tests {
         let error = check(folder.path()).unwrap_err().to_string();
         assert!(error.contains("format 1") && error.contains("anew"), "{error}");
         assert!(!folder.path().join("format").exists());
-        fs::write(folder.path().join("format"), "3\n").unwrap();
-        assert!(matches!(check(folder.path()), Err(ChainError::Format { expected: 2, .. })));
+        fs::write(folder.path().join("format"), "2\n").unwrap();
+        assert!(matches!(check(folder.path()), Err(ChainError::Format { expected: 3, .. })));
     }
 }

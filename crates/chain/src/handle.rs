@@ -9,6 +9,7 @@ use crate::{
     application,
     engine::Request,
     executor::{Entry, ReadRequest, Reader},
+    handover::Handover,
     journal::Journal,
     ledger::Ledger,
     pool::Origin,
@@ -21,6 +22,7 @@ use alloy_consensus::{Header, TxEnvelope, transaction::Recovered, transaction::T
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256};
 use openledger_execution::{AccountState, BlockEnv, Genesis, StateError, StateReader};
 use std::{
+    ops::Range,
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -192,11 +194,8 @@ impl ChainHandle {
     }
 
     /// The first block that this node has: 0, unless it started from a checkpoint.
-    ///
-    /// # Errors
-    /// If the index cannot be read.
-    pub fn first_block(&self) -> Result<u64, ChainError> {
-        Ok(self.inner.ledger.index.base()?.map_or(0, |base| base.number + 1))
+    pub fn first_block(&self) -> u64 {
+        self.inner.ledger.index.base().map_or(0, |base| base.number + 1)
     }
 
     /// Proves an account and slots of it at the head, or at the block `wanted` as long as that is the head.
@@ -237,6 +236,26 @@ impl ChainHandle {
         });
         let account = account.as_ref().map(state::decode_account);
         Ok(StateProof { block, finality, account, account_proof, slots: slots.collect() })
+    }
+
+    /// What shows the validators of these epochs, from the first on, as far as this node has it: from the checkpoint that it
+    /// started from, at the earliest.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn handovers(&self, epochs: Range<u64>) -> Result<Vec<Handover>, ChainError> {
+        let index = &self.inner.ledger.index;
+        let mut found = Vec::new();
+        for epoch in epochs {
+            let Some(stored) = index.handover(epoch)? else { break };
+            let block = stored.number().map(|number| index.header(number)).transpose()?.flatten();
+            let validators = index.validators(epoch)?.unwrap_or_default();
+            let Some(handover) = block.and_then(|block| stored.handover(epoch, validators, block)) else {
+                break;
+            };
+            found.push(handover);
+        }
+        Ok(found)
     }
 
     /// The block at `from` or above that left the state with this root, once it is shown as the head.
@@ -490,7 +509,7 @@ impl ChainHandle {
         if span > limits.blocks {
             return Err(ChainError::TooMuch { what: "block range", got: span, limit: limits.blocks });
         }
-        let first = self.first_block()?;
+        let first = self.first_block();
         if from < first {
             return Err(ChainError::Pruned { wanted: from, first });
         }

@@ -2,9 +2,9 @@
 //!
 //! Nothing here is a source of truth. A block is written before its state is applied, so after a crash the index is
 //! level with the state or ahead of it, and what is ahead is written again with the same content. A deleted file is
-//! rebuilt by executing the stored blocks again.
+//! rebuilt by executing the stored blocks again, but for the handovers of past epochs.
 
-use crate::{Block, ChainError};
+use crate::{Block, ChainError, handover::Stored};
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes};
@@ -18,10 +18,11 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 /// Changes when what is stored changes; an older file is refused and rebuilt.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers");
@@ -33,6 +34,8 @@ const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts
 const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("evidence");
 /// The keys of an epoch's seats, 32 bytes each.
 const VALIDATORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("validators");
+/// What shows an epoch's validators to light clients. It cannot be made again later.
+const HANDOVERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("handovers");
 
 /// The block of the checkpoint that a node has started from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,8 @@ struct StoredReceipt {
 pub(crate) struct Index {
     path: PathBuf,
     database: Database,
+    /// As `meta` has it: every question about a block asks for it.
+    base: Mutex<Option<Base>>,
 }
 
 impl Index {
@@ -113,8 +118,8 @@ impl Index {
         // redb asserts on what it reads, so damage can be a panic as well as an error.
         let opened = catch_unwind(AssertUnwindSafe(|| Database::create(path)))
             .map_err(|_panic| failed("the file is damaged".into()))?;
-        let index =
-            Self { path: path.to_owned(), database: opened.map_err(|error| failed(error.to_string()))? };
+        let database = opened.map_err(|error| failed(error.to_string()))?;
+        let mut index = Self { path: path.to_owned(), database, base: Mutex::default() };
         match index.meta("genesis")? {
             None => index.initialise(genesis)?,
             Some(found) if found != genesis.as_slice() => {
@@ -130,6 +135,7 @@ impl Index {
         if format.as_deref() != Some(FORMAT.to_be_bytes().as_slice()) {
             return Err(failed(format!("it is not of format {FORMAT}")));
         }
+        index.base = Mutex::new(index.stored_base()?);
         Ok(index)
     }
 
@@ -140,7 +146,7 @@ impl Index {
         let database = Database::builder()
             .create_with_backend(redb::backends::InMemoryBackend::new())
             .map_err(|error| ChainError::Index { path: path.clone(), reason: error.to_string() })?;
-        let index = Self { path, database };
+        let index = Self { path, database, base: Mutex::default() };
         index.initialise(genesis)?;
         Ok(index)
     }
@@ -163,6 +169,7 @@ impl Index {
             write.open_table(RECEIPTS).map_err(|error| self.failed(error))?;
             write.open_table(EVIDENCE).map_err(|error| self.failed(error))?;
             write.open_table(VALIDATORS).map_err(|error| self.failed(error))?;
+            write.open_table(HANDOVERS).map_err(|error| self.failed(error))?;
         }
         write.commit().map_err(|error| self.failed(error))
     }
@@ -258,11 +265,17 @@ impl Index {
             let bytes = [base.number.to_be_bytes().as_slice(), base.hash.as_slice()].concat();
             meta.insert("base", bytes.as_slice()).map_err(|error| self.failed(error))?;
         }
-        write.commit().map_err(|error| self.failed(error))
+        write.commit().map_err(|error| self.failed(error))?;
+        *self.base.lock().expect("no code panics with this lock") = Some(base);
+        Ok(())
     }
 
     /// The block that this node has started from; `None` if that is the genesis.
-    pub(crate) fn base(&self) -> Result<Option<Base>, ChainError> {
+    pub(crate) fn base(&self) -> Option<Base> {
+        *self.base.lock().expect("no code panics with this lock")
+    }
+
+    fn stored_base(&self) -> Result<Option<Base>, ChainError> {
         let Some(bytes) = self.meta("base")? else { return Ok(None) };
         let (number, hash) =
             bytes.split_first_chunk::<8>().ok_or_else(|| self.failed("its base is cut off"))?;
@@ -302,6 +315,22 @@ impl Index {
             Ok((epoch.value(), keys.value().chunks_exact(32).map(B256::from_slice).collect()))
         };
         newest.map(set).collect()
+    }
+
+    /// Writes what shows the validators of an epoch.
+    pub(crate) fn put_handover(&self, epoch: u64, handover: &Stored) -> Result<(), ChainError> {
+        let write = self.database.begin_write().map_err(|error| self.failed(error))?;
+        {
+            let mut table = write.open_table(HANDOVERS).map_err(|error| self.failed(error))?;
+            let bytes = alloy_rlp::encode(handover);
+            table.insert(epoch, bytes.as_slice()).map_err(|error| self.failed(error))?;
+        }
+        write.commit().map_err(|error| self.failed(error))
+    }
+
+    /// What shows the validators of an epoch; `None` if that is not here.
+    pub(crate) fn handover(&self, epoch: u64) -> Result<Option<Stored>, ChainError> {
+        self.piece(HANDOVERS, epoch)?.map(|bytes| self.decode(&bytes)).transpose()
     }
 
     /// The highest block that is here; those below it are too.

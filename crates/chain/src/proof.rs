@@ -15,7 +15,8 @@ use crate::{
     state::{CHUNK_BYTES, Databases, Key, Value},
 };
 use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{B256, Bytes, FixedBytes, U256};
+use alloy_rlp::{RlpDecodable, RlpEncodable};
 use commonware_codec::Encode;
 use commonware_consensus::{
     marshal::Identifier,
@@ -36,7 +37,7 @@ use openledger_execution::AccountState;
 const MAX_HEADERS: u64 = 128;
 
 /// The signatures that made a block final.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, RlpDecodable, RlpEncodable)]
 pub struct Certificate {
     /// Epoch of the validators that signed.
     pub epoch: u64,
@@ -46,13 +47,21 @@ pub struct Certificate {
     pub parent_view: u64,
     /// Hash of the block.
     pub block: B256,
-    /// Who signed, by their place among the validators of the epoch in the order of their public keys, and the ed25519
-    /// signature of each.
-    pub signatures: Vec<(u32, [u8; 64])>,
+    /// In the order of the validators.
+    pub signatures: Vec<Vote>,
+}
+
+/// A validator's signature on a final block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, RlpDecodable, RlpEncodable)]
+pub struct Vote {
+    /// Place among the validators of the epoch, in the order of their public keys.
+    pub signer: u32,
+    /// Of ed25519.
+    pub signature: FixedBytes<64>,
 }
 
 /// What shows that a block is final.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, RlpDecodable, RlpEncodable)]
 pub struct Finality {
     /// The header of the block, then those of its successors up to the block of the certificate.
     pub headers: Vec<Header>,
@@ -62,7 +71,8 @@ pub struct Finality {
 
 /// That one entry of the store is current under a root. It proves the value at its key, and that there is no key between
 /// its own and the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, RlpDecodable, RlpEncodable)]
+#[rlp(trailing)]
 pub struct EntryProof {
     /// Key of the entry.
     pub key: B256,
@@ -78,12 +88,12 @@ pub struct EntryProof {
     pub inactive_peaks: u64,
     /// Which of the 256 operations around it are current.
     pub chunk: [u8; CHUNK_BYTES],
-    /// Hash of the bits of the last operations, if those do not fill a chunk.
-    pub partial_chunk: Option<B256>,
     /// Root of the log without the bits.
     pub log_root: B256,
     /// What is folded on the way to the root.
     pub digests: Vec<B256>,
+    /// Hash of the bits of the last operations, if those do not fill a chunk.
+    pub partial_chunk: Option<B256>,
 }
 
 /// An account and slots of it in a final block.
@@ -184,7 +194,7 @@ fn certificate(finalisation: &Finalization<Scheme, Digest>) -> Certificate {
     let Finalization { proposal, certificate } = finalisation;
     let signatures = certificate.signers.iter().zip(&certificate.signatures).map(|(signer, signature)| {
         let signature = signature.encode().as_ref().try_into().expect("an ed25519 signature is 64 bytes");
-        (signer.get(), signature)
+        Vote { signer: signer.get(), signature: FixedBytes::new(signature) }
     });
     Certificate {
         epoch: proposal.round.epoch().get(),

@@ -4,7 +4,7 @@ use crate::{
     ChainError, ChainHandle, Checkpoint, ConsensusKey, PoolLimits,
     admission::Admission,
     disk,
-    engine::{self, Controls, Outside},
+    engine::{self, Controls, Outside, Settings},
     epochs::Configured,
     format, gossip,
     handle::Inner,
@@ -39,6 +39,8 @@ const REQUESTS: usize = 1024;
 pub(crate) const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Threads of the engine's runtime.
 const THREADS: usize = 2;
+/// What a node keeps of its files in memory unless told otherwise: the state of a million accounts fits.
+pub const DEFAULT_CACHE: NonZeroUsize = NonZeroUsize::new(256 << 20).expect("more than nothing");
 
 /// What a validator, or a node that follows without voting, is started with.
 #[derive(Clone, Debug)]
@@ -68,6 +70,9 @@ pub struct ChainConfig {
     pub heartbeat: Duration,
     /// How many transactions may wait.
     pub pool: PoolLimits,
+    /// Bytes of the files of state and blocks that are kept in memory. What a block reads beyond them comes from the disk, one
+    /// read after another.
+    pub cache: NonZeroUsize,
 }
 
 impl ChainConfig {
@@ -85,6 +90,7 @@ impl ChainConfig {
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
             pool: PoolLimits::default(),
+            cache: DEFAULT_CACHE,
         }
     }
 }
@@ -109,9 +115,12 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
     let pool = Pool::new(config.pool, config.genesis.base_fee);
     let namespace = namespace(&config.genesis);
     let ledger = Arc::new(Ledger::new(config.genesis, genesis_block, pool, index)?);
-    let (follows, checkpoint) = (config.follow, config.checkpoint);
-    let membership = Membership { signer: config.signer, configured, follows, namespace };
-    let pace = Pace { interval: config.block_interval, heartbeat: config.heartbeat };
+    let membership = Membership { signer: config.signer, configured, follows: config.follow, namespace };
+    let settings = Settings {
+        pace: Pace { interval: config.block_interval, heartbeat: config.heartbeat },
+        cache: config.cache,
+        checkpoint: config.checkpoint,
+    };
 
     let (requests, received) = mpsc::channel(REQUESTS);
     let (shutdown, stop) = oneshot::channel();
@@ -129,7 +138,7 @@ pub fn start(config: ChainConfig) -> Result<ChainHandle, ChainError> {
             move || {
                 // Held until the last task has ended.
                 let _lock = lock;
-                run(&folder, ledger, membership, pace, outside, checkpoint, controls)
+                run(&folder, ledger, membership, settings, outside, controls)
                     .inspect_err(|error| tracing::error!(%error, "the validator stopped"))
             }
         })
@@ -164,9 +173,8 @@ fn run(
     folder: &Path,
     ledger: Arc<Ledger>,
     membership: Membership,
-    pace: Pace,
+    settings: Settings,
     outside: Outside,
-    checkpoint: Option<Checkpoint>,
     controls: Controls,
 ) -> Result<(), ChainError> {
     let engine = |reason| match disk::probe(folder) {
@@ -180,7 +188,7 @@ fn run(
         .with_tcp_nodelay(Some(true));
     let ran = catch_unwind(AssertUnwindSafe(|| {
         runtime::Runner::new(config)
-            .start(|context| engine::run(context, ledger, membership, pace, outside, checkpoint, controls))
+            .start(|context| engine::run(context, ledger, membership, settings, outside, controls))
     }));
     match ran {
         Ok(outcome) => outcome.map_err(engine),

@@ -176,6 +176,11 @@ fn pad(bytes: &[u8]) -> Value {
     Value::new(value)
 }
 
+/// The value with these bytes, if they are as many as one has.
+pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
+    Some(Value::new(bytes.try_into().ok()?))
+}
+
 pub(crate) fn encode_account(account: &AccountState) -> Value {
     let mut value = [0; VALUE_BYTES];
     value[..8].copy_from_slice(&account.nonce.to_be_bytes());

@@ -13,8 +13,11 @@ use alloy_transport::{RpcError, TransportError, TransportErrorKind};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::ClientError;
-use crate::light::StateProof;
+use crate::light::{Handover, StateProof};
 use crate::revert;
+
+/// Handovers of one answer, as many as a node gives.
+const HANDOVERS: u64 = 64;
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +157,15 @@ impl Client {
     /// As [`Client::block_number`].
     pub async fn proof(&self, account: Address, slots: &[U256]) -> Result<StateProof, ClientError> {
         self.request("openledger_getProof", (account, slots.to_vec(), "latest")).await
+    }
+
+    /// The validators of the epochs from `first` on, up to 64 of those that the node has noted, with what shows them, not
+    /// checked yet: [`Trust::hand_over`](crate::light::Trust::hand_over) says whether to believe them.
+    ///
+    /// # Errors
+    /// As [`Client::block_number`].
+    pub async fn handovers(&self, first: u64) -> Result<Vec<Handover>, ClientError> {
+        self.request("openledger_getHandovers", (U64::from(first), U64::from(HANDOVERS))).await
     }
 
     /// The newest block at or below a height that a new node can start from, not checked; `None` if there is none.

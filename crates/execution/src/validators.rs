@@ -56,6 +56,11 @@ pub fn validator_set(state: &dyn StateReader, epoch: u64) -> Result<Vec<Seat>, S
     read(state, |storage| seats::of(storage, epoch))
 }
 
+/// Numbers of the slots of the staking module that show the seats of an epoch to a light client; see [`seats::shown_by`].
+pub fn validator_set_slots(epoch: u64) -> [U256; 2] {
+    seats::shown_by(epoch)
+}
+
 /// Everybody with a key, in no particular order.
 ///
 /// # Errors

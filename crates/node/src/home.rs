@@ -25,7 +25,7 @@ use std::{
 /// Chain id of networks that choose none.
 pub const DEFAULT_CHAIN_ID: u64 = 20_260;
 /// Largest genesis file that is read: a hundred thousand entries are below 20 MB.
-const MAX_GENESIS_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_GENESIS_BYTES: u64 = 64 * 1024 * 1024;
 /// 64 hex digits and a line end, with room for a carriage return.
 const MAX_KEY_BYTES: u64 = 80;
 

@@ -4,12 +4,14 @@ use crate::{
     NodeError,
     home::{Home, Paths},
     network, rpc,
+    rpc::RpcLimits,
 };
 use jsonrpsee::server::ServerHandle;
-use openledger_chain::{ChainConfig, ChainHandle, Checkpoint};
+use openledger_chain::{ChainConfig, ChainHandle, Checkpoint, DEFAULT_CACHE};
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -42,6 +44,10 @@ pub struct NodeConfig {
     pub block_interval: Duration,
     /// Time after which a block is made although nothing waits.
     pub heartbeat: Duration,
+    /// Bytes of the files of state and blocks that are kept in memory.
+    pub cache: NonZeroUsize,
+    /// What clients may take.
+    pub rpc: RpcLimits,
 }
 
 impl NodeConfig {
@@ -57,6 +63,8 @@ impl NodeConfig {
             checkpoint: None,
             block_interval: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
+            cache: DEFAULT_CACHE,
+            rpc: RpcLimits::default(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Node {
         chain.checkpoint = config.checkpoint;
         chain.block_interval = config.block_interval;
         chain.heartbeat = config.heartbeat;
+        chain.cache = config.cache;
         // The folder first: a second node in it should hear of the folder, not of the port.
         let chain = openledger_chain::start(chain)?;
         let listener = TcpListener::bind(config.http)
@@ -115,7 +124,7 @@ impl Node {
         let address = listener.local_addr().map_err(listen)?;
         let server = {
             let _context = runtime.enter();
-            rpc::serve(listener, chain.clone()).map_err(listen)?
+            rpc::serve(listener, chain.clone(), config.rpc).map_err(listen)?
         };
         tracing::info!(%address, chain_id = chain.genesis().chain_id, head = chain.head().header.number, "node started");
         Ok(Self { chain, address, server, runtime: Some(runtime) })

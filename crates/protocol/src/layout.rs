@@ -200,6 +200,11 @@ impl<T> Place for Slot<T> {
 }
 
 impl<T: Word> Slot<T> {
+    /// Its number among those of its account.
+    pub const fn number(&self) -> U256 {
+        self.slot
+    }
+
     /// Reads it.
     ///
     /// # Errors

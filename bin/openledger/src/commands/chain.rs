@@ -1,4 +1,4 @@
-//! The state with its proof: asked of any node, believed for the validators of the genesis alone.
+//! The state with its proof: asked of any node, believed for the validators of the genesis and those that they hand over to.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,23 +9,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_primitives::{Address, B256, hex};
 use anyhow::{Context, Result, ensure};
 use openledger_client::Client;
-use openledger_client::light::{Proven, StateProof, Trust};
-use openledger_node::Genesis;
+use openledger_client::light::{Handover, Proven, StateProof, Trust};
+use openledger_node::{DEFAULT_HTTP, Genesis, MAX_GENESIS_BYTES};
 use openledger_types::amount::format_open;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ChainCommand, ProveArgs};
-use crate::connection::Endpoints;
+use crate::connection::Connection;
 use crate::home::Home;
 use crate::show::Show;
 
-/// Where a node answers unless told otherwise.
-const DEFAULT_RPC: &str = "http://127.0.0.1:8545";
 /// Largest file that is read as a proof: 1,024 slots and 128 headers are below 8 MB.
 const MAX_PROOF_BYTES: u64 = 16 << 20;
-/// Largest file that is read as a genesis, as a node reads it.
-const MAX_GENESIS_BYTES: u64 = 64 << 20;
+/// Largest file that is read as handovers: some thousands of epochs.
+const MAX_HANDOVERS_BYTES: u64 = 256 << 20;
 /// Slots of one proof, as a node gives them.
 const MAX_SLOTS: usize = 1024;
 /// How often `follow` asks for a new head.
@@ -34,21 +33,22 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn run(home: &Home, command: ChainCommand, show: &Show) -> Result<()> {
     match command {
         ChainCommand::Prove(args) => prove(home, args, show).await,
-        ChainCommand::Check { file, genesis } => check(&file, &genesis, show),
-        ChainCommand::Follow { account, genesis, rpc } => {
-            follow(home, account, &genesis, rpc.as_deref(), show).await
+        ChainCommand::Check { file, genesis, handovers } => {
+            check(&file, &genesis, handovers.as_deref(), show)
         }
+        ChainCommand::Handovers { out } => handovers(home, &out, show).await,
+        ChainCommand::Follow { account, genesis } => follow(home, account, &genesis, show).await,
     }
 }
 
 async fn prove(home: &Home, args: ProveArgs, show: &Show) -> Result<()> {
-    let ProveArgs { account, slots, rpc, out } = args;
+    let ProveArgs { account, slots, out } = args;
     ensure!(
         slots.len() <= MAX_SLOTS,
         "{} slots are asked for; one proof has at most {MAX_SLOTS}",
         slots.len()
     );
-    let client = connect(home, rpc.as_deref()).await?;
+    let client = connect(home).await?;
     let proof = client.proof(account, &slots).await?;
     let Some(out) = out else {
         show.document(&serde_json::to_value(&proof)?);
@@ -66,12 +66,40 @@ async fn prove(home: &Home, args: ProveArgs, show: &Show) -> Result<()> {
     Ok(())
 }
 
-fn check(file: &Path, genesis: &Path, show: &Show) -> Result<()> {
-    let believed = Believed::read(genesis)?;
+async fn handovers(home: &Home, out: &Path, show: &Show) -> Result<()> {
+    let client = connect(home).await?;
+    let mut all: Vec<Handover> = Vec::new();
+    loop {
+        let next = all.last().map_or(FIRST_ELECTED, |last| last.epoch.to::<u64>() + 1);
+        let more = client.handovers(next).await?;
+        if more.is_empty() {
+            break;
+        }
+        all.extend(more);
+    }
+    let text = serde_json::to_string(&all)?;
+    std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    let newest = all.last().map(|last| last.epoch.to::<u64>());
+    show.line(match newest {
+        Some(newest) => {
+            format!("the validators of epochs {FIRST_ELECTED} to {newest} written to {}", out.display())
+        }
+        None => format!("no epoch has other validators than the genesis yet; {} is empty", out.display()),
+    });
+    show.result(&json!({ "written": out, "epochs": all.len(), "newest": newest }));
+    Ok(())
+}
+
+fn check(file: &Path, genesis: &Path, handovers: Option<&Path>, show: &Show) -> Result<()> {
+    let mut believed = Believed::read(genesis)?;
+    if let Some(path) = handovers {
+        let expected = "handovers: the JSON that `openledger chain handovers` writes";
+        believed.hand_over(&read_json::<Vec<Handover>>(path, MAX_HANDOVERS_BYTES, expected)?)?;
+    }
     let proof: StateProof =
         read_json(file, MAX_PROOF_BYTES, "a proof: the JSON that `openledger chain prove` gives")?;
     let proven = believed.check(&proof)?;
-    let names = believed.signers(&proof);
+    let (names, seats) = believed.signers(&proof)?;
     let row = |what: String, value: String| show.line(format!("{what:<10}  {value}"));
     row("account".into(), proof.address.to_string());
     row("balance".into(), format!("{} OPEN", format_open(proof.balance)));
@@ -84,23 +112,26 @@ fn check(file: &Path, genesis: &Path, show: &Show) -> Result<()> {
     row("made".into(), format!("{} s ago by its own time", age(&proven)));
     row("chain".into(), format!("id {}, genesis {}", believed.genesis.chain_id, believed.genesis.hash()));
     let later = proof.headers.len() - 1;
-    let by = format!("{} of {} validators", names.len(), believed.genesis.validators.len());
+    let by = format!("{} of {seats} validators", names.len());
     row("final by".into(), if later == 0 { by } else { format!("{by}, in the block {later} above it") });
     for (key, account) in &names {
-        row("  signed".into(), format!("{key}, paid to {account}"));
+        let paid = account.map(|account| format!(", paid to {account}")).unwrap_or_default();
+        row("  signed".into(), format!("{key}{paid}"));
     }
     show.result(&describe(&proof, &proven, &names));
     Ok(())
 }
 
-async fn follow(home: &Home, account: Address, genesis: &Path, rpc: Option<&str>, show: &Show) -> Result<()> {
-    let believed = Believed::read(genesis)?;
-    let client = connect(home, rpc).await?;
+async fn follow(home: &Home, account: Address, genesis: &Path, show: &Show) -> Result<()> {
+    let mut believed = Believed::read(genesis)?;
+    let client = connect(home).await?;
     show.line(format!(
-        "{account} by {}, believing the validators of {}; interrupt with Ctrl-C",
+        "{account} by {}, believing the validators of {} and whom they hand over to; interrupt with Ctrl-C",
         client.url(),
         genesis.display()
     ));
+    // From before the first line on, so that whoever waits for that can interrupt.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut last: Option<(u64, B256)> = None;
     loop {
         let proof = client.proof(account, &[]).await?;
@@ -109,6 +140,12 @@ async fn follow(home: &Home, account: Address, genesis: &Path, rpc: Option<&str>
             "asked for {account}, the node answers with a proof of {}",
             proof.address
         );
+        while believed.trust.newest() < proof.certificate.epoch.to::<u64>() {
+            let next = believed.trust.newest() + 1;
+            let more = client.handovers(next).await?;
+            ensure!(!more.is_empty(), "the node does not show the validators of epoch {next}; ask another");
+            believed.hand_over(&more)?;
+        }
         let proven = believed.check(&proof)?;
         let (number, hash) = (proven.header.number, proven.hash);
         if let Some((known, known_hash)) = last {
@@ -121,84 +158,96 @@ async fn follow(home: &Home, account: Address, genesis: &Path, rpc: Option<&str>
         // A node may show an older state than before; that is no news.
         if last.is_none_or(|(known, _)| number > known) {
             last = Some((number, hash));
-            let names = believed.signers(&proof);
+            let (names, seats) = believed.signers(&proof)?;
             show.line(format!(
-                "block {number} {hash}  {} OPEN, nonce {}, {} of {} validators, {} s old",
+                "block {number} {hash}  {} OPEN, nonce {}, {} of {seats} validators, {} s old",
                 format_open(proof.balance),
                 proof.nonce,
                 names.len(),
-                believed.genesis.validators.len(),
                 age(&proven)
             ));
             show.result(&describe(&proof, &proven, &names));
         }
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
             () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
 
-/// The node given, the one that `openledger up` runs on the home folder, or the one at the usual port.
-async fn connect(home: &Home, rpc: Option<&str>) -> Result<Client> {
-    let url = match rpc {
-        Some(url) => url.to_owned(),
-        None => Endpoints::read(home).map_or_else(|| DEFAULT_RPC.to_owned(), |endpoints| endpoints.rpc),
-    };
+/// The node that was named, the one of the home folder, or the one at the usual port; none of them need be trusted.
+async fn connect(home: &Home) -> Result<Client> {
+    if let Some(connection) = Connection::reach(home).await? {
+        return Ok(connection.client);
+    }
+    let url = format!("http://{DEFAULT_HTTP}");
     Client::connect(&url)
         .await
         .with_context(|| format!("no node answers at {url}; start one, or name one with --rpc"))
 }
 
-/// The last epoch whose validators the genesis names; later ones are elected.
-const LAST_EPOCH_OF_GENESIS: u64 = 1;
+/// The first epoch whose validators are elected; those before have the ones of the genesis.
+const FIRST_ELECTED: u64 = 2;
+
+/// Who signed a proof: public key and, where the genesis names it, account.
+type Signers = Vec<(String, Option<Address>)>;
 
 /// A genesis and what follows from it: which signatures make a block final.
 struct Believed {
     genesis: Genesis,
-    /// Public key and account of the validators, in the order of their votes.
-    seats: BTreeMap<[u8; 32], Address>,
+    /// Account by public key, of the validators that the genesis names.
+    accounts: BTreeMap<[u8; 32], Address>,
+    trust: Trust,
 }
 
 impl Believed {
     fn read(path: &Path) -> Result<Self> {
         let genesis: Genesis =
             read_json(path, MAX_GENESIS_BYTES, "a genesis: a node keeps its own in node/genesis.json")?;
-        let mut seats = BTreeMap::new();
+        let mut accounts = BTreeMap::new();
         for seat in &genesis.validators {
             let key: [u8; 32] =
                 hex::decode(&seat.consensus_key).ok().and_then(|key| key.try_into().ok()).with_context(
                     || format!("{}: '{}' is not a public key", path.display(), seat.consensus_key),
                 )?;
-            seats.insert(key, seat.account);
+            accounts.insert(key, seat.account);
         }
-        ensure!(!seats.is_empty(), "{} names no validators", path.display());
-        Ok(Self { genesis, seats })
+        ensure!(!accounts.is_empty(), "{} names no validators", path.display());
+        let keys: Vec<_> = accounts.keys().copied().collect();
+        let trust = Trust::of_genesis(genesis.chain_id, genesis.hash(), &keys)?;
+        Ok(Self { genesis, accounts, trust })
+    }
+
+    /// Believes the validators of the epochs that follow.
+    fn hand_over(&mut self, handovers: &[Handover]) -> Result<()> {
+        for handover in handovers {
+            self.trust.hand_over(handover).context("not believed")?;
+        }
+        Ok(())
     }
 
     fn check(&self, proof: &StateProof) -> Result<Proven> {
-        let epoch = proof.certificate.epoch.to::<u64>();
+        let (epoch, newest) = (proof.certificate.epoch.to::<u64>(), self.trust.newest());
         ensure!(
-            epoch <= LAST_EPOCH_OF_GENESIS,
-            "not believed: the block was made final by validators elected for epoch {epoch}, and a genesis names those of epochs 0 \
-             to {LAST_EPOCH_OF_GENESIS} alone"
+            epoch <= newest,
+            "not believed: the block was made final by validators elected for epoch {epoch}, and those of epochs up to {newest} \
+             are known; `openledger chain handovers` asks a node for what shows the others"
         );
-        let keys: Vec<_> = self.seats.keys().copied().collect();
-        let trust = Trust::new(self.genesis.chain_id, self.genesis.hash(), epoch, &keys)?;
-        proof.check(&trust).context("not believed")
+        proof.check(&self.trust).context("not believed")
     }
 
-    /// Key and account of those who signed a proof that was checked.
-    fn signers(&self, proof: &StateProof) -> Vec<(String, Address)> {
-        let seats: Vec<_> = self.seats.iter().collect();
+    /// Key and account of those who signed a proof that was checked, and the validators in all.
+    fn signers(&self, proof: &StateProof) -> Result<(Signers, usize)> {
+        let keys = self.trust.keys(proof.certificate.epoch.to()).context("a proof was checked")?;
         let places = proof.certificate.signatures.iter().map(|vote| vote.signer.to::<usize>());
-        places
-            .filter_map(|place| seats.get(place).map(|(key, account)| (hex::encode(key), **account)))
-            .collect()
+        let signers = places
+            .filter_map(|place| keys.get(place))
+            .map(|key| (hex::encode(key), self.accounts.get(key).copied()));
+        Ok((signers.collect(), keys.len()))
     }
 }
 
-fn describe(proof: &StateProof, proven: &Proven, signers: &[(String, Address)]) -> Value {
+fn describe(proof: &StateProof, proven: &Proven, signers: &[(String, Option<Address>)]) -> Value {
     let slots: BTreeMap<_, _> =
         proof.storage_proof.iter().map(|slot| (format!("{:#x}", slot.key), slot.value)).collect();
     json!({

@@ -7,7 +7,7 @@
 
 mod batches;
 mod disputes;
-#[path = "../processes/eventually.rs"]
+#[path = "../network/eventually.rs"]
 mod eventually;
 mod lies;
 mod panels;

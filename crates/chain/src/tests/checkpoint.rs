@@ -88,7 +88,7 @@ fn a_new_node_takes_the_state_of_a_checkpoint_and_follows_from_there() {
     config.checkpoint = Some(checkpoint.clone());
     let synced = start(config.clone()).unwrap();
     let first = checkpoint.number + 1;
-    assert_eq!(synced.first_block().unwrap(), first);
+    assert_eq!(synced.first_block(), first);
     assert_eq!(synced.header(checkpoint.number).unwrap().unwrap().hash, checkpoint.hash);
     // Through the end of an epoch and an election that it has not seen.
     let target = checkpoint.number + 2 * EPOCH_BLOCKS;
@@ -127,6 +127,6 @@ fn a_new_node_takes_the_state_of_a_checkpoint_and_follows_from_there() {
     let again = start(config).unwrap();
     let target = chains[0].head().header.number + 2;
     eventually("the node to go on", || (again.head().header.number >= target).then_some(()));
-    assert_eq!(again.first_block().unwrap(), first);
+    assert_eq!(again.first_block(), first);
     same_state(&again, &chains[0], to);
 }

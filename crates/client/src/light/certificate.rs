@@ -44,10 +44,13 @@ pub struct Vote {
 impl Certificate {
     pub(super) fn check(&self, trust: &Trust) -> Result<(), ProofError> {
         let epoch = self.epoch.to();
-        if epoch != trust.epoch {
-            return Err(ProofError::Epoch { got: epoch, known: trust.epoch });
-        }
-        let validators = trust.validators.len();
+        let first = trust.validators.first_key_value().map_or(0, |(epoch, _)| *epoch);
+        let known = trust.validators.get(&epoch).ok_or(ProofError::Epoch {
+            got: epoch,
+            first,
+            last: trust.newest(),
+        })?;
+        let validators = known.len();
         let needed = validators - (validators - 1) / 3;
         if self.signatures.len() < needed {
             return Err(ProofError::Quorum { got: self.signatures.len(), validators, needed });
@@ -62,10 +65,7 @@ impl Certificate {
                 return Err(wrong());
             }
             last = Some(signer);
-            let key = usize::try_from(signer)
-                .ok()
-                .and_then(|place| trust.validators.get(place))
-                .ok_or_else(wrong)?;
+            let key = usize::try_from(signer).ok().and_then(|place| known.get(place)).ok_or_else(wrong)?;
             let signature = Signature::from_bytes(&vote.signature.0);
             if key.verify_strict(&message, &signature).is_err() {
                 return Err(wrong());

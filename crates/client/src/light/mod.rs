@@ -13,28 +13,31 @@
 
 mod certificate;
 mod entry;
+mod handover;
 
 use alloy_consensus::{Header, constants::KECCAK_EMPTY};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, hex, keccak256};
 use alloy_rlp::Decodable;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use certificate::{Certificate, Vote};
 pub use entry::EntryProof;
+pub use handover::Handover;
 
 /// Headers that one proof may carry, as many as a node gives.
 const MAX_HEADERS: usize = 128;
 /// Bytes of an entry: nonce, balance and code hash, or a slot's value and zeros.
 const VALUE_BYTES: usize = 72;
 
-/// What a light client believes from the start.
+/// What a light client believes: at first the validators of some epoch or those of the genesis, and with every
+/// [`Handover`] those of one more.
 #[derive(Clone, Debug)]
 pub struct Trust {
     namespace: Vec<u8>,
-    epoch: u64,
-    /// In the order of their bytes, which is that of the votes.
-    validators: Vec<VerifyingKey>,
+    /// By epoch; keys in the order of their bytes, which is that of the votes.
+    validators: BTreeMap<u64, Vec<VerifyingKey>>,
 }
 
 impl Trust {
@@ -49,16 +52,41 @@ impl Trust {
         epoch: u64,
         validators: &[[u8; 32]],
     ) -> Result<Self, ProofError> {
-        let mut keys = validators.to_vec();
-        keys.sort_unstable();
-        keys.dedup();
-        if keys.is_empty() || keys.len() < validators.len() {
-            return Err(ProofError::Validators { reason: "there is none, or one twice".to_owned() });
-        }
-        let validators = keys.iter().map(VerifyingKey::from_bytes).collect::<Result<_, _>>();
-        let validators = validators.map_err(|error| ProofError::Validators { reason: error.to_string() })?;
-        Ok(Self { namespace: format!("openledger-{chain_id}-{genesis}").into_bytes(), epoch, validators })
+        let validators = BTreeMap::from([(epoch, ordered(validators)?)]);
+        Ok(Self { namespace: format!("openledger-{chain_id}-{genesis}").into_bytes(), validators })
     }
+
+    /// Those of the genesis file, which vote in epochs 0 and 1.
+    ///
+    /// # Errors
+    /// As [`Trust::new`].
+    pub fn of_genesis(chain_id: u64, genesis: B256, validators: &[[u8; 32]]) -> Result<Self, ProofError> {
+        let mut trust = Self::new(chain_id, genesis, 0, validators)?;
+        trust.validators.insert(1, ordered(validators)?);
+        Ok(trust)
+    }
+
+    /// The newest epoch whose validators are known.
+    pub fn newest(&self) -> u64 {
+        self.validators.last_key_value().map_or(0, |(epoch, _)| *epoch)
+    }
+
+    /// The keys of the validators of an epoch in the order of their votes; `None` if they are not known.
+    pub fn keys(&self, epoch: u64) -> Option<Vec<[u8; 32]>> {
+        let keys = self.validators.get(&epoch)?;
+        Some(keys.iter().map(VerifyingKey::to_bytes).collect())
+    }
+}
+
+/// The keys in the order of their votes.
+fn ordered(keys: &[[u8; 32]]) -> Result<Vec<VerifyingKey>, ProofError> {
+    let wrong = |reason: String| ProofError::Validators { reason };
+    let sorted: BTreeSet<_> = keys.iter().collect();
+    if sorted.is_empty() || sorted.len() < keys.len() {
+        return Err(wrong("there is none, or one twice".to_owned()));
+    }
+    let keys = sorted.into_iter().map(VerifyingKey::from_bytes).collect::<Result<_, _>>();
+    keys.map_err(|error| wrong(error.to_string()))
 }
 
 /// An account and slots of it with their proof, as `openledger_getProof` answers.
@@ -113,12 +141,22 @@ pub enum ProofError {
         reason: String,
     },
     /// The certificate is of validators that this client does not know.
-    #[error("the certificate is of epoch {got}, the validators of epoch {known} are known")]
+    #[error("the certificate is of epoch {got}, the validators of epochs {first} to {last} are known")]
     Epoch {
         /// Epoch of the certificate.
         got: u64,
-        /// Epoch of the known validators.
-        known: u64,
+        /// The first epoch whose validators are known.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// What should show the validators of an epoch does not.
+    #[error("the validators of epoch {epoch} are not shown: {reason}")]
+    Handover {
+        /// The epoch.
+        epoch: u64,
+        /// What is wrong.
+        reason: &'static str,
     },
     /// Not enough validators signed.
     #[error("{got} of {validators} validators signed, {needed} must have")]

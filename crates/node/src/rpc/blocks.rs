@@ -30,7 +30,7 @@ pub(super) fn find(chain: &ChainHandle, id: BlockId) -> Answer<Option<u64>> {
         BlockId::Hash(hash) => chain.number(hash.block_hash).map_err(error::chain),
         BlockId::Number(tag) => {
             let number = height(chain, tag);
-            let first = chain.first_block().map_err(error::chain)?;
+            let first = chain.first_block();
             // Of the checkpoint itself a node has the header and the state.
             if number.saturating_add(1) < first {
                 return Err(error::chain(ChainError::Pruned { wanted: number, first }));

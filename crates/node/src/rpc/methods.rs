@@ -209,6 +209,10 @@ fn add_state(module: &mut RpcModule<Rpc>) -> Registered {
         let (address, slots): (Address, Vec<String>) = (args.required()?, args.required()?);
         proof::proof(&rpc.chain, address, &slots, args.required()?)
     })?;
+    add(module, "openledger_getHandovers", 2, |rpc, args| {
+        let (first, count): (U64, U64) = (args.required()?, args.required()?);
+        proof::handovers(&rpc.chain, first.to(), count.to())
+    })?;
     add(module, "openledger_getCheckpoint", 1, |rpc, args| {
         checkpoint::checkpoint(&rpc.chain, args.optional()?)
     })?;

@@ -21,6 +21,7 @@ mod simulate;
 mod subscribe;
 mod telemetry;
 
+pub use server::RpcLimits;
 pub(crate) use server::serve;
 
 /// The methods without the server.

@@ -21,26 +21,44 @@ const MAX_REQUEST_BYTES: u32 = 5 * 1024 * 1024;
 const MAX_RESPONSE_BYTES: u32 = 25 * 1024 * 1024;
 /// geth's limit on a batch.
 const MAX_BATCH: u32 = 1000;
-/// geth's time for a request or a whole batch.
-const MAX_TIME: Duration = Duration::from_secs(30);
 /// Transactions of a batch whose signatures are worth recovering together, before the batch is gone through.
 const LEAST_TOGETHER: usize = 16;
-const MAX_CONNECTIONS: u32 = 500;
-const MAX_SUBSCRIPTIONS: u32 = 64;
 /// Messages that wait for a slow subscriber before it loses its subscription.
 const SUBSCRIBER_BUFFER: u32 = 1024;
+
+/// What one client may take of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RpcLimits {
+    /// Time for a request or a whole batch.
+    pub time: Duration,
+    /// WebSocket connections and HTTP requests at once, of all clients together.
+    pub connections: u32,
+    /// Subscriptions of one WebSocket connection.
+    pub subscriptions: u32,
+}
+
+impl Default for RpcLimits {
+    /// geth's time of 30 s, 500 connections, 64 subscriptions.
+    fn default() -> Self {
+        Self { time: Duration::from_secs(30), connections: 500, subscriptions: 64 }
+    }
+}
 
 /// Starts answering on `listener`. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<ServerHandle> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    chain: ChainHandle,
+    limits: RpcLimits,
+) -> io::Result<ServerHandle> {
     listener.set_nonblocking(true)?;
     let config = ServerConfig::builder()
         .max_request_body_size(MAX_REQUEST_BYTES)
         .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_CONNECTIONS)
-        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
+        .max_connections(limits.connections)
+        .max_subscriptions_per_connection(limits.subscriptions)
         .set_message_buffer_capacity(SUBSCRIBER_BUFFER)
         .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
         .set_id_provider(super::subscribe::HexIds::default())
@@ -56,6 +74,7 @@ pub(crate) fn serve(listener: TcpListener, chain: ChainHandle) -> io::Result<Ser
         inner,
         known: known.clone(),
         chain: chain.clone(),
+        time: limits.time,
     });
     let server = Server::builder()
         .set_config(config)
@@ -71,6 +90,8 @@ struct Guard<S> {
     inner: S,
     known: Arc<BTreeSet<&'static str>>,
     chain: ChainHandle,
+    /// For a request or a batch.
+    time: Duration,
 }
 
 impl<S> Guard<S> {
@@ -93,8 +114,8 @@ fn sent(entry: &BatchEntry<'_>) -> Option<String> {
     }
 }
 
-fn timed_out(what: &str) -> ErrorObjectOwned {
-    error::timeout(format!("request timed out: a {what} may take {} s", MAX_TIME.as_secs()))
+fn timed_out(what: &str, limit: Duration) -> ErrorObjectOwned {
+    error::timeout(format!("request timed out: a {what} may take {} s", limit.as_secs()))
 }
 
 impl<S> RpcServiceT for Guard<S>
@@ -113,20 +134,20 @@ where
     type NotificationResponse = MethodResponse;
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let (inner, checked) = (self.inner.clone(), self.check(&request.method));
+        let (inner, checked, limit) = (self.inner.clone(), self.check(&request.method), self.time);
         async move {
             let id = request.id.clone();
             if let Err(refusal) = checked {
                 return MethodResponse::error(id, refusal);
             }
             let subscribes = matches!(request.method.as_ref(), "eth_subscribe" | "eth_unsubscribe");
-            match tokio::time::timeout(MAX_TIME, inner.call(request)).await {
+            match tokio::time::timeout(limit, inner.call(request)).await {
                 // What the server says where there is no connection to notify on.
                 Ok(answer) if subscribes && answer.as_error_code() == Some(INTERNAL) => {
                     MethodResponse::error(id, error::no_method("notifications not supported"))
                 }
                 Ok(answer) => answer,
-                Err(_elapsed) => MethodResponse::error(id, timed_out("request")),
+                Err(_elapsed) => MethodResponse::error(id, timed_out("request", limit)),
             }
         }
     }
@@ -139,7 +160,7 @@ where
                 *entry = Err(BatchEntryErr::new(request.id.clone(), refusal));
             }
         }
-        let (inner, chain) = (self.inner.clone(), self.chain.clone());
+        let (inner, chain, limit) = (self.inner.clone(), self.chain.clone(), self.time);
         let sent: Vec<String> = batch.iter().flatten().filter_map(sent).collect();
         async move {
             let answer = async {
@@ -150,9 +171,9 @@ where
                 }
                 inner.batch(batch).await
             };
-            tokio::time::timeout(MAX_TIME, answer)
+            tokio::time::timeout(limit, answer)
                 .await
-                .unwrap_or_else(|_elapsed| MethodResponse::error(Id::Null, timed_out("batch")))
+                .unwrap_or_else(|_elapsed| MethodResponse::error(Id::Null, timed_out("batch", limit)))
         }
     }
 

@@ -1,6 +1,6 @@
 //! A node with one funded account, and JSON-RPC spoken to it over a plain socket.
 
-use crate::{GenesisOptions, Node, NodeConfig, init};
+use crate::{GenesisOptions, Node, NodeConfig, RpcLimits, init};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
@@ -33,10 +33,23 @@ pub(super) fn config(home: &TempDir) -> NodeConfig {
 
 impl Bench {
     pub(super) fn new() -> Self {
+        Self::with(RpcLimits::default())
+    }
+
+    /// One whose clients may take no more than this.
+    pub(super) fn with(limits: RpcLimits) -> Self {
+        Self::built(limits, |_| {})
+    }
+
+    /// One with another genesis.
+    pub(super) fn built(limits: RpcLimits, change: impl FnOnce(&mut GenesisOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let owner = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-        init(home.path(), &GenesisOptions::new(owner.address())).unwrap();
-        Self { node: Node::start(config(&home)).unwrap(), owner, home }
+        let mut options = GenesisOptions::new(owner.address());
+        change(&mut options);
+        init(home.path(), &options).unwrap();
+        let config = NodeConfig { rpc: limits, ..config(&home) };
+        Self { node: Node::start(config).unwrap(), owner, home }
     }
 
     /// The same chain in a new process, as far as the node can tell.

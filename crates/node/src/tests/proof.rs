@@ -1,9 +1,11 @@
 //! Proofs as a light client that shares no code with the chain checks them.
 
 use super::client::{Bench, ONE_OPEN};
+use crate::{GenesisOptions, RpcLimits};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
-use openledger_client::light::{ProofError, Proven, StateProof, Trust};
+use openledger_client::light::{Handover, ProofError, Proven, StateProof, Trust};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const TO: Address = Address::repeat_byte(0xaa);
 
@@ -134,11 +136,62 @@ fn other_validators_epochs_and_chains_are_not_believed() {
         refused(trust(id, hash, 0, &[own, other])),
         ProofError::Quorum { got: 1, validators: 2, needed: 2 }
     ));
-    assert!(matches!(refused(trust(id, hash, 1, &[own])), ProofError::Epoch { got: 0, known: 1 }));
+    assert!(matches!(refused(trust(id, hash, 1, &[own])), ProofError::Epoch { got: 0, first: 1, last: 1 }));
     assert!(matches!(refused(trust(id + 1, hash, 0, &[own])), ProofError::Signature { .. }));
     assert!(matches!(refused(trust(id, B256::ZERO, 0, &[own])), ProofError::Signature { .. }));
     assert!(Trust::new(id, hash, 0, &[]).is_err());
     assert!(Trust::new(id, hash, 0, &[own, own]).is_err());
+}
+
+#[test]
+fn the_validators_of_each_epoch_show_those_of_the_next() {
+    let bench = Bench::built(RpcLimits::default(), |options: &mut GenesisOptions| {
+        options.election.epoch_blocks = 4;
+    });
+    let start = Instant::now();
+    let shown: Vec<Handover> = loop {
+        let shown = bench.call("openledger_getHandovers", json!(["0x2", "0x3"]));
+        if shown.as_array().unwrap().len() == 3 {
+            break serde_json::from_value(shown).unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{shown}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let genesis = bench.node.chain().genesis();
+    let own: [u8; 32] = hex::decode(&genesis.validators[0].consensus_key).unwrap().try_into().unwrap();
+    let mut trust = Trust::of_genesis(genesis.chain_id, genesis.hash(), &[own]).unwrap();
+    let proof = bench.call("openledger_getProof", json!([TO, [], "latest"]));
+    assert!(matches!(check(&proof, &trust), Err(ProofError::Epoch { first: 0, last: 1, .. })));
+
+    let refused = |handover: &Handover| trust.clone().hand_over(handover).unwrap_err().to_string();
+    assert!(refused(&shown[1]).contains("not the epoch after the newest"), "one was left out");
+    let changed = |change: &dyn Fn(&mut Handover)| {
+        let mut handover = shown[0].clone();
+        change(&mut handover);
+        refused(&handover)
+    };
+    assert!(changed(&|handover| handover.validators[0].0[5] ^= 1).contains("other keys"));
+    assert!(changed(&|handover| handover.validators.clear()).contains("number of seats"));
+    assert!(changed(&|handover| handover.proof = shown[1].proof.clone()).contains("other slots"));
+    assert!(changed(&|handover| handover.proof.storage_proof.swap(0, 1)).contains("other slots"));
+    assert!(changed(&|handover| drop(handover.proof.storage_proof.pop())).contains("two slots"));
+    assert!(changed(&|handover| handover.proof.storage_proof[1].value ^= U256::ONE).contains("is not what"));
+
+    for handover in &shown {
+        trust.hand_over(handover).unwrap();
+    }
+    assert_eq!((trust.newest(), trust.keys(4)), (4, Some(vec![own])));
+    let certified = serde_json::from_value::<StateProof>(proof.clone()).unwrap().certificate.epoch;
+    let further = bench.call("openledger_getHandovers", json!(["0x5", "0x40"]));
+    for handover in serde_json::from_value::<Vec<Handover>>(further).unwrap() {
+        trust.hand_over(&handover).unwrap();
+    }
+    assert!(certified.to::<u64>() <= trust.newest());
+    check(&proof, &trust).unwrap();
+
+    assert_eq!(bench.call("openledger_getHandovers", json!(["0x1", "0x1"])), json!([]));
+    let (code, message, _) = bench.error("openledger_getHandovers", json!(["0x2", "0x41"]));
+    assert_eq!((code, message.as_str()), (-32602, "too many epochs (max 64)"));
 }
 
 #[test]

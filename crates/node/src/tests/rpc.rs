@@ -1,6 +1,12 @@
 use super::client::{Bench, ONE_OPEN};
+use crate::RpcLimits;
 use alloy_primitives::{Address, Bytes, TxHash, TxKind, hex};
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 const TO: Address = Address::repeat_byte(0xaa);
 /// Init code of a contract that returns 42.
@@ -279,6 +285,43 @@ fn requests_and_batches_have_limits() {
             .1
             .starts_with("exceed max topics: 5")
     );
+}
+
+#[test]
+fn time_and_connections_have_limits_and_each_refusal_says_which() {
+    let limits = RpcLimits { time: Duration::from_secs(1), connections: 2, subscriptions: 1 };
+    let bench = Bench::with(limits);
+    // JUMPDEST PUSH0 JUMP runs until its own time of five seconds is over.
+    let endless = json!([{ "to": TO }, "latest", { TO.to_string(): { "code": "0x5b5f56" } }]);
+    let entry = json!({ "jsonrpc": "2.0", "id": 7, "method": "eth_call", "params": endless });
+    let start = Instant::now();
+    let answer: Value = serde_json::from_str(&bench.post(&json!([entry]).to_string())).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "the batch went on for {:?}", start.elapsed());
+    let error = |message: &str| json!({ "code": -32002, "message": message });
+    assert_eq!(answer["error"], error("request timed out: a batch may take 1 s"), "{answer}");
+    assert_eq!(answer["id"], Value::Null);
+    let answer = bench.request("eth_call", endless);
+    assert_eq!(answer["error"], error("request timed out: a request may take 1 s"), "{answer}");
+
+    // Two that stay open, and nothing that there is room for until one of them goes.
+    let open = || {
+        let mut stream = TcpStream::connect(bench.node.address()).unwrap();
+        let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains(" 101 "), "{line}");
+        stream
+    };
+    let (first, _second) = (open(), open());
+    let one = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": [] }).to_string();
+    assert_eq!(bench.post(&one), "Too many connections. Please try again later.");
+    drop(first);
+    let start = Instant::now();
+    while !bench.post(&one).contains("0x4f24") {
+        assert!(start.elapsed() < Duration::from_secs(20), "a connection that was closed still counts");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@
 
 use std::cmp::Reverse;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use openledger_types::abi::{Seat, StakeRole};
 use openledger_types::addresses::STAKING;
 
@@ -33,6 +33,8 @@ place! {
         /// Epoch, seats.
         0: head: Slot<(u64, u32)>,
         1: seats: Mapping<u32, SeatSlots>,
+        /// keccak256 of the keys, one after another: a light client is shown this one word of the state.
+        2: digest: Slot<B256>,
     }
 }
 
@@ -71,7 +73,7 @@ pub fn epoch_blocks(storage: &mut dyn Storage) -> Result<u64> {
 /// # Errors
 /// Those of the storage.
 pub fn of(storage: &mut dyn Storage, epoch: u64) -> Result<Vec<Seat>> {
-    let slots = place_of(epoch)?;
+    let slots = place_of(epoch);
     let (kept, count) = slots.head.get(storage)?;
     if kept != epoch {
         return Ok(Vec::new());
@@ -81,6 +83,13 @@ pub fn of(storage: &mut dyn Storage, epoch: u64) -> Result<Vec<Seat>> {
         Ok(Seat { account: account.get(storage)?, key: key.get(storage)? })
     };
     (0..count).map(seat).collect()
+}
+
+/// Numbers of the two slots of the staking module that show the set of an epoch as long as it is kept: the epoch and, from bit
+/// 64 on, the number of seats; keccak256 of their keys, one after another.
+pub fn shown_by(epoch: u64) -> [U256; 2] {
+    let slots = place_of(epoch);
+    [slots.head.number(), slots.digest.number()]
 }
 
 /// Elects a set if the block is the last of its epoch.
@@ -130,14 +139,16 @@ fn sits(storage: &mut dyn Storage, account: Address) -> Result<bool> {
     Ok(of(storage, epoch)?.iter().any(|seat| seat.account == account))
 }
 
-fn place_of(epoch: u64) -> Result<SetSlots> {
-    Ok(SETS.at(epoch.checked_rem(KEPT).ok_or_else(overflow)?))
+fn place_of(epoch: u64) -> SetSlots {
+    SETS.at(epoch.wrapping_rem(KEPT))
 }
 
 fn write(storage: &mut dyn Storage, epoch: u64, set: &[Seat]) -> Result<()> {
-    let slots = place_of(epoch)?;
+    let slots = place_of(epoch);
     let count = u32::try_from(set.len()).map_err(|_too_many| overflow())?;
     slots.head.set(storage, (epoch, count))?;
+    let keys: Vec<B256> = set.iter().map(|seat| seat.key).collect();
+    slots.digest.set(storage, keccak256(keys.concat()))?;
     for (position, seat) in (0..count).zip(set) {
         let SeatSlots { account, key } = slots.seats.at(position);
         account.set(storage, seat.account)?;

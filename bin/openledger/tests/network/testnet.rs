@@ -1,9 +1,5 @@
 //! Four validators and a follower as processes: one is killed under load, the others go on, it comes back.
 
-#![expect(clippy::unwrap_used, reason = "a test says by panicking what failed")]
-
-mod processes;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use alloy_primitives::{Address, Bytes, U256};
 use openledger_client::{Client, Keystore, Wallet};
 
-use processes::{VALIDATORS, eventually, free_ports, openledger, signal};
+use crate::eventually::eventually;
+use crate::processes::{VALIDATORS, alone, free_ports, openledger, signal};
 
 /// Pays one wei after another through a validator, and counts those that are final.
 async fn pay(client: Client, wallet: Wallet, to: Address, paid: Arc<AtomicU64>) {
@@ -23,6 +20,7 @@ async fn pay(client: Client, wallet: Wallet, to: Address, paid: Arc<AtomicU64>) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_validator_comes_back_to_the_same_state_while_the_others_go_on() {
+    let _network = alone().await;
     let home = tempfile::tempdir().unwrap();
     let base_port = free_ports().to_string();
     let (mut testnet, said) =
