@@ -46,7 +46,7 @@ const MAX_STATE_BYTES: u64 = 1 << 28;
 /// the file is not to be had. `None` while `patient` if that state is not in the corpus yet; without patience it is computed.
 ///
 /// # Errors
-/// [`WorkerError::Chain`](crate::WorkerError::Chain), and failures of the machine.
+/// [`WorkerError::Chain`], and failures of the machine.
 pub async fn is_right(
     client: &Client,
     folders: &Folders,
