@@ -156,8 +156,9 @@ fn credits(common: &Common, pool: &Pool, report: &mut Report) -> Result<()> {
         let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
         let conversation = [Message::new(Role::User, question)];
         let answer = tokenizer.answer(&answer)?;
-        let context = Context::new(&tokenizer, &sources, &conversation, &answer)?;
-        let (credit, cost_of_all) = cost(|| Ok(credit(&model, None, pool, &pages, &context, ORDER_SEED)?))?;
+        let context = Context::new(&tokenizer, &sources, &conversation)?;
+        let (credit, cost_of_all) =
+            cost(|| Ok(credit(&model, None, pool, &pages, (&context, &answer), ORDER_SEED)?))?;
         let (_, cost_of_one) = cost(|| {
             let mut session =
                 openledger_model::Session::new(model.clone(), None, pool.clone(), pages.clone())?;

@@ -11,30 +11,21 @@ pub const MAX_SOURCES: usize = 32;
 /// Pairs of orders that are drawn beyond [`EXACT_SOURCES`].
 const PAIRS: usize = 16;
 
-/// A question with its sources, each a system message of its own before the conversation, and the answer.
+/// A conversation with its sources, each a system message of its own before it: source `n`, from 1, is the message `[n] text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
     sources: Vec<Vec<u32>>,
     conversation: Vec<u32>,
-    answer: Vec<u32>,
 }
 
 impl Context {
     /// Sources are numbered from 1 in the order given, and keep their number when others are left out.
     ///
     /// # Errors
-    /// [`Error::Count`] for no source or more than 32, [`Error::Length`] for an empty answer, [`Error::Model`].
-    pub fn new(
-        tokenizer: &Tokenizer,
-        sources: &[&str],
-        conversation: &[Message],
-        answer: &[u32],
-    ) -> Result<Self, Error> {
+    /// [`Error::Count`] for no source or more than 32, [`Error::Model`].
+    pub fn new(tokenizer: &Tokenizer, sources: &[&str], conversation: &[Message]) -> Result<Self, Error> {
         if sources.is_empty() || sources.len() > MAX_SOURCES {
             return Err(Error::Count { what: "sources", got: sources.len(), limit: MAX_SOURCES });
-        }
-        if answer.is_empty() {
-            return Err(Error::Length { what: "tokens of the answer, at least", got: 0, expected: 1 });
         }
         let source = |(i, text): (usize, &&str)| tokenizer.turn(Role::System, &format!("[{}] {text}", i + 1));
         let sources = sources.iter().enumerate().map(source).collect::<Result<_, _>>()?;
@@ -43,13 +34,32 @@ impl Context {
             tokens.extend(tokenizer.turn(message.role, &message.content)?);
         }
         tokens.extend(tokenizer.turn_of_assistant()?);
-        Ok(Self { sources, conversation: tokens, answer: answer.to_vec() })
+        Ok(Self { sources, conversation: tokens })
     }
 
     /// What the model is given to answer: all sources, then the conversation.
     #[must_use]
     pub fn prompt(&self) -> Vec<u32> {
         [self.sources.concat(), self.conversation.clone()].concat()
+    }
+
+    /// Tokens that go through the model to [`credit`] the sources with an answer of so many tokens, `2^k (c + a − 1) + Σ_j 2^j s_j` for `k` sources of
+    /// `s_j` tokens and `c` of the conversation: source `j` is computed once for each subset of those before it. Only up to [`EXACT_SOURCES`].
+    #[must_use]
+    pub fn tokens_to_credit(&self, answer: usize) -> usize {
+        let each = (self.conversation.len() + answer).saturating_sub(1);
+        let subsets = |sources: usize| 1_usize << sources.min(EXACT_SOURCES);
+        let sources = self.sources.iter().enumerate().map(|(j, source)| subsets(j) * source.len());
+        subsets(self.sources.len()) * each + sources.sum::<usize>()
+    }
+
+    /// The longest answer whose sources can be credited with so many tokens through the model.
+    #[must_use]
+    pub fn longest_answer(&self, tokens: usize) -> usize {
+        match tokens.checked_sub(self.tokens_to_credit(1)) {
+            None => 0,
+            Some(left) => 1 + (left >> self.sources.len().min(EXACT_SOURCES)),
+        }
     }
 }
 
@@ -80,18 +90,21 @@ pub struct ContextCredit {
 /// Subsets are computed in the order of a tree over the sources, so that what two of them begin with is computed once.
 ///
 /// # Errors
-/// [`Error::Model`] when the context does not fit the model or the pages.
+/// [`Error::Length`] for an empty answer, [`Error::Model`] when the context does not fit the model or the pages.
 pub fn credit(
     model: &Arc<Model>,
     adapter: Option<&Arc<Adapter>>,
     pool: &Pool,
     pages: &Pages,
-    context: &Context,
+    (context, answer): (&Context, &[u32]),
     seed: [u8; 32],
 ) -> Result<ContextCredit, Error> {
+    if answer.is_empty() {
+        return Err(Error::Length { what: "tokens of the answer, at least", got: 0, expected: 1 });
+    }
     let session = Session::new(model.clone(), adapter.cloned(), pool.clone(), pages.clone())?;
     let mut tree =
-        Tree { context, session, taken: Vec::new(), known: BTreeMap::new(), computed: 0, apart: 0 };
+        Tree { context, answer, session, taken: Vec::new(), known: BTreeMap::new(), computed: 0, apart: 0 };
     let sources = context.sources.len();
     let (nats, errors, values) = if sources <= EXACT_SOURCES {
         let mut subsets: Vec<u64> = (0..1 << sources).collect();
@@ -126,6 +139,7 @@ fn members(subset: u64) -> impl Iterator<Item = usize> {
 
 struct Tree<'a> {
     context: &'a Context,
+    answer: &'a [u32],
     session: Session,
     /// The sources that the session holds, and where each ends.
     taken: Vec<(usize, usize)>,
@@ -151,9 +165,9 @@ impl Tree<'_> {
             self.taken.push((*member, self.session.position()));
         }
         let end = self.session.position();
-        let Context { conversation, answer, .. } = self.context;
+        let (conversation, answer) = (&self.context.conversation, self.answer);
         // Nothing follows the answer's last token.
-        let tokens = [conversation, &answer[..answer.len() - 1]].concat();
+        let tokens = [conversation.as_slice(), &answer[..answer.len() - 1]].concat();
         let first = conversation.len() - 1;
         let logits = Logits::From(first);
         let each =

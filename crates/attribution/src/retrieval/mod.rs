@@ -93,10 +93,24 @@ impl Retriever {
     /// # Errors
     /// [`Error::Model`] for a question that the encoder does not take.
     pub fn search(&self, pool: &Pool, question: &str, count: usize) -> Result<Vec<Hit>, Error> {
+        self.search_among(pool, question, count, |_passage| true)
+    }
+
+    /// [`Self::search`] among some of the passages. The others still count for how rare a word is and how long a passage usually is.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_among(
+        &self,
+        pool: &Pool,
+        question: &str,
+        count: usize,
+        among: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Hit>, Error> {
         let mut hits: Vec<Hit> = (0..self.clusters.len())
             .map(|passage| Hit { passage, score: 0, lexical_rank: None, semantic_rank: None })
             .collect();
-        for (passage, rank) in first(&self.lexical.scores(question), 0.0) {
+        for (passage, rank) in first(&self.lexical.scores(question), 0.0, &among) {
             hits[passage].lexical_rank = Some(rank);
         }
         if let Some(semantic) = &self.semantic {
@@ -105,7 +119,7 @@ impl Retriever {
                 passage.iter().zip(&question).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
             };
             let cosines: Vec<f64> = semantic.embeddings.iter().map(cosine).collect();
-            for (passage, rank) in first(&cosines, f64::NEG_INFINITY) {
+            for (passage, rank) in first(&cosines, f64::NEG_INFINITY, &among) {
                 hits[passage].semantic_rank = Some(rank);
             }
         }
@@ -121,9 +135,9 @@ impl Retriever {
     }
 }
 
-/// The [`DEPTH`] largest scores above `floor` with their places from 1; of equal ones the earlier first.
-fn first(scores: &[f64], floor: f64) -> impl Iterator<Item = (usize, u32)> {
-    let mut order: Vec<usize> = (0..scores.len()).filter(|i| scores[*i] > floor).collect();
+/// The [`DEPTH`] largest scores above `floor` of passages `among` all, with their places from 1; of equal ones the earlier first.
+fn first(scores: &[f64], floor: f64, among: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, u32)> {
+    let mut order: Vec<usize> = (0..scores.len()).filter(|i| scores[*i] > floor && among(*i)).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     order.truncate(DEPTH);
     order.into_iter().zip(1..)

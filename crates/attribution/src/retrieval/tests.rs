@@ -129,9 +129,10 @@ fn what_sources_did_is_divided_over_subsets_that_share_their_beginnings() {
     let sources = ["crates have names", "versions 12", "users"];
     let conversation = [Message::new(Role::User, "What have crates?")];
     let answer = tokenizer.answer("names and versions").unwrap();
-    let context = Context::new(&tokenizer, &sources, &conversation, &answer).unwrap();
-    let given =
-        |threads| credit(&model, None, &Pool::new(threads).unwrap(), &pages, &context, [1; 32]).unwrap();
+    let context = Context::new(&tokenizer, &sources, &conversation).unwrap();
+    let given = |threads| {
+        credit(&model, None, &Pool::new(threads).unwrap(), &pages, (&context, &answer), [1; 32]).unwrap()
+    };
     let credited = given(1);
     assert_eq!(credited, given(3), "the number of threads changes nothing");
     assert_eq!(pages.used(), 0, "every page is given back");
@@ -161,6 +162,10 @@ fn what_sources_did_is_divided_over_subsets_that_share_their_beginnings() {
     assert!(credited.nats.iter().any(|nats| nats.abs() > 1e-3), "sources change something: {credited:?}");
     assert_eq!((credited.subsets, credited.errors.len()), (8, 0));
     assert!(credited.tokens_computed < credited.tokens_apart);
+    assert_eq!(credited.tokens_computed, context.tokens_to_credit(answer.len()));
+    let longest = context.longest_answer(5_000);
+    assert!(context.tokens_to_credit(longest) <= 5_000 && context.tokens_to_credit(longest + 1) > 5_000);
+    assert_eq!(context.longest_answer(7), 0);
 }
 
 #[test]
@@ -171,11 +176,14 @@ fn many_sources_are_credited_from_drawn_orders_that_follow_from_the_seed() {
     let sources = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
     let conversation = [Message::new(Role::User, "Count.")];
     let answer = tokenizer.answer("one two").unwrap();
-    let context = Context::new(&tokenizer, &sources, &conversation, &answer).unwrap();
+    let context = Context::new(&tokenizer, &sources, &conversation).unwrap();
     let pool = Pool::new(2).unwrap();
-    let credited = credit(&model, None, &pool, &pages, &context, [1; 32]).unwrap();
-    assert_eq!(credited, credit(&model, None, &pool, &pages, &context, [1; 32]).unwrap());
-    assert_ne!(credited.nats, credit(&model, None, &pool, &pages, &context, [2; 32]).unwrap().nats);
+    let credited = credit(&model, None, &pool, &pages, (&context, &answer), [1; 32]).unwrap();
+    assert_eq!(credited, credit(&model, None, &pool, &pages, (&context, &answer), [1; 32]).unwrap());
+    assert_ne!(
+        credited.nats,
+        credit(&model, None, &pool, &pages, (&context, &answer), [2; 32]).unwrap().nats
+    );
     let whole = credited.with_all - credited.with_none;
     assert!((credited.nats.iter().sum::<f64>() - whole).abs() < 1e-9);
     assert_eq!(credited.errors.len(), 9);
@@ -184,9 +192,24 @@ fn many_sources_are_credited_from_drawn_orders_that_follow_from_the_seed() {
 
 #[test]
 fn a_context_has_sources_and_an_answer() {
-    let (_, tokenizer) = Model::tiny(3);
-    let none = Context::new(&tokenizer, &[], &[], &[1]).unwrap_err();
+    let (model, tokenizer) = Model::tiny(3);
+    let none = Context::new(&tokenizer, &[], &[]).unwrap_err();
     assert_eq!(none.to_string(), "sources: got 0, accepted is 1 to 32");
-    let silent = Context::new(&tokenizer, &["a"], &[], &[]).unwrap_err();
+    let pages = Pages::new(model.config(), 64 << 20).unwrap();
+    let context = Context::new(&tokenizer, &["a"], &[]).unwrap();
+    let pool = Pool::new(1).unwrap();
+    let silent = credit(&Arc::new(model), None, &pool, &pages, (&context, &[]), [0; 32]).unwrap_err();
     assert_eq!(silent.to_string(), "tokens of the answer, at least: got 0, expected 1");
+}
+
+#[test]
+fn a_passage_that_is_left_out_gives_its_place_to_the_next() {
+    let texts: Vec<String> = (0..150).map(|n| format!("parser {}", "of ".repeat(n))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let pool = Pool::new(1).unwrap();
+    let retriever = Retriever::new(&pool, None, &texts, (0..150).collect()).unwrap();
+    let among = |passage: usize| passage >= 120;
+    let found: Vec<usize> =
+        retriever.search_among(&pool, "parser", 2, among).unwrap().iter().map(|hit| hit.passage).collect();
+    assert_eq!(found, [120, 121], "however many stand before them");
 }
