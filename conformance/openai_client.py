@@ -87,6 +87,29 @@ impossible = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"ty
 wrong = refused(openai.BadRequestError, lambda: ask(max_tokens=6, response_format=impossible))
 assert wrong.body["param"] == "response_format", wrong.body
 
+cited = client.chat.completions.create(
+    model=model, messages=question, max_tokens=8, temperature=0, seed=1, extra_body={"retrieval": {"top_k": 1}}
+)
+citations = cited.choices[0].model_extra["citations"]
+assert [citation["index"] for citation in citations] == [1], citations
+assert all(citation["record"].startswith("0x") and citation["snippet"] and citation["owner"] for citation in citations), citations
+assert cited.usage.prompt_tokens > whole.usage.prompt_tokens, "the tokens of the sources are paid for"
+attribution = cited.model_extra["openledger"]["attribution"]
+shares = [c["share_ppm"] for c in attribution["contributors"] + attribution["sources"]]
+assert sum(shares) + attribution["unattributed_ppm"] == 1_000_000, attribution
+last = None
+for chunk in client.chat.completions.create(
+    model=model, messages=question, max_tokens=8, temperature=0, seed=1, stream=True, extra_body={"retrieval": {"top_k": 1}}
+):
+    last = chunk
+assert last.choices[0].model_extra["citations"] == citations, last
+for wrong, param in [({"top_k": 9}, "retrieval.top_k"), ({"k": 1}, "retrieval.k"), (4, "retrieval")]:
+    raised = refused(openai.BadRequestError, lambda: ask(max_tokens=6, extra_body={"retrieval": wrong}))
+    assert raised.body["param"] == param, raised.body
+raised = refused(openai.BadRequestError, lambda: ask(max_tokens=800, extra_body={"retrieval": {"top_k": 8}}))
+assert raised.body["code"] == "context_length_exceeded" and "sources" in raised.body["message"], raised.body
+print("sources are cited:", [citation["title"] for citation in citations])
+
 with client.chat.completions.create(model=model, messages=question, max_tokens=900, temperature=0, stream=True) as stream:
     for number, _chunk in enumerate(stream):
         if number == 3:

@@ -34,6 +34,7 @@ impl Epoch {
             .map(|nats| AnswerFee {
                 fee: U256::from(FEE_WEI),
                 explained_micronats: (nats * 1e6).round() as i64,
+                retrieved_micronats: 0,
             })
             .collect();
         Ok(Self { weights: weights(&answers, &RULES)? })
@@ -53,6 +54,7 @@ impl Epoch {
                 contributor: record.contributor,
                 length: normalised_length(&record.text),
                 score_piconats: piconats(*score)?,
+                retrieved_wei: U256::ZERO,
             })
         });
         let clusters: Vec<_> = clusters.collect::<Result<_>>()?;

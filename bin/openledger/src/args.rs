@@ -7,6 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
 use openledger_model::Target;
 use openledger_types::amount::parse_open;
+use openledger_worker::sources::MAX_TOP_K;
 
 /// An AI chain that pays the people whose data shaped an answer.
 #[derive(Debug, Parser)]
@@ -95,6 +96,9 @@ pub(crate) struct DemoArgs {
     /// How many questions the payer asks
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(crate) questions: u32,
+    /// Let every answer rest on up to so many records of the Datanet, which are cited and paid
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TOP_K)))]
+    pub(crate) sources: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -329,6 +333,9 @@ pub(crate) struct ChatArgs {
     /// Temperature; 0 takes the likeliest token
     #[arg(long, default_value_t = 0.0)]
     pub(crate) temperature: f64,
+    /// Look for so many sources in the model's Datanets, put them before the question, cite them and pay them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TOP_K)))]
+    pub(crate) sources: Option<u32>,
     /// Gateway to ask [default: the one that `openledger up` runs on this home folder, or one started for this question]
     #[arg(long)]
     pub(crate) gateway: Option<SocketAddr>,

@@ -34,7 +34,7 @@ use crate::local::Local;
 use crate::show::{Show, table};
 use crate::stack::Stack;
 use crate::{demo, node, testnet, up};
-pub(crate) use chat::{Question, ask};
+pub(crate) use chat::{Question, ask, cited};
 pub(crate) use datanet::TERMS;
 
 pub(crate) async fn run(cli: Cli, show: &Show) -> Result<ExitCode> {

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::args::DemoArgs;
 use crate::base::Base;
-use crate::commands::{Question, TERMS, ask};
+use crate::commands::{Question, TERMS, ask, cited};
 use crate::connection::Connection;
 use crate::home::Home;
 use crate::local::{CURATOR, DEVELOPER, Local, PAYER, open, write_secret};
@@ -95,11 +95,7 @@ async fn on_chain(
     let before = before(home, client, &stack, &people).await?;
     if stack.unfinished().await?.is_empty() {
         let model = model_name(client, developed.id).await?;
-        show.step(
-            "questions, answered and paid",
-            ask_all(&stack, &people, &model, &key, args.questions, show),
-        )
-        .await?;
+        show.step("questions, answered and paid", ask_all(&stack, &people, &model, &key, args, show)).await?;
         show.step("the epoch ends: one replay gives the exact credit", stack.post_pending()).await?;
     }
     let batches = stack.unfinished().await?;
@@ -277,9 +273,10 @@ async fn ask_all(
     people: &[Person],
     model: &str,
     key: &str,
-    questions: u32,
+    args: &DemoArgs,
     show: &Show,
 ) -> Result<()> {
+    let questions = args.questions;
     let gateway = Gateway::serve(stack.operator.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     show.line(format!("  POST http://{}/v1/chat/completions, model {model}", gateway.address()));
     let answered: usize = stack.operator.pending().iter().map(|pending| pending.answers).sum();
@@ -287,7 +284,13 @@ async fn ask_all(
     for number in answered..questions as usize {
         progress.report("answers", number as u64, u64::from(questions), "");
         let prompt = people[number % people.len()].question(number / people.len());
-        let question = Question { model, prompt: &prompt, max_tokens: ANSWER_TOKENS, temperature: 0.0 };
+        let question = Question {
+            model,
+            prompt: &prompt,
+            max_tokens: ANSWER_TOKENS,
+            temperature: 0.0,
+            sources: args.sources,
+        };
         let completion = ask(gateway.address(), key, &question).await?;
         let extra = &completion["openledger"];
         show.line(format!("\n  Q {prompt}"));
@@ -300,6 +303,9 @@ async fn ask_all(
             extra["fee_open"].as_str().unwrap_or_default(),
             extra["receipt"].as_str().unwrap_or_default()
         ));
+        for citation in completion["choices"][0]["citations"].as_array().into_iter().flatten() {
+            show.line(format!("    source {}", cited(citation)));
+        }
         report::estimate(extra, people, show);
     }
     progress.report("answers", u64::from(questions), u64::from(questions), "");

@@ -205,6 +205,7 @@ pub(crate) fn unattributed(
         created_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         adapter: None,
         evidence: EvidenceSource::held(Evidence { estimate: Estimate::None, spans: None }),
+        sources: None,
     }
 }
 

@@ -12,9 +12,10 @@ use axum::{
 use futures::{StreamExt, future, stream};
 use openledger_types::receipt::Answer;
 use openledger_worker::operator::{Accepted, Ask, Delivery, Logprobs, Operator};
+use openledger_worker::sources::Library;
 use serde_json::{Value, json};
 
-use crate::completion::{Choice, Header, OpenLedger, Usage, logprobs};
+use crate::completion::{Choice, Header, OpenLedger, Usage, citations, logprobs};
 use crate::{ApiError, ChatRequest, body};
 
 /// `POST /v1/chat/completions`. Whatever can be refused is refused before a stream begins, with its status.
@@ -31,10 +32,12 @@ pub(crate) async fn complete(
     }
     let first = &choices[0];
     let header = Header::new(first.request(), first.adapter(), first.issued_at());
+    let library = first.adapter().sources.as_ref().map(|sources| sources.library.clone());
     if request.stream {
-        return Ok(Streamed { operator, header, include_usage: request.include_usage }.respond(choices));
+        let include_usage = request.include_usage;
+        return Ok(Streamed { operator, header, library, include_usage }.respond(choices));
     }
-    whole(&operator, &header, choices).await
+    whole(&operator, &header, library.as_ref(), choices).await
 }
 
 /// The first choice is the answer to the request alone; the seeds of the others follow on its own.
@@ -43,7 +46,12 @@ fn choice(ask: &Ask, index: u32) -> Ask {
 }
 
 /// Every choice that was made, each of them stored and charged. Fails only if there is none.
-async fn whole(operator: &Operator, header: &Header, accepted: Vec<Accepted>) -> Result<Response, ApiError> {
+async fn whole(
+    operator: &Operator,
+    header: &Header,
+    library: Option<&Library>,
+    accepted: Vec<Accepted>,
+) -> Result<Response, ApiError> {
     let mut failed = None;
     let mut choices = Vec::new();
     for (index, made) in
@@ -54,7 +62,8 @@ async fn whole(operator: &Operator, header: &Header, accepted: Vec<Accepted>) ->
                 let named = whole.logprobs.iter().map(|(token, logprobs)| (*token, logprobs));
                 let logprobs = shown(operator, named);
                 let extra = extra(operator, &whole.answer);
-                choices.push(Choice { index, whole, extra, logprobs });
+                let citations = citations(library, &whole.answer);
+                choices.push(Choice { index, whole, extra, logprobs, citations });
             }
             Err(error) => failed = Some(error),
         }
@@ -81,6 +90,7 @@ fn shown<'a>(operator: &Operator, tokens: impl Iterator<Item = (u32, &'a Logprob
 struct Streamed {
     operator: Operator,
     header: Header,
+    library: Option<Library>,
     include_usage: bool,
 }
 
@@ -123,7 +133,8 @@ impl Streamed {
             }
             Delivery::Done(answer) => {
                 progress.usage = progress.usage.and(&answer);
-                let mut last = self.header.last_chunk(index, &answer);
+                let citations = citations(self.library.as_ref(), &answer);
+                let mut last = self.header.last_chunk(index, &answer, citations);
                 let extra = extra(&self.operator, &answer);
                 if progress.choices == 1 && self.include_usage {
                     let mut usage = self.header.usage_chunk(progress.usage);

@@ -3,10 +3,12 @@
 use alloy_primitives::{Address, B256, Bytes, U256};
 use openledger_types::amount::format_open;
 use openledger_types::receipt::{
-    Answer, ContributorShare, EditedSpan, FinishReason, RecordInfluence, Request, Span, Tier, document_hash,
+    Answer, ContributorShare, EditedSpan, FinishReason, RecordInfluence, Request, SourceCredit, Span, Tier,
+    document_hash,
 };
 use openledger_types::split::{FeeParts, FeeSplit};
 use openledger_worker::operator::{Logprobs, ServedAdapter, Whole};
+use openledger_worker::sources::Library;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -65,8 +67,12 @@ impl Header {
     }
 
     /// The chunk that ends a choice.
-    pub(crate) fn last_chunk(&self, index: usize, answer: &Answer) -> Value {
-        self.chunk(index, json!({}), Value::Null, Some(answer.response.finish_reason))
+    pub(crate) fn last_chunk(&self, index: usize, answer: &Answer, citations: Value) -> Value {
+        let mut chunk = self.chunk(index, json!({}), Value::Null, Some(answer.response.finish_reason));
+        if !citations.is_null() {
+            chunk["choices"][0]["citations"] = citations;
+        }
+        chunk
     }
 
     /// The chunk that says what all choices used.
@@ -83,7 +89,7 @@ impl Header {
         let mut extras = Vec::new();
         let choices: Vec<Value> = choices
             .into_iter()
-            .map(|Choice { index, whole, extra, logprobs }| {
+            .map(|Choice { index, whole, extra, logprobs, citations }| {
                 let response = &whole.answer.response;
                 let mut choice = json!({
                     "index": index,
@@ -91,6 +97,9 @@ impl Header {
                     "logprobs": logprobs,
                     "finish_reason": response.finish_reason,
                 });
+                if !citations.is_null() {
+                    choice["citations"] = citations;
+                }
                 if alone {
                     extras.push(extra);
                 } else {
@@ -115,6 +124,32 @@ pub(crate) struct Choice {
     pub(crate) whole: Whole,
     pub(crate) extra: Value,
     pub(crate) logprobs: Value,
+    pub(crate) citations: Value,
+}
+
+/// Characters of a source's text that are shown.
+const SNIPPET: usize = 300;
+
+/// The sources of an answer, `[1]` first, with what each did; `null` for one that did not ask for any.
+pub(crate) fn citations(library: Option<&Library>, answer: &Answer) -> Value {
+    let Some(retrieval) = &answer.request.retrieval else { return Value::Null };
+    let citation =
+        |(number, (source, credit)): (u64, (&openledger_types::receipt::Source, &SourceCredit))| {
+            let passage = library.and_then(|library| library.passage(source));
+            json!({
+                "index": number,
+                "title": passage.map(|passage| passage.name.as_str()),
+                "snippet": passage.map(|passage| passage.text.chars().take(SNIPPET).collect::<String>()),
+                "record": source.record,
+                "datanet": source.datanet.to_string(),
+                "version": source.version,
+                "cluster": source.cluster,
+                "owner": credit.contributor,
+                "share_ppm": credit.share_ppm,
+                "nanonats": credit.nanonats,
+            })
+        };
+    (1..).zip(retrieval.sources.iter().zip(&answer.attribution.sources)).map(citation).collect()
 }
 
 /// Tokens that are paid for. Every choice is an answer of its own, with the prompt in it.
@@ -203,6 +238,8 @@ struct Estimated<'a> {
     spans: &'a [Span],
     #[serde(skip_serializing_if = "<[EditedSpan]>::is_empty")]
     edited_spans: &'a [EditedSpan],
+    #[serde(skip_serializing_if = "<[SourceCredit]>::is_empty")]
+    sources: &'a [SourceCredit],
 }
 
 impl<'a> OpenLedger<'a> {
@@ -229,6 +266,7 @@ impl<'a> OpenLedger<'a> {
                 records: &attribution.records,
                 spans: &attribution.spans,
                 edited_spans: &attribution.edited_spans,
+                sources: &attribution.sources,
             },
             signature,
         }

@@ -3,6 +3,7 @@
 
 use openledger_types::receipt::{Message, ResponseFormat, Role};
 use openledger_worker::operator::Ask;
+use openledger_worker::sources::{DEFAULT_TOP_K, MAX_TOP_K};
 use serde_json::{Map, Value};
 
 /// Parameters that change nothing about an answer and are not kept.
@@ -131,6 +132,7 @@ impl ChatRequest {
             seed: integer(&mut fields, "seed", 0, i64::MAX.unsigned_abs())?,
             max_tokens: max_tokens(&mut fields)?,
             logprobs: logprobs(&mut fields)?,
+            top_k_sources: retrieval(fields.remove("retrieval"))?,
         };
         let choices = integer(&mut fields, "n", 1, MAX_CHOICES)?.map_or(1, |n| small(Some(n)));
         let stream = flag(&mut fields, "stream")?.unwrap_or(false);
@@ -281,6 +283,30 @@ fn logprobs(fields: &mut Map<String, Value>) -> Result<Option<u8>> {
     Ok(wanted.then_some(top))
 }
 
+/// `{"top_k": 4}`; how many are too many says the operator.
+fn retrieval(value: Option<Value>) -> Result<Option<u32>> {
+    let Some(value) = value else { return Ok(None) };
+    let Value::Object(mut fields) = value else {
+        return invalid("retrieval", "an object such as {\"top_k\": 4}");
+    };
+    fields.retain(|_name, value| !value.is_null());
+    let top_k = match fields.remove("top_k") {
+        None => DEFAULT_TOP_K,
+        Some(value) => match value.as_u64().map(u32::try_from) {
+            Some(Ok(top_k)) if (1..=MAX_TOP_K).contains(&top_k) => top_k,
+            _ => return invalid("retrieval.top_k", format!("a whole number from 1 to {MAX_TOP_K}")),
+        },
+    };
+    match fields.keys().next() {
+        Some(other) => Err(ParameterError::Unknown { param: format!("retrieval.{}", clipped(other)) }),
+        None => Ok(Some(top_k)),
+    }
+}
+
+fn clipped(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
 fn response_format(value: Option<Value>) -> Result<ResponseFormat> {
     const EXPECTED: &str = "an object with type 'text', 'json_object' or 'json_schema'";
     let Some(value) = value else { return Ok(ResponseFormat::Text) };
@@ -375,7 +401,7 @@ fn refuse_unsupported(fields: &mut Map<String, Value>) -> Result<()> {
             "modalities" => (value == &serde_json::json!(["text"]), "only [\"text\"] is"),
             "audio" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options"
             | "moderation" => (false, "leave it out"),
-            _ => return Err(ParameterError::Unknown { param: param.chars().take(100).collect() }),
+            _ => return Err(ParameterError::Unknown { param: clipped(param) }),
         };
         if !harmless {
             return unsupported(param, only);

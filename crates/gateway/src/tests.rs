@@ -16,6 +16,7 @@ use openledger_worker::operator::{
     Ask, Estimate, Evidence, EvidenceSource, Limits, Lookup, Operator, Payments, ServedAdapter, Settings,
     Standing,
 };
+use openledger_worker::sources::{Library, Lookup as SourceLookup, Passage, Permissions, Permitted, Sources};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -169,7 +170,35 @@ fn served(engine: &Engine) -> ServedAdapter {
         created_at: 1_700_000_000,
         adapter: Some(Arc::new(Adapter::new(shape, lora, theta).expect("it fits the layout"))),
         evidence: EvidenceSource::held(Evidence { estimate: Estimate::None, spans: None }),
+        sources: Some(shelf()),
     }
+}
+
+/// A chain on which nothing was ever withdrawn.
+struct Quiet;
+
+impl Permissions for Quiet {
+    fn now(&self) -> SourceLookup<'_> {
+        Box::pin(async { Ok(Permitted::default()) })
+    }
+}
+
+/// Two records that can be cited.
+fn shelf() -> Sources {
+    let passage = |number: u8, text: &str| Passage {
+        record: B256::with_last_byte(number),
+        datanet: U256::from(2),
+        version: 1,
+        contributor: Address::with_last_byte(number),
+        name: format!("work-{number}"),
+        text: text.to_owned(),
+        contribution: U256::from(1),
+        place: number.into(),
+        committed_at: 0,
+        founder: U256::from(1),
+    };
+    let passages = vec![passage(0, "A crate is a package."), passage(1, "Colours")];
+    Sources { library: Library::new(passages), permissions: Arc::new(Quiet) }
 }
 
 fn question() -> Value {
@@ -239,6 +268,67 @@ async fn a_stream_is_the_same_answer_in_pieces() {
             assert_eq!((&last["usage"], &last["choices"]), (&whole["usage"], &json!([])));
         }
     }
+}
+
+#[tokio::test]
+async fn sources_are_cited_by_every_choice_and_by_the_end_of_a_stream() {
+    let house = House::new().await;
+    let plain = house.chat(&question()).await.json();
+    assert!(plain["choices"][0].get("citations").is_none());
+    let request = with(question(), "retrieval", json!({ "top_k": 2 }));
+    let completion = house.chat(&request).await.json();
+    let citations = &completion["choices"][0]["citations"];
+    assert_eq!(citations.as_array().map(Vec::len), Some(1), "{completion}");
+    let citation = &citations[0];
+    let credit = &completion["openledger"]["attribution"]["sources"][0];
+    assert_eq!((&citation["index"], &citation["title"]), (&json!(1), &json!("work-0")));
+    assert_eq!((&citation["snippet"], &citation["datanet"]), (&json!("A crate is a package."), &json!("2")));
+    for field in ["record", "share_ppm", "nanonats"] {
+        assert_eq!(citation[field], credit[field], "{field}");
+    }
+    assert_eq!(citation["owner"], credit["contributor"]);
+    let prompt = |completion: &Value| completion["usage"]["prompt_tokens"].as_u64().expect("a count");
+    assert!(prompt(&completion) > prompt(&plain), "the tokens of sources are paid for");
+    let several = house.chat(&with(request.clone(), "n", json!(2))).await.json();
+    assert!((0..2).all(|choice| several["choices"][choice]["citations"][0]["record"] == citation["record"]));
+
+    for include_usage in [false, true] {
+        let request = with(request.clone(), "stream", json!(true));
+        let request = with(request, "stream_options", json!({ "include_usage": include_usage }));
+        let events = house.chat(&request).await.events();
+        let chunks: Vec<Value> =
+            events[..events.len() - 1].iter().map(|e| serde_json::from_str(e).expect("JSON")).collect();
+        let cited: Vec<&Value> = chunks.iter().filter(|c| !c["choices"][0]["citations"].is_null()).collect();
+        assert_eq!(cited.len(), 1);
+        assert!(cited[0]["choices"][0]["finish_reason"].is_string(), "it is the choice's last");
+        assert_eq!(&cited[0]["choices"][0]["citations"], citations);
+    }
+    let nothing = with(request, "messages", json!([{ "role": "user", "content": "Zebras?" }]));
+    assert_eq!(house.chat(&nothing).await.json()["choices"][0]["citations"], json!([]));
+}
+
+#[tokio::test]
+async fn wrong_requests_for_sources_are_refused_and_the_model_says_what_it_searches() {
+    let house = House::new().await;
+    for (retrieval, param) in [
+        (json!(true), "retrieval"),
+        (json!({ "top_k": 0 }), "retrieval.top_k"),
+        (json!({ "top_k": 9 }), "retrieval.top_k"),
+        (json!({ "top_k": "4" }), "retrieval.top_k"),
+        (json!({ "topk": 4 }), "retrieval.topk"),
+    ] {
+        let (status, error) = house.chat(&with(question(), "retrieval", retrieval)).await.error();
+        assert_eq!((status, error["param"].as_str()), (400, Some(param)), "{error}");
+    }
+    let long = with(question(), "retrieval", json!({}));
+    let long =
+        with(long, "messages", json!([{ "role": "user", "content": format!("crate {}", "x".repeat(990)) }]));
+    let (status, error) = house.chat(&long).await.error();
+    assert_eq!((status, error["code"].as_str()), (400, Some("context_length_exceeded")), "{error}");
+    let model = house.get("/v1/models").await.json()["data"][0]["openledger"]["retrieval"].clone();
+    assert_eq!((&model["method"], &model["records"]), (&json!("bm25/1"), &json!(2)));
+    assert_eq!(model["datanets"], json!([{ "datanet": "2", "version": 1 }]));
+    assert_eq!((&model["default_top_k"], &model["max_top_k"]), (&json!(4), &json!(8)));
 }
 
 #[tokio::test]

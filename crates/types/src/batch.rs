@@ -19,9 +19,9 @@ pub const MAX_APPEALS: u32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PayoutKind {
-    /// By influence.
+    /// By influence, and as a source of answers.
     Contributor,
-    /// By accepted clusters, from what influence left unexplained.
+    /// By accepted clusters, from what influence and sources left unexplained.
     Base,
     /// For serving.
     Operator,
@@ -138,10 +138,16 @@ pub fn sampled_receipts(seed: B256, receipts: u32, count: u32) -> Vec<u32> {
 pub struct AnswerWeight {
     /// Log-probability of the answer with the adapter less that without, micronats; may be negative.
     pub explained_micronats: i64,
-    /// Wei that a nat of this answer is worth.
+    /// Wei that a nat of this answer is worth where the adapter explains some.
     pub wei_per_nat: U256,
     /// The part of the contributors' pool that influence may claim, wei.
     pub explained_wei: U256,
+    /// Log-probability of the answer with its sources less that without, micronats; may be negative. Not written where it is 0.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub retrieved_micronats: i64,
+    /// The part of the contributors' pool that is its sources', wei. Not written where it is 0.
+    #[serde(default, skip_serializing_if = "U256::is_zero")]
+    pub retrieved_wei: U256,
 }
 
 /// The settled, exact credit of one cluster over all answers of the batch.
@@ -157,6 +163,13 @@ pub struct ClusterCredit {
     pub influence_wei: I256,
     /// What influence pays it, wei.
     pub paid: U256,
+    /// What it is paid as a source of the answers, wei: retrieval credit, not influence. Not written where it is 0.
+    #[serde(default, skip_serializing_if = "U256::is_zero")]
+    pub retrieved_wei: U256,
+}
+
+fn is_nothing(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The file behind a posted batch: everything that its roots follow from.

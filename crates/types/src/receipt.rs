@@ -230,8 +230,47 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// How to answer.
     pub sampling: Sampling,
-    /// The prompt as tokens of the base model.
+    /// The prompt as tokens of the base model: sources, where there are any, and the conversation.
     pub prompt_tokens: Vec<u32>,
+    /// The sources that were looked for; not written where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<Retrieval>,
+}
+
+/// How sources are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetrievalMethod {
+    /// Okapi BM25 over the records that stand for the clusters of the adapter's Datanet versions, by the words of the last message of the user.
+    #[serde(rename = "bm25/1")]
+    Bm25,
+}
+
+/// What was looked for and found, so that anybody finds the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retrieval {
+    /// How.
+    pub method: RetrievalMethod,
+    /// Merkle root over the salted hashes of the records that were searched, those that were passed over included.
+    pub records_root: B256,
+    /// Records that were withdrawn, taken down or denied for inference up to this block were passed over.
+    pub block: u64,
+    /// Most sources.
+    pub top_k: u32,
+    /// What was found, best first: source `n`, from 1, is the system message `[n] text` before the conversation.
+    pub sources: Vec<Source>,
+}
+
+/// A record that was put before a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its salted hash.
+    pub record: B256,
+    /// Its cluster, as settlement numbers them for the adapter.
+    pub cluster: u32,
+    /// Number of its Datanet.
+    pub datanet: U256,
+    /// Version of the Datanet.
+    pub version: u32,
 }
 
 /// Why an answer ended.
@@ -302,6 +341,19 @@ pub struct SpanMatch {
     pub token: u32,
 }
 
+/// What a source did for an answer: *retrieval credit*, never *influence* or *match*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCredit {
+    /// Salted hash of the record.
+    pub record: B256,
+    /// Who contributed it.
+    pub contributor: Address,
+    /// Part of what adapter and sources explained, for a source that helped.
+    pub share_ppm: u32,
+    /// Shapley's value of the source over the base model's log-probability of the answer given each subset of the sources, signed, in nanonats.
+    pub nanonats: i64,
+}
+
 /// A maximal verbatim match between an answer and the Datanet: a *match*, never an *influence*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
@@ -355,7 +407,7 @@ pub struct Attribution {
     pub tier: Tier,
     /// Log-probability of the answer with the adapter less that without, in micronats.
     pub explained_micronats: i64,
-    /// By contributor, largest first. With `unattributed_ppm` the shares add up to exactly 1,000,000.
+    /// By contributor, largest first: influence. With `unattributed_ppm` and the shares of the sources the shares add up to exactly 1,000,000.
     pub contributors: Vec<ContributorShare>,
     /// The part that belongs to nobody.
     pub unattributed_ppm: u32,
@@ -366,6 +418,18 @@ pub struct Attribution {
     /// Near-verbatim evidence; not written where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited_spans: Vec<EditedSpan>,
+    /// What each source of the request did, in its order; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceCredit>,
+}
+
+impl Attribution {
+    /// Log-probability of the answer with its sources less that without, in micronats: what all sources did together.
+    pub fn retrieved_micronats(&self) -> i64 {
+        let sum: i128 = self.sources.iter().map(|source| i128::from(source.nanonats)).sum();
+        let most = i128::from(i64::MAX);
+        i64::try_from((sum / 1000).clamp(-most, most)).expect("it was clamped")
+    }
 }
 
 /// A paid answer whole: the signed receipt with the documents that its hashes name.

@@ -43,6 +43,7 @@ fn answer(sequence: u32, fee: u64) -> Answer {
             messages: vec![Message { role: Role::User, content: "what is a crate?".into() }],
             sampling: Sampling::greedy(8),
             prompt_tokens: vec![1, 2, 3],
+            retrieval: None,
         },
         response: Response {
             salt: B256::ZERO,
@@ -59,6 +60,7 @@ fn answer(sequence: u32, fee: u64) -> Answer {
             records: vec![],
             spans: vec![],
             edited_spans: vec![],
+            sources: vec![],
         },
     }
 }
@@ -89,6 +91,40 @@ fn what_a_request_does_not_ask_for_is_not_written() {
         )
     );
     assert_eq!(decode_document::<Sampling>(text.as_bytes()).unwrap(), full);
+}
+
+#[test]
+fn sources_are_written_only_where_some_were_asked_for() {
+    let Answer { mut request, mut attribution, .. } = answer(1, 1);
+    let (plain, plainly) = (encode_document(&request), encode_document(&attribution));
+    assert!(!String::from_utf8(plain).unwrap().contains("retrieval"));
+    assert!(!String::from_utf8(plainly).unwrap().contains("sources"));
+    let record = B256::repeat_byte(1);
+    request.retrieval = Some(Retrieval {
+        method: RetrievalMethod::Bm25,
+        records_root: B256::repeat_byte(2),
+        block: 7,
+        top_k: 4,
+        sources: vec![Source { record, cluster: 3, datanet: U256::from(2), version: 1 }],
+    });
+    let text = String::from_utf8(encode_document(&request)).unwrap();
+    let (one, two) = ("01".repeat(32), "02".repeat(32));
+    let expected = format!(
+        concat!(
+            r#""retrieval":{{"method":"bm25/1","records_root":"0x{}","block":7,"top_k":4,"#,
+            r#""sources":[{{"record":"0x{}","cluster":3,"datanet":"0x2","version":1}}]}}}}"#
+        ),
+        two, one
+    );
+    assert!(text.ends_with(&expected), "{text}");
+    assert_eq!(decode_document::<Request>(text.as_bytes()).unwrap(), request);
+    let credit = |nanonats| SourceCredit { record, contributor: Address::ZERO, share_ppm: 5, nanonats };
+    attribution.sources = vec![credit(2_500_999), credit(-500_000)];
+    let bytes = encode_document(&attribution);
+    assert_eq!(decode_document::<Attribution>(&bytes).unwrap(), attribution);
+    assert_eq!(attribution.retrieved_micronats(), 2_000);
+    attribution.sources = vec![credit(i64::MAX); 4];
+    assert!(attribution.retrieved_micronats() > 0, "what nobody computes is no overflow");
 }
 
 #[test]

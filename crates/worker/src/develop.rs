@@ -21,6 +21,7 @@ use openledger_types::abi::{DatanetRef, IModels};
 use crate::error::compute;
 use crate::lineage::{self, Lineage};
 use crate::operator::{Estimate, Evidence, EvidenceSource, ServeError, ServedAdapter};
+use crate::sources::{ChainPermissions, Library, Sources};
 use crate::{Folders, Machine, Progress, Result, WorkerError, contribute, spans};
 
 /// What an adapter costs, wei per token.
@@ -266,6 +267,9 @@ pub async fn serve(
     progress: &Progress,
 ) -> Result<ServedAdapter> {
     let published = published_at(client, lineage.id).await?;
+    let library = Library::of(lineage, &Blobs::open(folders.corpus())?)?;
+    let permissions = Arc::new(ChainPermissions::new(client.clone(), library.clone()));
+    let sources = Sources { library, permissions };
     let (folders, machine, lineage_, progress) =
         (folders.clone(), machine.clone(), lineage.clone(), progress.clone());
     let registry = registry.clone();
@@ -293,6 +297,7 @@ pub async fn serve(
         created_at: published,
         adapter,
         evidence,
+        sources: Some(sources),
     })
 }
 

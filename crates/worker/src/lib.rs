@@ -16,6 +16,7 @@ mod progress;
 pub mod search;
 pub mod settle;
 pub mod settler;
+pub mod sources;
 mod spans;
 pub mod verify;
 

@@ -13,7 +13,7 @@
 
 use std::path::Path;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use openledger_attribution::influence::{
     AnswerGradient, Objective, ReplayOptions, ReplayState, answer_gradient, replay_hashed, replay_step,
 };
@@ -30,6 +30,7 @@ use crate::error::compute;
 use crate::lineage::Lineage;
 use crate::payees::Payees;
 use crate::settle::Terms;
+use crate::sources::paid;
 use crate::verify::{Difference, fault, first_difference};
 use crate::{Folders, Machine, Progress, Result};
 
@@ -249,13 +250,15 @@ impl Settler<'_> {
         let clusters = records
             .zip(&self.payees.contributors)
             .zip(scores)
-            .map(|((record, payee), score)| {
+            .zip(self.retrieved(&answers, &weights))
+            .map(|(((record, payee), score), retrieved_wei)| {
                 Ok(ClusterScore {
                     cluster: record.cluster,
                     record: record.record,
                     contributor: *payee,
                     length: normalised_length(&record.text),
                     score_piconats: piconats(*score)?,
+                    retrieved_wei,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -274,6 +277,25 @@ impl Settler<'_> {
             base: settlement.base,
             payouts: settlement.payouts,
         })
+    }
+
+    /// What each cluster has as a source of the answers, wei. A source that is no record of the adapter's Datanets has nothing, and nobody has it instead.
+    fn retrieved(&self, answers: &[Answer], weights: &Weights) -> Vec<U256> {
+        let records = self.lineage.set.records();
+        let mut by_cluster = vec![U256::ZERO; records.len()];
+        for (answer, weight) in answers.iter().zip(&weights.answers) {
+            let Some(retrieval) = &answer.request.retrieval else { continue };
+            let credits = &answer.attribution.sources;
+            for ((source, credit), part) in retrieval.sources.iter().zip(credits).zip(paid(answer, weight)) {
+                let at = source.cluster as usize;
+                if credit.record == source.record
+                    && records.get(at).is_some_and(|record| record.record == source.record)
+                {
+                    by_cluster[at] += part;
+                }
+            }
+        }
+        by_cluster
     }
 
     fn report(&self, done: usize, total: usize) {
@@ -308,7 +330,8 @@ pub(crate) async fn settling<T: Send + 'static>(
 }
 
 fn fee(answer: &Answer, explained_micronats: i64) -> AnswerFee {
-    AnswerFee { fee: answer.receipt.fee, explained_micronats }
+    let retrieved_micronats = answer.attribution.retrieved_micronats();
+    AnswerFee { fee: answer.receipt.fee, explained_micronats, retrieved_micronats }
 }
 
 fn miscounted(file: &BatchFile) -> Difference {

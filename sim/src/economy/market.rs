@@ -266,7 +266,11 @@ impl Market {
         let cluster_cap_ppm = self.param("cluster_cap").to();
         let fees: Vec<_> = answers
             .iter()
-            .map(|answer| AnswerFee { fee: answer.fee, explained_micronats: answer.explained_micronats })
+            .map(|answer| AnswerFee {
+                fee: answer.fee,
+                explained_micronats: answer.explained_micronats,
+                retrieved_micronats: 0,
+            })
             .collect();
         let weights = weights(&fees, &Rules { split, floor_micronats, cluster_cap_ppm })
             .expect("fees within the supply");
@@ -281,6 +285,7 @@ impl Market {
                     contributor: cluster.owner,
                     length: cluster.length,
                     score_piconats: (score * 1e12).round() as i128,
+                    retrieved_wei: U256::ZERO,
                 }
             })
             .collect();

@@ -32,6 +32,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &ChatArgs, show: &Sho
         prompt: &args.prompt,
         max_tokens: args.max_tokens,
         temperature: args.temperature,
+        sources: args.sources,
     };
     let completion = match running {
         Some(gateway) => ask(gateway, &key, &question).await?,
@@ -39,6 +40,9 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &ChatArgs, show: &Sho
     };
     show.line(completion["choices"][0]["message"]["content"].as_str().unwrap_or_default());
     let extra = &completion["openledger"];
+    for citation in completion["choices"][0]["citations"].as_array().into_iter().flatten() {
+        show.line(cited(citation));
+    }
     show.line(format!(
         "\nreceipt {}  fee {} OPEN\nverify with: openledger verify {}",
         extra["receipt"].as_str().unwrap_or_default(),
@@ -55,17 +59,37 @@ pub(crate) struct Question<'a> {
     pub(crate) prompt: &'a str,
     pub(crate) max_tokens: u32,
     pub(crate) temperature: f64,
+    /// How many sources to look for, if any.
+    pub(crate) sources: Option<u32>,
+}
+
+/// A source of an answer in one line.
+pub(crate) fn cited(citation: &Value) -> String {
+    let text = |field: &str| citation[field].as_str().unwrap_or_default().to_owned();
+    format!(
+        "[{}] {} · Datanet {}, record {}… of {} · {:+.3} nats, {:.1} % of the credit",
+        citation["index"],
+        text("title"),
+        text("datanet"),
+        text("record").chars().take(18).collect::<String>(),
+        text("owner"),
+        citation["nanonats"].as_f64().unwrap_or(0.0) / 1e9,
+        citation["share_ppm"].as_f64().unwrap_or(0.0) / 1e4,
+    )
 }
 
 /// Asks a gateway over HTTP, as any OpenAI client does.
 pub(crate) async fn ask(gateway: SocketAddr, key: &str, question: &Question<'_>) -> Result<Value> {
     let url = format!("http://{gateway}/v1/chat/completions");
-    let body = json!({
+    let mut body = json!({
         "model": question.model,
         "messages": [{ "role": "user", "content": question.prompt }],
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
     });
+    if let Some(top_k) = question.sources {
+        body["retrieval"] = json!({ "top_k": top_k });
+    }
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let response = client
         .post(&url)

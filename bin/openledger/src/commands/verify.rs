@@ -1,10 +1,15 @@
 use std::process::ExitCode;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use anyhow::{Context, Result};
-use openledger_types::receipt::Answer;
+use openledger_corpus::blob::Blobs;
+use openledger_types::amount::format_open;
+use openledger_types::batch::BatchFile;
+use openledger_types::receipt::{Answer, Source, SourceCredit};
+use openledger_worker::claim::load_batch;
+use openledger_worker::sources::paid;
 use openledger_worker::verify::{Verdict, check_statement, find_answer, verify_answer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::connection::Connection;
@@ -37,12 +42,28 @@ pub(crate) async fn run(home: &Home, threads: usize, receipt: &str, show: &Show)
             show.step("re-execution", work).await?
         }
     };
+    let paid = match &verdict {
+        Verdict::Equal { batch: Some(batch) } if answer.request.retrieval.is_some() => {
+            let file = load_batch(&connection.client, &Blobs::open(folders.corpus())?, *batch).await?;
+            sources(&answer, &file)
+        }
+        _ => Vec::new(),
+    };
     connection.close().await?;
     let id = id.to_string();
     match verdict {
         Verdict::Equal { batch: Some(batch) } => {
             show.line(format!("equal: the answer, its attribution and the payouts of batch {batch}"));
-            show.result(&json!({ "receipt": id, "verdict": "equal", "batch": batch.to_string() }));
+            let sources: Vec<Value> = paid
+                .iter()
+                .map(|(line, value)| {
+                    show.line(line);
+                    value.clone()
+                })
+                .collect();
+            show.result(&json!({
+                "receipt": id, "verdict": "equal", "batch": batch.to_string(), "sources": sources,
+            }));
             Ok(ExitCode::SUCCESS)
         }
         Verdict::Equal { batch: None } => {
@@ -62,6 +83,31 @@ pub(crate) async fn run(home: &Home, threads: usize, receipt: &str, show: &Show)
             Ok(ExitCode::from(DIFFERENT))
         }
     }
+}
+
+/// What each source of an answer was paid by its batch, in words and for programs.
+fn sources(answer: &Answer, file: &BatchFile) -> Vec<(String, Value)> {
+    let (Some(retrieval), Some(weight)) =
+        (&answer.request.retrieval, file.weights.get(answer.receipt.sequence as usize))
+    else {
+        return Vec::new();
+    };
+    let credits = &answer.attribution.sources;
+    let line = |(number, ((source, credit), wei)): (u32, ((&Source, &SourceCredit), U256))| {
+        let line = format!(
+            "  [{number}] record {} of {}: {:+.3} nats, retrieval credit {} OPEN",
+            source.record,
+            credit.contributor,
+            credit.nanonats as f64 / 1e9,
+            format_open(wei)
+        );
+        let value = json!({
+            "index": number, "record": source.record, "owner": credit.contributor, "nanonats": credit.nanonats,
+            "retrieval_credit_wei": wei.to_string(),
+        });
+        (line, value)
+    };
+    (1..).zip(retrieval.sources.iter().zip(credits).zip(paid(answer, weight))).map(line).collect()
 }
 
 fn read(path: &str) -> Result<Answer> {

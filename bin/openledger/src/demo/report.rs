@@ -92,13 +92,22 @@ pub(super) async fn print(
     show.line(table(&rows));
 
     let mut influence: BTreeMap<Address, f64> = BTreeMap::new();
+    let mut retrieved: BTreeMap<Address, U256> = BTreeMap::new();
     for credit in &file.credits {
         // For people's eyes only; payouts are integers.
         let wei = credit.influence_wei.to_string().parse::<f64>().unwrap_or(0.0);
         *influence.entry(credit.contributor).or_default() += wei / 1e18;
+        *retrieved.entry(credit.contributor).or_default() += credit.retrieved_wei;
     }
     show.line("What each contributor has (influence is signed and netted over the answers)");
-    let head = ["contributor", "influence, OPEN", "before, OPEN", "after, OPEN", "earned, OPEN"];
+    let head = [
+        "contributor",
+        "influence, OPEN",
+        "retrieval credit, OPEN",
+        "before, OPEN",
+        "after, OPEN",
+        "earned, OPEN",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut balances = Vec::new();
     for person in people {
@@ -108,6 +117,7 @@ pub(super) async fn print(
         rows.push(vec![
             person.name.clone(),
             format!("{:+.6}", influence.get(&account).copied().unwrap_or(0.0)),
+            format_open(retrieved.get(&account).copied().unwrap_or_default()),
             format_open(before),
             format_open(after),
             format_open(after.saturating_sub(before)),

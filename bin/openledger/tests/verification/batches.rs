@@ -35,6 +35,16 @@ pub(crate) struct Epoch {
 
 impl Epoch {
     pub(crate) async fn serve(world: &World, client: &Client, questions: usize) -> Self {
+        Self::serve_with(world, client, questions, |_, ask| ask).await
+    }
+
+    /// The answers to questions that were changed first.
+    pub(crate) async fn serve_with(
+        world: &World,
+        client: &Client,
+        questions: usize,
+        change: impl Fn(usize, Ask) -> Ask,
+    ) -> Self {
         let operator = world.person(client, open(STAKE + 100)).await;
         client.staking().stake(&operator, StakeRole::Operator, open(STAKE)).await.unwrap();
         let mut payers = Vec::new();
@@ -64,6 +74,7 @@ impl Epoch {
                 max_tokens: Some(24),
                 ..Ask::default()
             };
+            let ask = change(number, ask);
             let (_, key) = &payers[number % payers.len()];
             answers.push(house.answer(key.reveal(), "tales", ask, |_| {}).await.unwrap());
         }

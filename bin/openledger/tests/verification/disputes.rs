@@ -19,7 +19,7 @@ const PURSE: u64 = 101;
 const DEFENDED: std::time::Duration = std::time::Duration::from_secs(240);
 
 /// Lets the operator of an epoch defend what it posts.
-async fn defend(world: &World, client: &Client, epoch: &Epoch) {
+pub(crate) async fn defend(world: &World, client: &Client, epoch: &Epoch) {
     let (url, folders, wallet) = (client.url().to_owned(), world.folders.clone(), epoch.operator.clone());
     let (machine, from) = (world.machine.clone(), client.block_number().await.unwrap());
     aside(async move {

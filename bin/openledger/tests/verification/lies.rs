@@ -35,7 +35,7 @@ async fn check(
     check_caught(world, &client, &epoch, batch, field).await;
 }
 
-async fn check_caught(world: &World, client: &Client, epoch: &Epoch, batch: U256, field: &str) {
+pub(crate) async fn check_caught(world: &World, client: &Client, epoch: &Epoch, batch: U256, field: &str) {
     let decided = world.decided(client, batch).await;
     let verdicts = world.verdicts(batch);
     assert_eq!(verdicts.len(), world.verifiers.len());
@@ -75,7 +75,8 @@ fn say(world: &World, epoch: &Epoch, engine: &Engine, answer: &mut Answer, token
     let served = load_peft(&served, world.machine.model.config()).unwrap();
     let prompt = &answer.request.prompt_tokens;
     let salt = answer.attribution.salt;
-    answer.attribution = attribute(engine, &served, &epoch.evidence, salt, prompt, &tokens).unwrap();
+    answer.attribution =
+        attribute(engine, &served, &epoch.evidence, salt, prompt, &tokens, Vec::new()).unwrap();
     answer.receipt.completionTokens = tokens.len() as u32;
     answer.response.text = said.text;
     answer.response.finish_reason = said.finish_reason;

@@ -11,4 +11,5 @@ mod disputes;
 mod eventually;
 mod lies;
 mod panels;
+mod sources;
 mod world;

@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) scheduler: Scheduler,
     pub(crate) registry: Adapters,
     pub(crate) verifiers: Vec<Address>,
+    /// Whose records the adapters were trained on, with their contributions.
+    pub(crate) contributors: Vec<(Wallet, U256)>,
     /// Agrees with every batch without looking, where everybody is asked.
     pub(crate) lazy: Address,
     /// Deny every batch, where panels are drawn.
@@ -122,9 +124,11 @@ impl World {
         let terms = Terms { train: Use::Allow, infer: Use::Allow, crawl: Use::Deny };
         let datanet = client.datanets().create(&owner, "tales", "MIT", Modality::Text, terms).await.unwrap();
         let blobs = Blobs::open(folders.corpus()).unwrap();
+        let mut contributors = Vec::new();
         for number in 0..CONTRIBUTORS {
             let wallet = person(open(10)).await;
-            contribute(&client, &blobs, &wallet, datanet, tales(number)).await.unwrap();
+            let contribution = contribute(&client, &blobs, &wallet, datanet, tales(number)).await.unwrap();
+            contributors.push((wallet, contribution));
         }
         accept_pending(&client, &blobs, &owner, datanet).await.unwrap();
         publish_version(&client, &blobs, &owner, datanet).await.unwrap();
@@ -198,6 +202,7 @@ impl World {
             scheduler,
             registry,
             verifiers: verifiers.iter().map(Wallet::address).collect(),
+            contributors,
             lazy: lazy.address(),
             liars: liars.iter().map(Wallet::address).collect(),
             acts,

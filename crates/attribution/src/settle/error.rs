@@ -52,6 +52,12 @@ pub enum SettleError {
         /// The cluster.
         cluster: u32,
     },
+    /// Clusters are said to have more as sources than sources may claim.
+    #[error("clusters have more than {limit} wei as sources, which is what the answers' sources may claim")]
+    Retrieved {
+        /// What sources may claim, wei.
+        limit: U256,
+    },
     /// Nobody has a part of the developer's income.
     #[error("nobody is given who shares the developer's part")]
     NoDevelopers,

@@ -28,6 +28,8 @@ pub struct ClusterScore {
     pub length: u64,
     /// Sum over its records of the weighted influence, piconats.
     pub score_piconats: i128,
+    /// What it has as a source of the answers, wei ([`super::among_sources`]).
+    pub retrieved_wei: U256,
 }
 
 /// A settled epoch: what the batch file holds of it.
@@ -52,12 +54,12 @@ impl Settlement {
     }
 }
 
-/// Settles an epoch (rules 5 to 9 of the module). `clusters` are all accepted clusters, in any order; `developers` share the
+/// Settles an epoch (rules 5 to 10 of the module). `clusters` are all accepted clusters, in any order; `developers` share the
 /// developer's part by these weights.
 ///
 /// # Errors
 /// [`SettleError::TooMany`], [`SettleError::DuplicateCluster`], [`SettleError::ClusterScore`],
-/// [`SettleError::NoDevelopers`].
+/// [`SettleError::Retrieved`], [`SettleError::NoDevelopers`].
 pub fn settle(
     weights: Weights,
     clusters: &[ClusterScore],
@@ -73,7 +75,8 @@ pub fn settle(
         .map(|(c, influence)| if c.contributor.is_zero() { I256::ZERO } else { *influence })
         .collect();
     let paid = pay(&raw, weights.cluster_cap, weights.cap);
-    let base = weights.parts.contributors - sum(&paid);
+    let retrieved = retrieved(&clusters, &weights)?;
+    let base = weights.parts.contributors - sum(&paid) - sum(&retrieved);
     let lengths: Vec<_> = clusters
         .iter()
         .map(|c| if c.contributor.is_zero() { U256::ZERO } else { U256::from(c.length) })
@@ -85,8 +88,8 @@ pub fn settle(
         return Err(SettleError::NoDevelopers);
     }
     let mut accounts = Accounts::default();
-    for ((cluster, paid), base) in clusters.iter().zip(&paid).zip(&base_parts) {
-        accounts.add(PayoutKind::Contributor, cluster.contributor, *paid);
+    for (((cluster, paid), retrieved), base) in clusters.iter().zip(&paid).zip(&retrieved).zip(&base_parts) {
+        accounts.add(PayoutKind::Contributor, cluster.contributor, *paid + *retrieved);
         accounts.add(PayoutKind::Base, cluster.contributor, *base);
     }
     // All of it where every cluster is gone, else nothing.
@@ -100,12 +103,14 @@ pub fn settle(
         .iter()
         .zip(influence)
         .zip(paid)
-        .map(|((cluster, influence_wei), paid)| ClusterCredit {
+        .zip(retrieved)
+        .map(|(((cluster, influence_wei), paid), retrieved_wei)| ClusterCredit {
             cluster: cluster.cluster,
             record: cluster.record,
             contributor: cluster.contributor,
             influence_wei,
             paid,
+            retrieved_wei,
         })
         .collect();
     Ok(Settlement {
@@ -115,6 +120,17 @@ pub fn settle(
         base,
         payouts: accounts.payouts(),
     })
+}
+
+/// What each cluster is paid as a source.
+fn retrieved(clusters: &[ClusterScore], weights: &Weights) -> Result<Vec<U256>, SettleError> {
+    let limit = weights.answers.iter().fold(U256::ZERO, |sum, answer| sum + answer.retrieved_wei);
+    let mut left = limit;
+    for cluster in clusters {
+        left = left.checked_sub(cluster.retrieved_wei).ok_or(SettleError::Retrieved { limit })?;
+    }
+    let paid = |c: &ClusterScore| if c.contributor.is_zero() { U256::ZERO } else { c.retrieved_wei };
+    Ok(clusters.iter().map(paid).collect())
 }
 
 /// The clusters by number, each checked.

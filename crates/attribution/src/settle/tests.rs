@@ -12,7 +12,7 @@ const DEVELOPER: Address = Address::repeat_byte(0xa2);
 const RULES: Rules = Rules { split: FeeSplit::GENESIS, floor_micronats: 100_000, cluster_cap_ppm: 1_000_000 };
 
 fn answer(fee: U256, explained_micronats: i64) -> AnswerFee {
-    AnswerFee { fee, explained_micronats }
+    AnswerFee { fee, explained_micronats, retrieved_micronats: 0 }
 }
 
 fn cluster(number: u32, owner: u8, score_piconats: i128) -> ClusterScore {
@@ -23,6 +23,7 @@ fn cluster(number: u32, owner: u8, score_piconats: i128) -> ClusterScore {
         contributor: Address::repeat_byte(owner),
         length: 600,
         score_piconats,
+        retrieved_wei: U256::ZERO,
     }
 }
 
@@ -66,10 +67,35 @@ fn any_clusters() -> impl Strategy<Value = Vec<ClusterScore>> {
     })
 }
 
+/// Answers with sources, and clusters that share what these may claim.
+fn any_sourced() -> impl Strategy<Value = (Vec<AnswerFee>, Vec<ClusterScore>)> {
+    let did = prop_oneof![-2_000_000_i64..20_000_000, -100_000_i64..100_000, Just(0), Just(i64::MAX)];
+    let retrieved = prop::collection::vec((did, -5_i64..50), 10);
+    (any_answers(), any_clusters(), retrieved).prop_map(|(mut answers, mut clusters, retrieved)| {
+        for (answer, (did, _)) in answers.iter_mut().zip(&retrieved) {
+            answer.retrieved_micronats = *did;
+        }
+        let weights = weights(&answers, &RULES).unwrap();
+        let did: Vec<i64> = retrieved.iter().map(|(_, did)| *did).collect();
+        for weight in &weights.answers {
+            for (cluster, part) in clusters.iter_mut().zip(among_sources(weight.retrieved_wei, &did)) {
+                cluster.retrieved_wei += part;
+            }
+        }
+        (answers, clusters)
+    })
+}
+
 proptest! {
     #[test]
-    fn every_wei_of_the_fees_is_accounted_for(answers in any_answers(), clusters in any_clusters()) {
+    fn every_wei_of_the_fees_is_accounted_for((answers, clusters) in any_sourced()) {
         let settlement = settled(&answers, &clusters);
+        for answer in &settlement.weights {
+            prop_assert!(answer.retrieved_micronats > 0 || answer.retrieved_wei.is_zero());
+        }
+        let as_sources: U256 = settlement.credits.iter().fold(U256::ZERO, |sum, c| sum + c.retrieved_wei);
+        let by_influence: U256 = settlement.credits.iter().fold(U256::ZERO, |sum, c| sum + c.paid);
+        prop_assert_eq!(settlement.totals().contributors, as_sources + by_influence);
         let fees = answers.iter().fold(U256::ZERO, |sum, a| sum + a.fee);
         let parts = &settlement.parts;
         prop_assert_eq!(total(&settlement.payouts) + parts.validators + parts.treasury + parts.burn, fees);
@@ -186,6 +212,55 @@ fn a_worked_epoch_is_settled_to_the_wei() {
             payout(PayoutKind::Developer, DEVELOPER, 45),
         ]
     );
+}
+
+#[test]
+fn an_answer_with_sources_is_settled_to_the_wei() {
+    // Pools of 40, 80 and 40 wei. Two nats by the adapter and three by sources: 24 wei are the sources', 16 influence may claim, 8 a nat. The second answer
+    // the adapter made worse, half of the floor by sources: 40 wei, all theirs. The third its sources made worse.
+    let sourced = |fee, explained, retrieved_micronats| AnswerFee {
+        retrieved_micronats,
+        ..answer(U256::from(fee), explained)
+    };
+    let answers = [
+        sourced(100_u64, 2_000_000, 3_000_000),
+        sourced(200, -1_000_000, 50_000),
+        sourced(100, 4_000_000, -9_000_000),
+    ];
+    let weights = weights(&answers, &RULES).unwrap();
+    let numbers: Vec<_> =
+        weights.answers.iter().map(|w| [w.wei_per_nat, w.explained_wei, w.retrieved_wei]).collect();
+    let wei = |numbers: [u64; 3]| numbers.map(U256::from);
+    assert_eq!(numbers, [wei([8, 16, 24]), wei([0, 0, 40]), wei([10, 40, 0])]);
+    assert_eq!((weights.ppb.as_slice(), weights.cap), (&[800_000_000, 0, 1_000_000_000][..], U256::from(56)));
+
+    // The first answer's sources are clusters 2 and 4, twice as helpful, and 7, which did harm; the second's are 4 and a withdrawn one.
+    let first = among_sources(U256::from(24), &[1_000_000_001, 2_000_000_002, -5]);
+    assert_eq!(first, [U256::from(8), U256::from(16), U256::ZERO]);
+    let second = among_sources(U256::from(40), &[1, 1]);
+    let retrieved =
+        |number, owner, retrieved_wei| ClusterScore { retrieved_wei, ..cluster(number, owner, 0) };
+    let gone = ClusterScore { contributor: Address::ZERO, ..retrieved(5, 9, second[1]) };
+    let clusters = [
+        retrieved(2, 2, first[0]),
+        retrieved(4, 1, first[1] + second[0]),
+        gone,
+        ClusterScore { score_piconats: 1_000_000_000_000, ..retrieved(7, 1, first[2]) },
+    ];
+    let settlement = settle(weights.clone(), &clusters, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap();
+    let paid: Vec<_> = settlement.credits.iter().map(|c| (c.cluster, c.paid, c.retrieved_wei)).collect();
+    let paid_as = |cluster, paid, retrieved| (cluster, U256::from(paid), U256::from(retrieved));
+    assert_eq!(
+        paid,
+        [paid_as(2, 0_u64, 8_u64), paid_as(4, 0, 36), paid_as(5, 0, 0), paid_as(7, 10, 0)],
+        "who did harm is paid nothing, and nobody has what was the withdrawn one's"
+    );
+    // 160 wei less 44 as sources and 10 by influence.
+    assert_eq!(settlement.base, U256::from(106));
+    assert_eq!(settlement.totals().contributors, U256::from(54));
+    let over = [retrieved(0, 1, U256::from(65))];
+    let refused = settle(weights, &over, OPERATOR, &[(DEVELOPER, 1_000_000)]).unwrap_err();
+    assert_eq!(refused, SettleError::Retrieved { limit: U256::from(64) });
 }
 
 #[test]

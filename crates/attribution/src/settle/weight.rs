@@ -26,6 +26,8 @@ pub struct AnswerFee {
     pub fee: U256,
     /// Its log-probability with the adapter less that without, micronats.
     pub explained_micronats: i64,
+    /// Its log-probability with its sources less that without, micronats; 0 for an answer without sources.
+    pub retrieved_micronats: i64,
 }
 
 /// How the answers of a batch enter its replay and its settlement.
@@ -67,7 +69,7 @@ pub fn weights(answers: &[AnswerFee], rules: &Rules) -> Result<Weights, SettleEr
             .filter(|sum| *sum <= SUPPLY)
             .ok_or(SettleError::Fees { answer: number, limit: SUPPLY })?;
         let split = rules.split.split(answer.fee);
-        weighted.push(weigh(split.contributors, answer.explained_micronats, rules.floor_micronats));
+        weighted.push(weigh(split.contributors, answer, rules.floor_micronats));
         parts += split;
     }
     let reference = weighted.iter().map(|w| w.wei_per_nat).max().unwrap_or_default();
@@ -77,14 +79,28 @@ pub fn weights(answers: &[AnswerFee], rules: &Rules) -> Result<Weights, SettleEr
     Ok(Weights { answers: weighted, ppb, reference, cap, cluster_cap, parts })
 }
 
-fn weigh(pool: U256, explained_micronats: i64, floor_micronats: u64) -> AnswerWeight {
-    let explained = u64::try_from(explained_micronats).unwrap_or(0);
-    let floor = U256::from(floor_micronats);
-    let explained_wei =
-        if explained >= floor_micronats { pool } else { pool * U256::from(explained) / floor };
-    let wei_per_nat =
-        explained_wei * U256::from(MICRONATS_PER_NAT) / U256::from(explained.max(floor_micronats));
-    AnswerWeight { explained_micronats, wei_per_nat, explained_wei }
+fn weigh(pool: U256, answer: &AnswerFee, floor_micronats: u64) -> AnswerWeight {
+    let helped = |signed: i64| u64::try_from(signed).unwrap_or(0);
+    let (by_adapter, by_sources) = (helped(answer.explained_micronats), helped(answer.retrieved_micronats));
+    // Two numbers of 63 bits.
+    let explained = by_adapter + by_sources;
+    let of_pool = |part: u64, whole: u64| pool * U256::from(part) / U256::from(whole);
+    let claimable = if explained >= floor_micronats { pool } else { of_pool(explained, floor_micronats) };
+    let retrieved_wei = match by_sources {
+        0 => U256::ZERO,
+        sources => claimable * U256::from(sources) / U256::from(explained),
+    };
+    let wei_per_nat = match by_adapter {
+        0 => U256::ZERO,
+        _ => claimable * U256::from(MICRONATS_PER_NAT) / U256::from(explained.max(floor_micronats)),
+    };
+    AnswerWeight {
+        explained_micronats: answer.explained_micronats,
+        wei_per_nat,
+        explained_wei: claimable - retrieved_wei,
+        retrieved_micronats: answer.retrieved_micronats,
+        retrieved_wei,
+    }
 }
 
 fn parts_per_billion(wei_per_nat: U256, reference: U256) -> u64 {

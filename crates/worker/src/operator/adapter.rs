@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256, U256};
 use openledger_model::Adapter;
 
 use super::EvidenceSource;
+use crate::sources::Sources;
 
 /// An adapter as an operator serves it: what the chain says of it, its parameters, and what its answers are attributed with.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct ServedAdapter {
     pub adapter: Option<Arc<Adapter>>,
     /// What its answers are attributed with.
     pub evidence: EvidenceSource,
+    /// What its answers can cite, if anything.
+    pub sources: Option<Sources>,
 }
 
 impl ServedAdapter {

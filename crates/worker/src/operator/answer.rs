@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use openledger_serve::{Job, Lease, Logprobs, Outcome, Piece, Place, Tokens};
-use openledger_types::receipt::{Answer, Request, Response};
+use openledger_attribution::retrieval::Context;
+use openledger_serve::{Engine, Job, Lease, Logprobs, Outcome, Piece, Place, Tokens};
+use openledger_types::receipt::{Answer, Request, Response, SourceCredit};
 use tokio::sync::mpsc;
 
 use super::attribution::attribute;
 use super::serve::{Parts, Reservation, blocking, random_salt};
 use super::{Operator, ServeError, ServedAdapter};
+use crate::sources::credit;
 
 /// Pieces that are handed over and not taken.
 const HANDED_OVER: usize = 16;
@@ -23,6 +25,7 @@ pub struct Accepted {
     pub(super) adapter: Arc<ServedAdapter>,
     pub(super) lease: Lease,
     pub(super) request: Request,
+    pub(super) context: Option<Context>,
     pub(super) logprobs: Option<u8>,
     pub(super) reservation: Reservation,
     pub(super) place: Place,
@@ -65,6 +68,7 @@ struct Work {
     adapter: Arc<ServedAdapter>,
     lease: Lease,
     request: Request,
+    context: Option<Context>,
     reservation: Reservation,
     issued_at: u64,
     /// Given up when the answer is stored: what is computed of it afterwards counts as in progress.
@@ -152,7 +156,8 @@ impl Accepted {
     }
 
     fn begin(self) -> Result<(Work, Tokens), ServeError> {
-        let Self { operator, adapter, lease, request, logprobs, reservation, place, issued_at } = self;
+        let Self { operator, adapter, lease, request, context, logprobs, reservation, place, issued_at } =
+            self;
         let job = Job {
             adapter: Some(lease.clone()),
             prompt: request.prompt_tokens.clone(),
@@ -160,7 +165,10 @@ impl Accepted {
             logprobs,
         };
         let tokens = operator.scheduler().submit(place.tenant(), job)?;
-        Ok((Work { operator, adapter, lease, request, reservation, issued_at, _place: place }, tokens))
+        Ok((
+            Work { operator, adapter, lease, request, context, reservation, issued_at, _place: place },
+            tokens,
+        ))
     }
 }
 
@@ -200,6 +208,7 @@ impl Work {
             random_salt(),
             &self.request.prompt_tokens,
             &tokens,
+            self.sources(&engine, &tokens)?,
         )?;
         if !wanted() {
             return Err(ServeError::Cancelled);
@@ -208,6 +217,18 @@ impl Work {
         let response = Response { salt: random_salt(), tokens, text, finish_reason };
         let Self { operator, adapter, request, reservation, issued_at, .. } = self;
         operator.finalise(Parts { adapter, request, response, attribution, reservation, issued_at })
+    }
+
+    /// What the sources of the prompt did for the answer.
+    fn sources(&self, engine: &Engine, tokens: &[u32]) -> Result<Vec<SourceCredit>, ServeError> {
+        let (Some(context), Some(retrieval), Some(sources)) =
+            (&self.context, &self.request.retrieval, &self.adapter.sources)
+        else {
+            return Ok(Vec::new());
+        };
+        let credited =
+            credit(engine, context, tokens).map_err(|error| ServeError::Attribution(error.to_string()))?;
+        Ok(sources.library.credits(retrieval, &credited.nanonats))
     }
 }
 

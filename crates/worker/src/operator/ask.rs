@@ -1,6 +1,8 @@
 use alloy_primitives::U256;
 use openledger_types::receipt::{Message, ResponseFormat, Role, Sampling};
 
+use crate::sources::MAX_TOP_K;
+
 /// What an operator accepts at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -12,6 +14,8 @@ pub struct Limits {
     pub default_answer_tokens: u32,
     /// Tokens of an answer.
     pub answer_tokens: u32,
+    /// Sources of an answer, at most [`MAX_TOP_K`](crate::sources::MAX_TOP_K).
+    pub sources: u32,
     /// Bytes of memory for what answers are attributed with, of all adapters together; beyond them it is read from its files again.
     pub evidence_bytes: u64,
     /// Work that is not paid, wei: reserved and served, and in no posted batch, of all payers together. A deposit is for every
@@ -26,6 +30,7 @@ impl Default for Limits {
             content_bytes: 1 << 20,
             default_answer_tokens: 256,
             answer_tokens: 1024,
+            sources: MAX_TOP_K,
             evidence_bytes: 1 << 30,
             unpaid: U256::MAX,
         }
@@ -61,6 +66,8 @@ pub struct Ask {
     pub max_tokens: Option<u32>,
     /// How many of the likeliest tokens are named beside each one of the answer; `None` names no probabilities at all.
     pub logprobs: Option<u8>,
+    /// How many sources of the adapter's Datanets to look for and put before the conversation, at most; `None` looks for none.
+    pub top_k_sources: Option<u32>,
 }
 
 impl Default for Ask {
@@ -80,6 +87,7 @@ impl Default for Ask {
             seed: None,
             max_tokens: None,
             logprobs: None,
+            top_k_sources: None,
         }
     }
 }

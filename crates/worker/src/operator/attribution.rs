@@ -6,7 +6,8 @@
 //! - a contributor's weight is `Σ max(0, s_u)` over its units: clipped by unit before adding, so that dividing one's records
 //!   over several names changes nothing;
 //! - what belongs to nobody is `max(0, e − Σ weights)`; if `e ≤ 0` the adapter explained nothing and all of it belongs to nobody;
-//! - the shares are the weights and the unattributed part in parts per million, which add up to a whole exactly.
+//! - what the sources of the answer did together, `r` nats, is divided among those that helped, in proportion to what each did;
+//! - the shares are the weights, the sources' parts and the unattributed part in parts per million, which add up to a whole exactly.
 //!
 //! Influences are integers of nanonats from here on. It is a function of the adapter, the evidence, the prompt and the answer alone, so that a
 //! verifier gets the same document bit for bit.
@@ -15,11 +16,12 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use alloy_primitives::{Address, B256, U256};
 use openledger_attribution::influence::{Index, Tangents, answer_gradient};
+use openledger_attribution::settle::among_sources;
 use openledger_attribution::spans::Shards;
 use openledger_model::Adapter;
 use openledger_serve::Engine;
-use openledger_types::receipt::{Attribution, ContributorShare, RecordInfluence, Span, Tier};
-use openledger_types::shares::ppm_shares;
+use openledger_types::receipt::{Attribution, ContributorShare, RecordInfluence, SourceCredit, Span, Tier};
+use openledger_types::shares::{apportion, ppm_shares};
 
 use super::ServeError;
 
@@ -67,7 +69,7 @@ pub struct Unit {
     pub influence_nanonats: i64,
 }
 
-/// Attributes an answer, on the threads of `engine`.
+/// Attributes an answer, on the threads of `engine`; `sources` are those of its prompt with what each did.
 ///
 /// # Errors
 /// [`ServeError::Attribution`] when the evidence is of another adapter or a score is no finite number.
@@ -78,6 +80,7 @@ pub fn attribute(
     salt: B256,
     prompt: &[u32],
     answer: &[u32],
+    sources: Vec<SourceCredit>,
 ) -> Result<Attribution, ServeError> {
     let (explained, (tier, units)) = match &evidence.estimate {
         Estimate::None => (0, (Tier::MatchOnly, Vec::new())),
@@ -94,7 +97,7 @@ pub fn attribute(
         }
         None => Default::default(),
     };
-    Ok(Attribution { edited_spans, ..summarise(salt, tier, explained, &units, spans) })
+    Ok(Attribution { edited_spans, ..summarise(salt, tier, explained, &units, spans, sources) })
 }
 
 /// The document: units to shares, the most helpful records, verbatim spans.
@@ -104,6 +107,7 @@ pub fn summarise(
     explained_micronats: i64,
     units: &[Unit],
     spans: Vec<Span>,
+    mut sources: Vec<SourceCredit>,
 ) -> Attribution {
     let mut by_contributor: BTreeMap<Address, (i64, U256)> = BTreeMap::new();
     for unit in units.iter().filter(|unit| unit.influence_nanonats != 0) {
@@ -112,12 +116,22 @@ pub fn summarise(
         *weight += helped(unit.influence_nanonats);
     }
     let explained = helped(explained_micronats) * U256::from(1000);
-    let weights: Vec<U256> = by_contributor
+    let mut weights: Vec<U256> = by_contributor
         .values()
         .map(|(_, weight)| if explained.is_zero() { U256::ZERO } else { *weight })
         .collect();
+    // Estimates may add up to more than the adapter explained; beside sources they have no more than that, as in settlement.
+    if !sources.is_empty() && weights.iter().fold(U256::ZERO, |sum, weight| sum + weight) > explained {
+        weights = apportion(explained, &weights);
+    }
     let claimed = weights.iter().fold(U256::ZERO, |sum, weight| sum + weight);
-    let (shares, unattributed_ppm) = ppm_shares(&weights, explained.saturating_sub(claimed));
+    let did: Vec<i64> = sources.iter().map(|source| source.nanonats).collect();
+    let together = did.iter().map(|did| i128::from(*did)).sum::<i128>();
+    weights.extend(among_sources(U256::from(u128::try_from(together).unwrap_or(0)), &did));
+    let (mut shares, unattributed_ppm) = ppm_shares(&weights, explained.saturating_sub(claimed));
+    for (source, share_ppm) in sources.iter_mut().zip(shares.split_off(by_contributor.len())) {
+        source.share_ppm = share_ppm;
+    }
     let mut contributors: Vec<ContributorShare> = by_contributor
         .into_iter()
         .zip(shares)
@@ -137,6 +151,7 @@ pub fn summarise(
         records: most_helpful(units),
         spans,
         edited_spans: Vec::new(),
+        sources,
     }
 }
 

@@ -30,7 +30,9 @@ pub enum ServeError {
     },
     /// Prompt and answer do not fit the model.
     #[error(
-        "this model's context is {limit} tokens; the messages have {prompt} and the answer may have up to {max_tokens}: shorten the messages or lower max_tokens"
+        "this model's context is {limit} tokens; {} {prompt} and the answer may have up to {max_tokens}: shorten the messages{} or lower max_tokens",
+        if *sources == 0 { "the messages have".to_owned() } else { format!("the messages with their {sources} sources have") },
+        if *sources == 0 { "" } else { ", lower retrieval.top_k" }
     )]
     ContextExceeded {
         /// Tokens of the prompt.
@@ -39,6 +41,8 @@ pub enum ServeError {
         max_tokens: u32,
         /// Tokens that fit.
         limit: usize,
+        /// Sources that are part of the prompt.
+        sources: usize,
     },
     /// The key does not cover the answer.
     #[error("{0}")]
@@ -75,7 +79,9 @@ impl From<openledger_serve::Error> for ServeError {
     fn from(error: openledger_serve::Error) -> Self {
         use openledger_serve::Error as E;
         match error {
-            E::Context { prompt, max_tokens, limit } => Self::ContextExceeded { prompt, max_tokens, limit },
+            E::Context { prompt, max_tokens, limit } => {
+                Self::ContextExceeded { prompt, max_tokens, limit, sources: 0 }
+            }
             E::Busy { retry_after_s, .. } => Self::Busy { message: error.to_string(), retry_after_s },
             E::EmptyPrompt => Self::InvalidRequest { param: "messages", message: error.to_string() },
             E::Stop { .. } => Self::InvalidRequest { param: "stop", message: error.to_string() },

@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, U256};
+use openledger_attribution::retrieval::Context;
 use openledger_client::{ApiKey, Wallet, sign_receipt};
 use openledger_serve::{Adapters, Engine, Lease, Scheduler, Tenant};
 use openledger_types::amount::format_open;
@@ -20,6 +21,7 @@ use super::{
     Accepted, AnswerStore, Ask, Delivery, Evidence, Limits, Payments, ServeError, ServedAdapter, StoreError,
     in_the_models_words,
 };
+use crate::sources::{Library, MAX_TOKENS, MAX_TOP_K, Permitted};
 
 /// How often a standing is looked up again because a batch was posted meanwhile.
 const LOOKUPS: usize = 4;
@@ -296,8 +298,9 @@ impl Operator {
         let key: ApiKey = api_key.parse().map_err(ServeError::InvalidKey)?;
         let adapter = self.adapter(model)?;
         let logprobs = ask.logprobs;
+        let sources = self.sources(&adapter, ask.top_k_sources).await?;
         let this = self.clone();
-        let request = blocking(move || this.request(ask)).await??;
+        let (request, context) = blocking(move || this.request(ask, sources)).await??;
         let prompt_tokens = count(request.prompt_tokens.len());
         let most = adapter.fee(prompt_tokens, request.sampling.max_tokens).ok_or_else(|| {
             ServeError::InvalidRequest { param: "max_tokens", message: "the fee exceeds 256 bits".into() }
@@ -313,7 +316,7 @@ impl Operator {
             None => self.shared.registry.lease(adapter.adapter_hash)?,
         };
         let operator = self.clone();
-        Ok(Accepted { operator, adapter, lease, request, logprobs, reservation, place, issued_at })
+        Ok(Accepted { operator, adapter, lease, request, context, logprobs, reservation, place, issued_at })
     }
 
     /// Asks and waits for the answer; `on_text` gets the text as it grows. Dropping the future leaves the stream early.
@@ -348,7 +351,29 @@ impl Operator {
         self.ledger().unpaid()
     }
 
-    fn request(&self, ask: Ask) -> Result<Request, ServeError> {
+    /// What the sources of an answer are looked for in, if it is to have some.
+    async fn sources(
+        &self,
+        adapter: &ServedAdapter,
+        top_k: Option<u32>,
+    ) -> Result<Option<Shelves>, ServeError> {
+        let Some(top_k) = top_k else { return Ok(None) };
+        let most = self.shared.settings.limits.sources.min(MAX_TOP_K);
+        let invalid = |message| Err(ServeError::InvalidRequest { param: "retrieval", message });
+        if top_k == 0 || top_k > most {
+            return invalid(format!("retrieval.top_k is {top_k}; accepted is 1 to {most}"));
+        }
+        let Some(sources) = &adapter.sources else {
+            return invalid(format!(
+                "the model '{}' has no Datanet to search: leave 'retrieval' out, or ask a model that was published from Datanets",
+                adapter.name
+            ));
+        };
+        let permitted = sources.permissions.now().await?;
+        Ok(Some(Shelves { library: sources.library.clone(), top_k, permitted }))
+    }
+
+    fn request(&self, ask: Ask, sources: Option<Shelves>) -> Result<(Request, Option<Context>), ServeError> {
         let limits = &self.shared.settings.limits;
         let invalid = |param, message| Err(ServeError::InvalidRequest { param, message });
         if ask.messages.is_empty() || ask.messages.len() > limits.messages {
@@ -365,11 +390,28 @@ impl Operator {
                 format!("the messages have {bytes} bytes; the limit is {}", limits.content_bytes),
             );
         }
-        let messages: Vec<_> = ask.messages.iter().map(in_the_models_words).collect();
-        let prompt_tokens =
-            self.engine().tokenizer().chat(&messages).map_err(openledger_serve::Error::from)?;
+        let found = match sources {
+            None => None,
+            Some(Shelves { library, top_k, permitted }) => {
+                let (pool, tokenizer) = (self.engine().pool(), self.engine().tokenizer());
+                let found = library.find(pool, tokenizer, &ask.messages, top_k, &permitted);
+                Some(
+                    found
+                        .map_err(|error| ServeError::Internal(format!("sources cannot be found: {error}")))?,
+                )
+            }
+        };
+        let (retrieval, sourced) = found.map_or((None, None), |found| (Some(found.retrieval), found.context));
+        let prompt_tokens = match &sourced {
+            Some(sourced) => sourced.prompt(),
+            None => {
+                let messages: Vec<_> = ask.messages.iter().map(in_the_models_words).collect();
+                self.engine().tokenizer().chat(&messages).map_err(openledger_serve::Error::from)?
+            }
+        };
+        let longest = sourced.as_ref().map_or(usize::MAX, |sourced| sourced.longest_answer(MAX_TOKENS));
         let context = self.engine().model().config().context;
-        let room = count(context.saturating_sub(prompt_tokens.len())).max(1);
+        let room = count(context.saturating_sub(prompt_tokens.len()).min(longest)).max(1);
         let max_tokens = ask.max_tokens.unwrap_or_else(|| limits.default_answer_tokens.min(room));
         if max_tokens > limits.answer_tokens {
             return invalid(
@@ -377,6 +419,7 @@ impl Operator {
                 format!("max_tokens is {max_tokens}; the limit here is {}", limits.answer_tokens),
             );
         }
+        let sources = retrieval.as_ref().map_or(0, |retrieval| retrieval.sources.len());
         let sampling = Sampling {
             temperature_milli: ask.temperature_milli,
             top_p_milli: ask.top_p_milli,
@@ -391,8 +434,21 @@ impl Operator {
             stop: ask.stop,
             response_format: ask.response_format,
         };
-        self.engine().check(prompt_tokens.len(), &sampling)?;
-        Ok(Request { salt: random_salt(), messages: ask.messages, sampling, prompt_tokens })
+        self.engine().check(prompt_tokens.len(), &sampling).map_err(|error| match error.into() {
+            ServeError::ContextExceeded { prompt, max_tokens, limit, .. } => {
+                ServeError::ContextExceeded { prompt, max_tokens, limit, sources }
+            }
+            other => other,
+        })?;
+        if max_tokens as usize > longest {
+            let message = format!(
+                "what {sources} sources did for an answer can be computed for at most {longest} tokens of it beside these messages, and max_tokens is \
+                 {max_tokens}: lower retrieval.top_k or max_tokens, or shorten the messages"
+            );
+            return invalid("retrieval", message);
+        }
+        let messages = ask.messages;
+        Ok((Request { salt: random_salt(), messages, sampling, prompt_tokens, retrieval }, sourced))
     }
 
     async fn reserve(&self, wanted: Wanted) -> Result<Reservation, ServeError> {
@@ -475,6 +531,13 @@ impl Operator {
     fn finalising(&self) -> MutexGuard<'_, ()> {
         self.shared.finalising.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where sources are looked for, and how many.
+struct Shelves {
+    library: Library,
+    top_k: u32,
+    permitted: Permitted,
 }
 
 /// Everything that an answer is made of.

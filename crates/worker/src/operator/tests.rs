@@ -21,6 +21,8 @@ use tempfile::TempDir;
 use super::ledger::{Ledger, NotReserved, Wanted};
 use super::*;
 
+mod sources;
+
 const CHAIN_ID: u64 = 20_260;
 const INPUT_PRICE: u64 = 1_000;
 const OUTPUT_PRICE: u64 = 3_000;
@@ -160,6 +162,7 @@ fn served(engine: &Engine) -> ServedAdapter {
         created_at: 1_700_000_000,
         adapter: Some(Arc::new(adapter)),
         evidence: EvidenceSource::held(evidence),
+        sources: Some(sources::shelf()),
     }
 }
 
@@ -231,6 +234,7 @@ async fn a_paid_answer_is_signed_stored_and_re_executes_to_the_same_bytes() {
         attribution.salt,
         &request.prompt_tokens,
         &response.tokens,
+        Vec::new(),
     );
     assert_eq!(&again.expect("it attributes"), attribution);
     assert_eq!(attribution.tier, Tier::EmpiricalFisher);
@@ -556,7 +560,7 @@ fn unit(owner: u8, influence_nanonats: i64) -> Unit {
 #[test]
 fn shares_are_of_what_the_adapter_explained() {
     let check = |explained_micronats, units: &[Unit], expected: &[(u8, u32)], unattributed| {
-        let made = summarise(B256::ZERO, Tier::EmpiricalFisher, explained_micronats, units, vec![]);
+        let made = summarise(B256::ZERO, Tier::EmpiricalFisher, explained_micronats, units, vec![], vec![]);
         let shares: Vec<_> = made.contributors.iter().map(|c| (c.account.0[0], c.share_ppm)).collect();
         assert_eq!((shares.as_slice(), made.unattributed_ppm), (expected, unattributed));
     };
@@ -582,7 +586,7 @@ proptest! {
         let share = |name_of: &dyn Fn(usize) -> u8| {
             let mut units: Vec<Unit> = mine.iter().enumerate().map(|(n, i)| unit(name_of(n), *i)).collect();
             units.extend(theirs.iter().map(|i| unit(9, *i)));
-            let made = summarise(B256::ZERO, Tier::EmpiricalFisher, explained, &units, vec![]);
+            let made = summarise(B256::ZERO, Tier::EmpiricalFisher, explained, &units, vec![], vec![]);
             let others = made.contributors.iter().find(|c| c.account.0[0] == 9).map_or(0, |c| c.share_ppm);
             1_000_000 - others - made.unattributed_ppm
         };

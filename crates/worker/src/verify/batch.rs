@@ -11,6 +11,7 @@ use openledger_types::batch::{
 use openledger_types::receipt::encode_document;
 
 use super::execution::Executor;
+use super::sources::Sourcing;
 use super::statement::{self, OnChain};
 use super::{Difference, Verdict, fault, first_difference};
 use crate::claim::load_batch;
@@ -35,7 +36,7 @@ pub struct Opinion {
     /// The digest of the posted roots if they are what was recomputed; `keccak256("different")` for a batch that differs, [`WITHHELD`] for a file that is not there.
     pub digest: B256,
     /// What stands in no file: BLAKE3 of `TRACE_DOMAIN`, the number of each answer that was executed again with the hash of its
-    /// [logits](openledger_serve::Reexecution::logits), and the [trace of the settlement](crate::settler::Settled::trace). Zero with any other digest than the posted one.
+    /// [logits](openledger_serve::Reexecution::logits) and sources' credit, and the [trace of the settlement](crate::settler::Settled::trace). Zero with any other digest than the posted one.
     pub trace: B256,
 }
 
@@ -203,10 +204,13 @@ pub(crate) async fn check_batch(
     }
     let terms = Terms::at(client, posted.postedAt).await?;
     let payees = Payees::load(client, &lineage, &file.answers).await?;
+    let sample = sample.unwrap_or_else(|| (0..file.answers.len()).collect());
+    let sampled = sample.iter().filter_map(|at| file.answers.get(*at));
+    let sourcing = Sourcing::load(client, &blobs, &lineage, sampled).await?;
     let (machine, progress) = (machine.clone(), progress.clone());
     compute(move || {
         let run = lineage.run(&machine, &progress)?;
-        let executor = match Executor::new(&machine, &lineage, &blobs, &run) {
+        let executor = match Executor::new(&machine, &lineage, &blobs, &run, sourcing) {
             Err(WorkerError::Mismatch { what, expected, got }) => {
                 return Ok(Checked::settlement(Difference::new(what, expected, got)));
             }
@@ -214,7 +218,6 @@ pub(crate) async fn check_batch(
         };
         let mut trace = blake3::Hasher::new();
         trace.update(TRACE_DOMAIN);
-        let sample = sample.unwrap_or_else(|| (0..file.answers.len()).collect());
         for (done, at) in sample.iter().enumerate() {
             progress.report("re-execution of answers", done as u64, sample.len() as u64, "");
             let Some(answer) = file.answers.get(*at) else { continue };
@@ -266,10 +269,11 @@ pub(crate) async fn check_answer_at(
     }
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
+    let sourcing = Sourcing::load(client, &blobs, &lineage, [answer]).await?;
     let (machine, progress, answer) = (machine.clone(), progress.clone(), answer.clone());
     compute(move || {
         let run = lineage.run(&machine, &progress)?;
-        let executor = Executor::new(&machine, &lineage, &blobs, &run)?;
+        let executor = Executor::new(&machine, &lineage, &blobs, &run, sourcing)?;
         Ok(executor.check(&answer, &format!("answers[{at}]."))?.err())
     })
     .await

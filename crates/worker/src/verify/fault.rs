@@ -1,6 +1,7 @@
 //! Whose fault an error is: what cannot be computed because of what an operator posted is a difference, what fails on this machine is not.
 
 use openledger_attribution::influence::Error as Influence;
+use openledger_attribution::retrieval::Error as Retrieval;
 use openledger_model::Error as Model;
 use openledger_serve::Error as Serve;
 
@@ -11,7 +12,7 @@ use crate::{Result, WorkerError};
 pub(super) fn of_the_answer(error: WorkerError, at: &str) -> Result<Difference> {
     let posted = match &error {
         WorkerError::Serve(error) => is_serve_fault(error),
-        WorkerError::Model(error) => is_model_fault(error),
+        WorkerError::Model(error) | WorkerError::Retrieval(Retrieval::Model(error)) => is_model_fault(error),
         _ => false,
     };
     if !posted {

@@ -5,7 +5,7 @@
 //!    receipt states; the operator signed it.
 //! 2. *Chain*: adapter, base model, Datanets, prices and fee are those on chain; the batch's roots, sums and totals are
 //!    those posted.
-//! 3. *Execution*: prompt, tokens, text, explained nats, estimate and spans of the answer, made again.
+//! 3. *Execution*: sources, prompt, tokens, text, explained nats, estimate and spans of the answer, made again.
 //! 4. *Payout*: weights, one replay of the training run (which recomputes every gradient of the transcript), credits and
 //!    payouts of the batch, made again.
 //!
@@ -19,6 +19,7 @@ mod difference;
 mod execution;
 pub(crate) mod fault;
 mod role;
+mod sources;
 mod statement;
 
 #[cfg(test)]
@@ -153,10 +154,11 @@ pub async fn verify_answer(
         }
         None => {
             let lineage = Lineage::load(client, &blobs, answer.receipt.adapter).await?;
+            let sourcing = sources::Sourcing::load(client, &blobs, &lineage, [answer]).await?;
             let (machine, answer, progress) = (machine.clone(), answer.clone(), progress.clone());
             let difference = compute(move || {
                 let run = lineage.run(&machine, &progress)?;
-                let executor = execution::Executor::new(&machine, &lineage, &blobs, &run)?;
+                let executor = execution::Executor::new(&machine, &lineage, &blobs, &run, sourcing)?;
                 Ok(executor.check(&answer, "")?.err())
             })
             .await?;
