@@ -202,12 +202,13 @@ const challenge = Challenged.challenge;
 check((await read(settlement(alice), "challengeCount")) >= challenge, "challenges are counted");
 await send(settlement(bob), "bisect", challenge, id("state"));
 await send(settlement(alice), "choose", challenge, true);
-const step = keccak256(coder.encode(["address", "uint64", "uint256", "bool", "bytes32"], [carolAt, registered, challenge, true, id("salt")]));
+const step = keccak256(coder.encode(["address", "uint64", "uint256", "bool", "bytes32", "bytes32"], [carolAt, registered, challenge, true, id("trace"), id("salt")]));
 await send(settlement(carol), "commitStep", challenge, step);
-await refused(settlement(carol), "WindowOpen", "revealStep", challenge, true, id("salt"));
+await refused(settlement(carol), "WindowOpen", "revealStep", challenge, true, id("trace"), id("salt"));
 await refused(settlement(carol), "WindowOpen", "resolve", challenge);
 check((await read(settlement(carol), "challengeOf", challenge)).status === 3n, "judging");
 await refused(settlement(carol), "WrongChallengeStatus", "claimStep", challenge, carolAt);
+await refused(settlement(carol), "NoStepFault", "punishStep", challenge, carolAt);
 await send(staking(carol), "startUnbonding");
 
 // Params.

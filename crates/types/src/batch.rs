@@ -108,15 +108,16 @@ pub fn challenge_step(before: B256, answer: B256) -> B256 {
     keccak256((before, answer).abi_encode())
 }
 
-/// What a judge of a dispute commits to: `keccak256(abi.encode(verifier, registeredAt, challenge, upheld, salt))`.
+/// What a judge of a dispute commits to: `keccak256(abi.encode(verifier, registeredAt, challenge, upheld, trace, salt))`.
 pub fn step_commitment(
     verifier: Address,
     registered_at: u64,
     challenge: U256,
     upheld: bool,
+    trace: B256,
     salt: B256,
 ) -> B256 {
-    keccak256((verifier, registered_at, challenge, upheld, salt).abi_encode())
+    keccak256((verifier, registered_at, challenge, upheld, trace, salt).abi_encode())
 }
 
 /// The receipts of a batch that its seed samples, `count` draws with repetition: draw `i` is

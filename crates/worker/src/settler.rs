@@ -134,7 +134,8 @@ impl Settler<'_> {
         Ok(last)
     }
 
-    /// Executes one step of a posted settlement again, from the state before it, which the first step has none of. `None` if it is right.
+    /// Executes one step of a posted settlement again, from the state before it, which the first step has none of. Gives the bytes of the
+    /// state that the step makes, or reads if it makes the payouts, or what is not right.
     ///
     /// # Errors
     /// As [`Self::states`].
@@ -145,9 +146,9 @@ impl Settler<'_> {
         step: usize,
         before: Option<ReplayState>,
         after: B256,
-    ) -> Result<Option<Difference>> {
+    ) -> Result<Result<Vec<u8>, Difference>> {
         match self.try_check_step(transcript, file, step, before, after) {
-            Err(error) => fault::of_the_batch(error).map(Some),
+            Err(error) => fault::of_the_batch(error).map(Err),
             checked => checked,
         }
     }
@@ -159,24 +160,24 @@ impl Settler<'_> {
         step: usize,
         before: Option<ReplayState>,
         after: B256,
-    ) -> Result<Option<Difference>> {
+    ) -> Result<Result<Vec<u8>, Difference>> {
         let (answers, training) = (file.answers.len(), self.run.steps());
         let start = || ReplayState::end_of(self.run, &Objective::new(self.run.layout().len()));
         let mut state = before.unwrap_or_else(start);
         let left = (answers + training).saturating_sub(step.max(answers));
         if state.steps_left != left {
-            return Ok(Some(Difference::new("state before the step (steps left)", left, state.steps_left)));
+            return Ok(Err(Difference::new("state before the step (steps left)", left, state.steps_left)));
         }
-        let Some(claimed) = self.claimed(file)? else { return Ok(Some(miscounted(file))) };
+        let Some(claimed) = self.claimed(file)? else { return Ok(Err(miscounted(file))) };
         if step == answers + training {
             let made = self.file(file.answers.clone(), claimed, &state.credits)?;
-            return Ok(first_difference("", &made, file));
+            return Ok(first_difference("", &made, file).map_or_else(|| Ok(state.encode()), Err));
         }
         let mut trajectory = Trajectory::new(self.run, transcript, None)?;
         if step < answers {
             let gradient = self.gradient(&trajectory, &file.answers[step])?;
             if let Some(difference) = misclaimed(file, &claimed, step, &gradient) {
-                return Ok(Some(difference));
+                return Ok(Err(difference));
             }
             let mut objective = Objective::from_gradient(state.adjoint.theta);
             objective.add(claimed.ppb[step], &gradient.gradient)?;
@@ -184,7 +185,8 @@ impl Settler<'_> {
         } else {
             replay_step(&mut trajectory, &mut state)?;
         }
-        Ok(Difference::between("state after the step", state.hash(), after))
+        let different = Difference::between("state after the step", state.hash(), after);
+        Ok(different.map_or_else(|| Ok(state.encode()), Err))
     }
 
     /// Goes through at most so many steps, as far as they are right.

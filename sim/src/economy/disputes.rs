@@ -8,7 +8,7 @@ use openledger_types::addresses::{SETTLEMENT, STAKING};
 use openledger_types::batch::{Payout, PayoutKind, verdict_digest};
 use rand::Rng;
 
-use super::market::{Cluster, Market, Posted, Settled, account, gain, open};
+use super::market::{Cluster, Market, Override, Posted, Settled, WORK, account, gain, open};
 use super::nature::{Nature, split};
 use super::plan::{Outcome, Play, largest, mean};
 
@@ -43,15 +43,30 @@ pub(crate) fn stolen(settled: &Settled, accomplice: Address) -> Vec<Payout> {
     payouts
 }
 
-/// Disputes a batch down to one step, which these judges decide. The lie, if there is one, is in the last step; a griefer
-/// denies every step.
+/// A judge, whether it says that the step is right, and what it met when it executed it.
+type Judge = (Address, bool, B256);
+
+/// Disputes a batch down to one step, which these judges decide by executing it.
 pub(crate) fn dispute(
     market: &mut Market,
     posted: &Posted,
     operator: Address,
     challenger: Address,
     judges: &[(Address, bool)],
-) -> ChallengeStatus {
+) -> U256 {
+    let judges: Vec<Judge> = judges.iter().map(|(judge, upheld)| (*judge, *upheld, WORK)).collect();
+    dispute_with(market, posted, operator, challenger, &judges)
+}
+
+/// Disputes a batch down to one step, which these judges decide; returns the challenge. The lie, if there is one, is in the last
+/// step; a griefer denies every step.
+fn dispute_with(
+    market: &mut Market,
+    posted: &Posted,
+    operator: Address,
+    challenger: Address,
+    judges: &[Judge],
+) -> U256 {
     let bond = market.param("challenge_bond");
     market.fund(challenger, bond);
     let batch = posted.id;
@@ -67,20 +82,67 @@ pub(crate) fn dispute(
         market.send(challenger, SETTLEMENT, ISettlement::chooseCall { challenge, agrees: lies });
         market.pass_blocks(1);
     }
-    for (judge, upheld) in judges {
+    for (judge, upheld, trace) in judges {
         let registered = market.view(STAKING, IStaking::stakerCall { account: *judge }).registeredAt;
-        let commitment = step_commitment(*judge, registered, challenge, *upheld, B256::ZERO);
+        let commitment = step_commitment(*judge, registered, challenge, *upheld, *trace, B256::ZERO);
         market.send(*judge, SETTLEMENT, ISettlement::commitStepCall { challenge, commitment });
     }
     let windows = [market.param("verify_window"), market.param("reveal_window")];
     market.pass_blocks(windows[0].to::<u64>() + 1);
-    for (judge, upheld) in judges {
-        let call = ISettlement::revealStepCall { challenge, upheld: *upheld, salt: B256::ZERO };
+    for (judge, upheld, trace) in judges {
+        let call =
+            ISettlement::revealStepCall { challenge, upheld: *upheld, trace: *trace, salt: B256::ZERO };
         market.send(*judge, SETTLEMENT, call);
     }
     market.pass_blocks(windows[1].to::<u64>() + 1);
     market.send(challenger, SETTLEMENT, ISettlement::resolveCall { challenge });
-    market.view(SETTLEMENT, ISettlement::challengeOfCall { id: challenge }).status
+    challenge
+}
+
+/// P6, third part: a judge who guesses how a dispute ends has less than one who executes the step, before anybody counts what
+/// that costs.
+pub(crate) fn guesser(play: &Play) -> Outcome {
+    let overrides: &[Override] = if play.unprotected { &[("verifier_share", 0)] } else { &[] };
+    let mut rng = play.rng("guesser");
+    let mut market = Market::new(play.seed, overrides);
+    let judges: Vec<Address> = (0..4).map(|number| account("judge", number)).collect();
+    for judge in &judges {
+        market.stake(*judge, StakeRole::Verifier, open(5_000));
+    }
+    let (working, guessing) = (judges[0], judges[3]);
+    market.pass(2);
+    let before = (market.wealth(working), market.wealth(guessing));
+    for round in 0..play.scaled(20, 6) {
+        let operator = account("operator", round);
+        market.stake(operator, StakeRole::Operator, open(10_000));
+        let key = market.payer(account("payer", round), operator, open(200));
+        market.pass(2);
+        let settled = epoch_of(&mut market, play, operator, key, 4);
+        let lies = rng.random_bool(0.5);
+        let payouts = match lies {
+            true => stolen(&settled, account("accomplice", 0)),
+            false => settled.settlement.payouts.clone(),
+        };
+        let posted = market.post(operator, 1, &settled, &payouts);
+        let mut said: Vec<Judge> = judges.iter().map(|judge| (*judge, !lies, WORK)).collect();
+        // Unprotected, the one that guesses is told what stands nowhere.
+        if !play.unprotected {
+            said[3] = (guessing, rng.random_bool(0.5), keccak256("a guess"));
+        }
+        let challenge = dispute_with(&mut market, &posted, operator, account("challenger", round), &said);
+        for verifier in &judges {
+            let claim = ISettlement::claimStepCall { challenge, verifier: *verifier };
+            let _paid = market.try_send(*verifier, SETTLEMENT, &claim);
+        }
+        let punish = ISettlement::punishStepCall { challenge, verifier: guessing };
+        let _punished = market.try_send(account("anybody", 0), SETTLEMENT, &punish);
+    }
+    let working_gain = gain(before.0, market.wealth(working));
+    let guessing_gain = gain(before.1, market.wealth(guessing));
+    Outcome::new(
+        guessing_gain < working_gain,
+        [("working_judge_gain_open", working_gain), ("guessing_judge_gain_open", guessing_gain)],
+    )
 }
 
 /// P10: an honest challenger gains, a griefer loses, an honest operator is never worse off for being challenged.

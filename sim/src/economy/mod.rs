@@ -85,6 +85,12 @@ pub(crate) const PROPERTIES: &[Property] = &[
         play: verifiers::lazy,
     },
     Property {
+        id: "P6 judge",
+        claim: "a judge who guesses how a dispute ends has less than one who executes its step, before the cost of that",
+        protection: "a trace of the step that stands nowhere, and pay for judges who were right",
+        play: disputes::guesser,
+    },
+    Property {
         id: "P7",
         claim: "stake bonded just before a reward earns no more for the time it is bound than stake that stays",
         protection: "rewards that are paid over a day, and unbonding of seven",

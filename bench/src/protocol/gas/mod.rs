@@ -448,7 +448,7 @@ fn disputes(meter: &mut Meter) -> Result<()> {
         ISettlement::chooseCall { challenge, agrees: true },
     )?;
     let registered = registered(&meter.chain, VALIDATOR)?;
-    let commitment = step_commitment(account(VALIDATOR), registered, challenge, false, hash(1));
+    let commitment = step_commitment(account(VALIDATOR), registered, challenge, false, hash(2), hash(1));
     meter.op(
         "settlement_commitStep",
         VALIDATOR,
@@ -456,13 +456,18 @@ fn disputes(meter: &mut Meter) -> Result<()> {
         zero,
         ISettlement::commitStepCall { challenge, commitment },
     )?;
+    // Who commits to whatever it may be and stays silent.
+    let blind = ISettlement::commitStepCall { challenge, commitment: hash(3) };
+    meter.chain.send(account(VERIFIER), SETTLEMENT, zero, &blind)?;
     meter.chain.pass(5);
-    let reveal = ISettlement::revealStepCall { challenge, upheld: false, salt: hash(1) };
+    let reveal = ISettlement::revealStepCall { challenge, upheld: false, trace: hash(2), salt: hash(1) };
     meter.op("settlement_revealStep", VALIDATOR, SETTLEMENT, zero, reveal)?;
     meter.chain.pass(5);
     meter.op("settlement_resolve_refused", 9, SETTLEMENT, zero, ISettlement::resolveCall { challenge })?;
     let claim = ISettlement::claimStepCall { challenge, verifier: account(VALIDATOR) };
     meter.op("settlement_claimStep", 9, SETTLEMENT, zero, claim)?;
+    let silent = ISettlement::punishStepCall { challenge, verifier: account(VERIFIER) };
+    meter.op("settlement_punishStep", 9, SETTLEMENT, zero, silent)?;
     let punish = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
     meter.op("settlement_punish", 9, SETTLEMENT, zero, punish)?;
     let (post, _) = batch(4, 1, payouts);

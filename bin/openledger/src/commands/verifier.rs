@@ -107,6 +107,10 @@ fn said(act: &Act) -> (String, Value) {
             format!("challenge {challenge}: paid {} OPEN", format_open(*wei)),
             json!({ "challenge": challenge.to_string(), "act": "step paid", "wei": wei.to_string() }),
         ),
+        Act::StepPunished(challenge, judge, wei) => (
+            format!("challenge {challenge}: {judge} slashed"),
+            json!({ "challenge": challenge.to_string(), "act": "step punished", "verifier": judge, "wei": wei.to_string() }),
+        ),
         Act::Appealed(batch, round) => (
             format!("batch {batch}: a panel decided otherwise; appealed to panel {round}"),
             json!({ "batch": batch.to_string(), "act": "appealed", "round": round }),

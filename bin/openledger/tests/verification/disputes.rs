@@ -8,9 +8,11 @@ use openledger_types::batch::BatchFile;
 use openledger_worker::Progress;
 use openledger_worker::claim::claim_batch;
 use openledger_worker::dispute::{Case, Challenger, Defender, States};
+use openledger_worker::verify::Act;
 
 use crate::batches::Epoch;
-use crate::world::{STEPS, World, aside, open};
+use crate::eventually::eventually;
+use crate::world::{STAKE, STEPS, World, aside, open};
 
 /// OPEN that a challenger holds: the bond, and something for gas.
 const PURSE: u64 = 101;
@@ -70,8 +72,17 @@ async fn a_false_answer_is_bisected_to_its_step_and_the_operator_pays() {
     assert_eq!((judged.upheldStake, judged.refutedStake > U256::ZERO), (U256::ZERO, true));
     let decided = client.settlement().batch(batch).await.unwrap();
     epoch.check_undone(world, &client, &decided).await;
-    // The judges share a part of the bond, and keep nothing back.
+    // The judges share a part of the bond, and keep nothing back. Who guessed the same has none of it, and loses stake.
     world.judges_are_paid(&client, dispute.challenge()).await;
+    assert!(judged.refutedStake > open(STAKE) * U256::from(world.verifiers.len()), "the guess counts");
+    eventually("the punishment of who guessed", async || {
+        let is_it = |act: &Act| matches!(act, Act::StepPunished(id, who, wei) if *id == dispute.challenge() && *who == world.lazy && !wei.is_zero());
+        world.did(is_it).then_some(())
+    })
+    .await;
+    for verifier in &world.verifiers {
+        assert_eq!(client.staking().staker(*verifier).await.unwrap().stake, open(STAKE));
+    }
     // The bond is back with as much again, less what the moves cost in gas.
     let holds = client.balance(challenger.address()).await.unwrap();
     assert!(holds > open(PURSE + 99) && holds <= open(PURSE + 100), "{holds}");

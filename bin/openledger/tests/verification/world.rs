@@ -15,10 +15,12 @@ use openledger_model::{Adapter, LoraConfig, Model, Pool, Target, load_peft};
 use openledger_node::{GenesisOptions, Node, NodeConfig};
 use openledger_serve::{AdapterLimits, Adapters, Engine, Scheduler};
 use openledger_train::Recipe;
-use openledger_types::abi::{Batch, BatchStatus, IOpen, ISettlement, Modality, StakeRole, Terms, Use};
+use openledger_types::abi::{
+    Batch, BatchStatus, ChallengeStatus, IOpen, ISettlement, Modality, StakeRole, Terms, Use,
+};
 use openledger_types::addresses::{BURN, MODULES, OPEN, SETTLEMENT, TREASURY};
 use openledger_types::amount::{ONE_OPEN, SUPPLY};
-use openledger_types::batch::verdict_digest;
+use openledger_types::batch::{step_commitment, verdict_digest};
 use openledger_worker::contribute::{accept_pending, contribute, publish_version};
 use openledger_worker::develop::{self, Plan, Prices, develop, register_base};
 use openledger_worker::lineage::Lineage;
@@ -61,7 +63,7 @@ pub(crate) struct World {
     pub(crate) verifiers: Vec<Address>,
     /// Whose records the adapters were trained on, with their contributions.
     pub(crate) contributors: Vec<(Wallet, U256)>,
-    /// Agrees with every batch without looking, where everybody is asked.
+    /// Agrees with every batch and denies every disputed step without looking, where everybody is asked.
     pub(crate) lazy: Address,
     /// Deny every batch, where panels are drawn.
     pub(crate) liars: Vec<Address>,
@@ -188,7 +190,7 @@ impl World {
             });
         }
         if !drawn {
-            aside(agree_with_everything(node.rpc_url(), lazy.clone(), from));
+            aside(guess_everything(node.rpc_url(), lazy.clone(), from));
         }
         for liar in &liars {
             aside(deny_everything(node.rpc_url(), liar.clone()));
@@ -315,14 +317,25 @@ pub(crate) fn aside(work: impl Future<Output = ()> + Send + 'static) {
     });
 }
 
-/// A verifier without a machine: it commits to what was posted, with a trace that it makes up, and reveals when it may.
-async fn agree_with_everything(url: String, wallet: Wallet, from: u64) {
+/// A verifier without a machine: it agrees with what was posted and says of every disputed step that it is false, with traces that it makes
+/// up, and reveals when it may.
+async fn guess_everything(url: String, wallet: Wallet, from: u64) {
     let client = Client::connect(&url).await.unwrap();
     let settlement = client.settlement();
     let mut follow = client.follow(openledger_client::Filter::new().address(SETTLEMENT), from);
     let mut open = BTreeMap::new();
+    let mut disputes = BTreeMap::new();
     loop {
-        for posted in follow.next().await.unwrap().events::<ISettlement::Posted>() {
+        let step = follow.next().await.unwrap();
+        for challenged in step.events::<ISettlement::Challenged>() {
+            disputes.insert(challenged.data.challenge, false);
+        }
+        for (challenge, committed) in disputes.clone() {
+            if guess_step(&client, &wallet, challenge, committed).await {
+                disputes.insert(challenge, true);
+            }
+        }
+        for posted in step.events::<ISettlement::Posted>() {
             let posted = posted.data;
             let digest = verdict_digest(posted.receiptsRoot, posted.payoutsRoot, posted.fileHash);
             settlement.commit_verdict(&wallet, posted.batch, digest, B256::ZERO, B256::ZERO).await.unwrap();
@@ -337,6 +350,23 @@ async fn agree_with_everything(url: String, wallet: Wallet, from: u64) {
             }
         }
     }
+}
+
+/// The next move of a judge who guesses that a step is false; true once it has committed.
+async fn guess_step(client: &Client, wallet: &Wallet, challenge: U256, committed: bool) -> bool {
+    let (settlement, upheld, trace, salt) = (client.settlement(), false, keccak256("a guess"), B256::ZERO);
+    let read = settlement.call(&ISettlement::challengeOfCall { id: challenge }).await.unwrap();
+    if read.status != ChallengeStatus::Judging {
+        return false;
+    }
+    // What comes too early or too late is refused.
+    if committed {
+        let reveal = ISettlement::revealStepCall { challenge, upheld, trace, salt };
+        return settlement.transact(wallet, &reveal).await.is_ok();
+    }
+    let registered_at = client.staking().staker(wallet.address()).await.unwrap().registeredAt;
+    let commitment = step_commitment(wallet.address(), registered_at, challenge, upheld, trace, salt);
+    settlement.transact(wallet, &ISettlement::commitStepCall { challenge, commitment }).await.is_ok()
 }
 
 /// A verifier who says of every batch it is drawn for that it is false, whichever panel asks.

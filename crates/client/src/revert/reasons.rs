@@ -402,6 +402,12 @@ impl Reason for ISettlementErrors {
                     e.verifier, e.challenge
                 )
             }
+            Self::NoStepFault(e) => {
+                format!(
+                    "{} did nothing about the step of challenge {} that is slashed",
+                    e.verifier, e.challenge
+                )
+            }
             Self::NothingToPunish(e) => {
                 format!("{} did nothing about batch {} that is slashed", e.verifier, e.batch)
             }

@@ -196,7 +196,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let upheld = right == h.draws.chance(90);
         let account = h.account(verifier);
         let registered = staking::staker(&mut h.storage, account).ok()?.registeredAt;
-        let commitment = settlement::step_commitment(account, registered, challenge, upheld, salt(verifier));
+        let commitment = settlement::step_commitment(
+            account,
+            registered,
+            challenge,
+            upheld,
+            trace(verifier),
+            salt(verifier),
+        );
         let done = h.send(verifier, SETTLEMENT, ISettlement::commitStepCall { challenge, commitment });
         if done.is_some() && h.step_verdicts.insert((challenge, verifier), upheld).is_some() {
             h.violate("a verifier committed twice to one step");
@@ -208,7 +215,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let committed: Vec<_> =
             h.step_verdicts.iter().filter(|((id, _), _)| *id == challenge).map(|(k, v)| (k.1, *v)).collect();
         let (verifier, upheld) = h.draws.pick(&committed)?;
-        let call = ISettlement::revealStepCall { challenge, upheld, salt: salt(verifier) };
+        let call =
+            ISettlement::revealStepCall { challenge, upheld, trace: trace(verifier), salt: salt(verifier) };
         h.send(verifier, SETTLEMENT, call);
         Some(())
     }),
@@ -217,8 +225,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let turn = turns[h.draws.below(3) as usize];
         let (challenge, read) = with_turn(h, turn)?;
         let heard = !(read.upheldStake + read.refutedStake).is_zero();
+        let committed = h.step_verdicts.keys().any(|(id, _)| *id == challenge);
+        let waits_for_silence = committed && !h.has_seen("settlement.punishStep") && h.draws.chance(40);
         // Who resolves while somebody can move jumps over their time.
-        if !heard && h.draws.chance(90) {
+        if !heard && !waits_for_silence && h.draws.chance(90) {
             return None;
         }
         let from = h.anyone();
@@ -237,6 +247,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
         if h.send(from, SETTLEMENT, call).is_some() && !h.paid_steps.insert((challenge, member)) {
             h.violate(format!("a verdict of {verifier} on a step of challenge {challenge} is paid twice"));
         }
+        Some(())
+    }),
+    ("settlement.punishStep", 8, |h| {
+        let at_fault: Vec<_> = h
+            .step_verdicts
+            .keys()
+            .copied()
+            .filter(|(challenge, member)| {
+                let account = h.cast.account(*member);
+                h.storage.probe(|storage| settlement::punish_step(storage, *challenge, account).is_ok())
+            })
+            .collect();
+        let all: Vec<_> = h.step_verdicts.keys().copied().collect();
+        let blamed = if at_fault.is_empty() && h.draws.chance(10) { all } else { at_fault };
+        let (challenge, member) = h.draws.pick(&blamed)?;
+        let (verifier, from) = (h.account(member), h.anyone());
+        h.send(from, SETTLEMENT, ISettlement::punishStepCall { challenge, verifier });
         Some(())
     }),
     ("settlement.punish", 16, |h| {

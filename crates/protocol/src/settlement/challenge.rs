@@ -17,29 +17,28 @@
 //! operator who won; a challenger who won has the bond back and as much again out of what the operator's slash took (of
 //! whose rest the verdicts that were right have their pay), and the batch is refused. Without a verdict the bond goes back and nothing is decided.
 //!
-//! Judges whose verdicts said how it ended share `verifier_share` of the bond, by stake: out of the bond that a challenger lost, or
-//! of what the operator's slash leaves after the challenger's prize. Each takes `⌊pot · stake / stake left⌋` of what is left.
+//! What judges earn and risk stands in `judges.rs`.
 //!
 //! There is one open challenge of a batch at a time. When it ends and the batch stands, `challenge_window` starts anew, so
 //! that a challenge meant to be lost keeps nobody else from making a better one.
 
 use alloy_primitives::{Address, B256, U256};
-use openledger_types::abi::{BatchStatus, Challenge, ChallengeStatus as Status, ISettlement, StakeRole};
+use openledger_types::abi::{BatchStatus, Challenge, ChallengeStatus as Status, ISettlement};
 use openledger_types::addresses::SETTLEMENT;
 use openledger_types::amount::ppm_of;
-use openledger_types::batch::{challenge_start, step_commitment, verdict_digest};
+use openledger_types::batch::{challenge_start, verdict_digest};
 
 use super::decide::{Prize, refuse};
 use super::panel::Decision;
-use super::{BATCHES, known, need_status};
+use super::{BATCHES, judges, known, need_status};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, place};
-use crate::math::{add, div_rem, half, mul, sub};
+use crate::math::{add, half, sub};
+use crate::params;
 use crate::storage::{Storage, emit};
-use crate::{params, staking};
 
 place! {
-    struct ChallengeSlots {
+    pub(super) struct ChallengeSlots {
         0: batch: Slot<U256>,
         /// Challenger, block of the challenge.
         1: challenger: Slot<(Address, u64)>,
@@ -53,23 +52,15 @@ place! {
         7: stakes: Slot<(u128, u128)>,
         /// What verdicts have still to be paid, wei, and the stake behind those, wei.
         8: pot: Slot<(u128, u128)>,
-    }
-}
-
-place! {
-    struct StepVerdictSlots {
-        0: commitment: Slot<B256>,
-        /// Block of the commitment, block of the registration, whether it is revealed, what it says, whether it is paid.
-        1: state: Slot<(u64, u64, bool, bool, bool)>,
-        /// What the verifier had at stake when it committed, wei.
-        2: stake: Slot<U256>,
+        /// For the operator: the most stake behind one trace, and the stake behind all traces with that much, wei.
+        9: leading_upheld: Slot<(u128, u128)>,
+        /// Against it.
+        10: leading_refuted: Slot<(u128, u128)>,
     }
 }
 
 const COUNT: Slot<u64> = Slot::new(SETTLEMENT, 5);
-const CHALLENGES: Mapping<u64, ChallengeSlots> = Mapping::new(SETTLEMENT, 6);
-/// By challenge, then verifier.
-const STEP_VERDICTS: Mapping<u64, Mapping<Address, StepVerdictSlots>> = Mapping::new(SETTLEMENT, 7);
+pub(super) const CHALLENGES: Mapping<u64, ChallengeSlots> = Mapping::new(SETTLEMENT, 6);
 
 /// Disputes a batch with a bond, which the module has received.
 ///
@@ -156,89 +147,6 @@ pub fn choose(storage: &mut dyn Storage, caller: Address, challenge: U256, agree
     emit(storage, SETTLEMENT, &ISettlement::Chosen { challenge, agrees, low, high })
 }
 
-/// Commits a verdict on the step that is left.
-///
-/// # Errors
-/// `UnknownChallenge`, `WrongChallengeStatus` unless judging, `NotVerifier` unless an active verifier or validator since
-/// before the challenge and no party to it, `VerdictExists`, `WindowClosed`.
-pub fn commit_step(
-    storage: &mut dyn Storage,
-    verifier: Address,
-    challenge: U256,
-    commitment: B256,
-) -> Result<()> {
-    let id = number(storage, challenge)?;
-    let slots = CHALLENGES.at(id);
-    let (_, _, _, deadline) = need(storage, id, Status::Judging)?;
-    let active = staking::is_active(storage, verifier, StakeRole::Verifier)?
-        || staking::is_active(storage, verifier, StakeRole::Validator)?;
-    let registered_at = staking::registered_at(storage, verifier)?;
-    let (challenger, opened_at) = slots.challenger.get(storage)?;
-    let batch = slots.batch.get(storage)?;
-    let (operator, _, _) = BATCHES.at(batch).operator.get(storage)?;
-    if !active || registered_at >= opened_at || verifier == challenger || verifier == operator {
-        return Err(revert(ISettlement::NotVerifier { caller: verifier }));
-    }
-    let own = STEP_VERDICTS.at(id).at(verifier);
-    if own.state.get(storage)?.0 != 0 {
-        return Err(revert(ISettlement::VerdictExists { verifier }));
-    }
-    let now = storage.block().number;
-    if now > deadline {
-        return Err(revert(ISettlement::WindowClosed { since: deadline }));
-    }
-    let stake = staking::stake_of(storage, verifier)?;
-    own.commitment.set(storage, commitment)?;
-    own.state.set(storage, (now, registered_at, false, false, false))?;
-    own.stake.set(storage, stake)?;
-    emit(storage, SETTLEMENT, &ISettlement::StepCommitted { challenge, verifier, commitment })
-}
-
-/// Reveals a verdict on the step that is left.
-///
-/// # Errors
-/// `UnknownChallenge`, `WrongChallengeStatus` unless judging, `NoVerdict`, `VerdictExists` if it is revealed already,
-/// `WindowOpen` while others can commit, `WindowClosed`, `WrongReveal`.
-pub fn reveal_step(
-    storage: &mut dyn Storage,
-    verifier: Address,
-    challenge: U256,
-    upheld: bool,
-    salt: B256,
-) -> Result<()> {
-    let id = number(storage, challenge)?;
-    let slots = CHALLENGES.at(id);
-    let (_, _, _, deadline) = need(storage, id, Status::Judging)?;
-    let own = STEP_VERDICTS.at(id).at(verifier);
-    let (committed_at, registered_at, revealed, _, _) = own.state.get(storage)?;
-    if committed_at == 0 {
-        return Err(revert(ISettlement::NoVerdict { verifier }));
-    }
-    if revealed {
-        return Err(revert(ISettlement::VerdictExists { verifier }));
-    }
-    let now = storage.block().number;
-    let until = judged_until(storage, deadline)?;
-    if now <= deadline {
-        return Err(revert(ISettlement::WindowOpen { until: deadline }));
-    }
-    if now > until {
-        return Err(revert(ISettlement::WindowClosed { since: until }));
-    }
-    let commitment = own.commitment.get(storage)?;
-    let got = step_commitment(verifier, registered_at, challenge, upheld, salt);
-    if got != commitment {
-        return Err(revert(ISettlement::WrongReveal { commitment, got }));
-    }
-    own.state.set(storage, (committed_at, registered_at, true, upheld, false))?;
-    let stake = own.stake.get(storage)?;
-    let (mut for_operator, mut against) = slots.stakes.get(storage)?;
-    let side = if upheld { &mut for_operator } else { &mut against };
-    *side = half(add(U256::from(*side), stake)?)?;
-    slots.stakes.set(storage, (for_operator, against))?;
-    emit(storage, SETTLEMENT, &ISettlement::StepRevealed { challenge, verifier, upheld })
-}
-
 /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
 ///
 /// # Errors
@@ -278,12 +186,7 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
     dispute.quiet_since = storage.block().number;
     dispute.refuted = end == Status::ChallengerWon;
     posted.dispute.set(storage, dispute)?;
-    let (upheld, refuted) = slots.stakes.get(storage)?;
-    let right = match end {
-        Status::OperatorWon => upheld,
-        Status::ChallengerWon => refuted,
-        _ => 0,
-    };
+    let right = judges::right_stake(storage, id, end)?;
     let share = params::get_ppm(storage, "verifier_share")?;
     let wanted = if right == 0 { U256::ZERO } else { ppm_of(bond, share) };
     let (paid, pot) = match end {
@@ -307,33 +210,6 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
     slots.pot.set(storage, (half(pot)?, right))?;
     let challenge = U256::from(id);
     emit(storage, SETTLEMENT, &ISettlement::Resolved { challenge, batch, status: end, paid })
-}
-
-/// Pays a verifier for its verdict on the step of a challenge that has ended, whoever calls; returns the wei.
-///
-/// # Errors
-/// `UnknownChallenge`, `WrongChallengeStatus` unless it was decided, `NoStepEarned`.
-pub fn claim_step(storage: &mut dyn Storage, challenge: U256, verifier: Address) -> Result<U256> {
-    let id = number(storage, challenge)?;
-    let slots = CHALLENGES.at(id);
-    let status = slots.position.get(storage)?.0;
-    if !matches!(status, Status::OperatorWon | Status::ChallengerWon) {
-        return Err(revert(ISettlement::WrongChallengeStatus { challenge, status }));
-    }
-    let own = STEP_VERDICTS.at(id).at(verifier);
-    let (committed_at, registered_at, revealed, upheld, paid) = own.state.get(storage)?;
-    if !revealed || paid || upheld != (status == Status::OperatorWon) {
-        return Err(revert(ISettlement::NoStepEarned { challenge, verifier }));
-    }
-    own.state.set(storage, (committed_at, registered_at, revealed, upheld, true))?;
-    let stake = own.stake.get(storage)?;
-    let (pot, left) = slots.pot.get(storage)?;
-    let (pot, left) = (U256::from(pot), U256::from(left));
-    let amount = div_rem(mul(pot, stake)?, left)?.0;
-    slots.pot.set(storage, (half(sub(pot, amount)?)?, half(sub(left, stake)?)?))?;
-    storage.transfer(SETTLEMENT, verifier, amount)?;
-    emit(storage, SETTLEMENT, &ISettlement::StepPaid { challenge, verifier, amount })?;
-    Ok(amount)
 }
 
 /// Challenges so far.
@@ -369,13 +245,13 @@ pub fn challenge_of(storage: &mut dyn Storage, challenge: U256) -> Result<Challe
     })
 }
 
-fn number(storage: &mut dyn Storage, challenge: U256) -> Result<u64> {
+pub(super) fn number(storage: &mut dyn Storage, challenge: U256) -> Result<u64> {
     let unknown = || revert(ISettlement::UnknownChallenge { challenge });
     let id = u64::try_from(challenge).map_err(|_too_large| unknown())?;
     if CHALLENGES.at(id).position.get(storage)?.0 == Status::None { Err(unknown()) } else { Ok(id) }
 }
 
-fn need(storage: &mut dyn Storage, id: u64, status: Status) -> Result<(Status, u32, u32, u64)> {
+pub(super) fn need(storage: &mut dyn Storage, id: u64, status: Status) -> Result<(Status, u32, u32, u64)> {
     let position = CHALLENGES.at(id).position.get(storage)?;
     if position.0 == status {
         return Ok(position);
@@ -398,7 +274,7 @@ fn move_until(storage: &mut dyn Storage) -> Result<u64> {
     Ok(storage.block().number.saturating_add(params::get_u64(storage, "move_window")?))
 }
 
-fn judged_until(storage: &mut dyn Storage, commit_until: u64) -> Result<u64> {
+pub(super) fn judged_until(storage: &mut dyn Storage, commit_until: u64) -> Result<u64> {
     Ok(commit_until.saturating_add(params::get_u64(storage, "reveal_window")?))
 }
 

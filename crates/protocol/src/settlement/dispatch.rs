@@ -6,8 +6,8 @@ use openledger_types::abi::ISettlement::{self, ISettlementCalls as Calls};
 use super::{
     PayoutClaim, appeal, appeal_of, batch, batch_count, batch_of, bisect, challenge, challenge_count,
     challenge_of, choose, claim, claim_and_stake, claim_step, claim_verdict, claimed, commit_step,
-    commit_verdict, draw, finalise, is_assigned, post, punish, resolve, reveal_step, reveal_verdict, seed,
-    verdict,
+    commit_verdict, draw, finalise, is_assigned, post, punish, punish_step, resolve, reveal_step,
+    reveal_verdict, seed, verdict,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -76,7 +76,7 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         }
         Calls::revealStep(c) => {
             call.write()?;
-            nothing(reveal_step(storage, call.caller, c.challenge, c.upheld, c.salt)?)
+            nothing(reveal_step(storage, call.caller, c.challenge, c.upheld, c.trace, c.salt)?)
         }
         Calls::resolve(c) => {
             call.write()?;
@@ -85,6 +85,10 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::claimStep(c) => {
             call.write()?;
             returns::<ISettlement::claimStepCall>(&claim_step(storage, c.challenge, c.verifier)?)
+        }
+        Calls::punishStep(c) => {
+            call.write()?;
+            nothing(punish_step(storage, c.challenge, c.verifier)?)
         }
         Calls::punish(c) => {
             call.write()?;

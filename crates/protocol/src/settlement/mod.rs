@@ -36,6 +36,7 @@ mod appeal;
 mod challenge;
 mod decide;
 mod dispatch;
+mod judges;
 mod panel;
 mod pay;
 mod sampling;
@@ -57,11 +58,10 @@ use openledger_types::merkle;
 pub use appeal::{appeal, appeal_of};
 #[cfg(test)]
 pub(crate) use challenge::bond_held;
-pub use challenge::{
-    bisect, challenge, challenge_count, challenge_of, choose, claim_step, commit_step, resolve, reveal_step,
-};
+pub use challenge::{bisect, challenge, challenge_count, challenge_of, choose, resolve};
 pub use decide::{finalise, punish};
 pub(crate) use dispatch::dispatch;
+pub use judges::{claim_step, commit_step, punish_step, reveal_step};
 pub use openledger_types::batch::{MAX_APPEALS, step_commitment};
 pub use pay::claim_verdict;
 pub use sampling::{draw, is_assigned, seed};

@@ -549,12 +549,12 @@ fn judging() -> (World, U256) {
 
 fn judge(world: &mut World, verifier: u8, upheld: bool) {
     let registered = staker(world, verifier).registeredAt;
-    let commitment = step_commitment(account(verifier), registered, U256::ONE, upheld, hash(verifier));
+    let commitment = step_commitment(account(verifier), registered, U256::ONE, upheld, TRACE, hash(verifier));
     world.send(verifier, SETTLEMENT, ISettlement::commitStepCall { challenge: U256::ONE, commitment });
 }
 
 fn reveal_step(verifier: u8, upheld: bool) -> ISettlement::revealStepCall {
-    ISettlement::revealStepCall { challenge: U256::ONE, upheld, salt: hash(verifier) }
+    ISettlement::revealStepCall { challenge: U256::ONE, upheld, trace: TRACE, salt: hash(verifier) }
 }
 
 #[test]

@@ -176,7 +176,8 @@ pub fn reveal_verdict(
     *side = half(add(U256::from(*side), stake)?)?;
     asked.stakes.set(storage, (agree, disagree))?;
     if agrees {
-        count_trace(storage, batch, stage.round, trace, stake)?;
+        let behind = TRACES.at(batch).at(stage.round).at(trace);
+        lead(storage, behind, asked.leading, stake)?;
     }
     if is_complete(storage, &stage, &tally)? {
         let dispute = posted.dispute.get(storage)?;
@@ -185,12 +186,15 @@ pub fn reveal_verdict(
     emit(storage, SETTLEMENT, &ISettlement::VerdictRevealed { batch, verifier, digest, agrees })
 }
 
-/// Counts the stake behind a trace, and which traces lead.
-fn count_trace(storage: &mut dyn Storage, batch: U256, round: u32, trace: B256, stake: U256) -> Result<()> {
-    let behind = TRACES.at(batch).at(round).at(trace);
+/// Counts the stake behind a trace, `behind`, and which traces lead: the most stake behind one, and that behind all with so much.
+pub(super) fn lead(
+    storage: &mut dyn Storage,
+    behind: Slot<U256>,
+    leading: Slot<(u128, u128)>,
+    stake: U256,
+) -> Result<()> {
     let stake = add(behind.get(storage)?, stake)?;
     behind.set(storage, stake)?;
-    let leading = panel(batch, round).leading;
     let (most, together) = leading.get(storage)?;
     let stake = half(stake)?;
     match stake.cmp(&most) {

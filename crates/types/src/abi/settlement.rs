@@ -119,6 +119,7 @@ sol! {
         event StepCommitted(uint256 indexed challenge, address indexed verifier, bytes32 commitment);
         event StepRevealed(uint256 indexed challenge, address indexed verifier, bool upheld);
         event StepPaid(uint256 indexed challenge, address indexed verifier, uint256 amount);
+        event StepPunished(uint256 indexed challenge, address indexed verifier, uint256 amount);
         event Resolved(uint256 indexed challenge, uint256 indexed batch, ChallengeStatus status, uint256 paid);
         /// `contestsPayment`: what was decided before would have paid the batch.
         event Appealed(uint256 indexed batch, uint32 indexed round, address indexed appellant, uint256 bond, bool contestsPayment);
@@ -158,8 +159,9 @@ sol! {
         error NoLargerPanel(uint256 batch);
         /// No verdict of the verifier says what became of the batch, or it is paid.
         error NothingEarned(uint256 batch, address verifier);
-        /// No verdict of the verifier on the step says how the challenge ended, or it is paid.
+        /// No verdict of the verifier on the step says how the challenge ended, or not with the trace of most, or it is paid.
         error NoStepEarned(uint256 challenge, address verifier);
+        error NoStepFault(uint256 challenge, address verifier);
         error NothingToPunish(uint256 batch, address verifier);
         error AlreadyClaimed(uint256 index);
         error InvalidProof(bytes32 root);
@@ -187,13 +189,19 @@ sol! {
         function bisect(uint256 challenge, bytes32 state) external;
         /// The challenger's move: whether that state is right, so that the dispute is about the other half.
         function choose(uint256 challenge, bool agrees) external;
-        /// `commitment` = keccak256(abi.encode(verifier, registeredAt, challenge, upheld, salt)) over the one step that is left.
+        /// `commitment` = keccak256(abi.encode(verifier, registeredAt, challenge, upheld, trace, salt)) over the one step that is left.
         function commitStep(uint256 challenge, bytes32 commitment) external;
-        function revealStep(uint256 challenge, bool upheld, bytes32 salt) external;
+        /// `trace` = the hash of what the verifier met when it executed the step, which stands nowhere; zero, of a step that is false,
+        /// if the step was not shown to it.
+        function revealStep(uint256 challenge, bool upheld, bytes32 trace, bytes32 salt) external;
         /// Ends a challenge by who missed a move, or by the stake behind the verdicts.
         function resolve(uint256 challenge) external;
-        /// Pays a verifier its part, by stake, for a verdict on the step that says how the challenge ended, whoever calls.
+        /// Pays a verifier its part, by stake, for a verdict on the step that says how the challenge ended, with the trace that most
+        /// stake on its side met, whoever calls.
         function claimStep(uint256 challenge, address verifier) external returns (uint256 amount);
+        /// Slashes a verifier who committed to a verdict on the step of an ended challenge and did not reveal it, or who said how it
+        /// ended with a trace that less stake stands behind than behind another.
+        function punishStep(uint256 challenge, address verifier) external;
         /// Asks a larger panel, or everybody, about a batch that a drawn panel decided. The value is the bond: it goes to the verdicts
         /// that were right if the batch ends as it was decided before. The panel commits and reveals as the first did.
         function appeal(uint256 batch) external payable returns (uint32 round);

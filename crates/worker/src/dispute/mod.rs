@@ -9,7 +9,7 @@
 //! | [`Defender`] | the operator's, while bisecting | states the state halfway, as its file and its replay give it |
 //! | [`Challenger`] | the challenger's, while choosing | agrees as long as that is the state and no step before it is false |
 //! | both | the judges', once one step of a settlement is left | put the state before it, on which they agree, into the corpus |
-//! | [`Verifier`](crate::verify::Verifier) | the judges', once one step is left | executes that step again ([`is_right`]) |
+//! | [`Verifier`](crate::verify::Verifier) | the judges', once one step is left | executes that step again ([`judge`]) |
 //!
 //! Whoever waits for a move that does not come in time ends the challenge by it.
 //!
@@ -36,83 +36,121 @@ use openledger_types::batch::{BatchFile, challenge_step, step_commitment};
 use openledger_types::receipt::document_hash;
 
 use crate::settler::{settlement_steps, settling};
-use crate::verify::{check_answer_at, check_payouts, load_or_withheld};
+use crate::verify::{Difference, check_answer_at, check_payouts, load_or_withheld};
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
+/// What the hash of a judge's trace begins with.
+const TRACE_DOMAIN: &[u8] = b"openledger-step-trace/1";
 /// The largest state of a replay that is fetched: 2²⁸ bytes are eleven million parameters.
 const MAX_STATE_BYTES: u64 = 1 << 28;
 
-/// Whether the step that a challenge has come down to is right: executed again from the state that both sides agree on. It is not if
-/// the file is not to be had. `None` while `patient` if that state is not in the corpus yet; without patience it is computed.
+/// What a judge says of the step that a challenge has come down to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether the step is right.
+    pub upheld: bool,
+    /// What stands nowhere: BLAKE3 of `TRACE_DOMAIN`, the state before the step and, of a right step, the bytes that it gives (an answer's
+    /// hash of logits, a state of the replay), or of a false one what should stand where. Zero where the step is not shown.
+    pub trace: B256,
+}
+
+impl Judgement {
+    /// Of a step that is not shown.
+    const UNSEEN: Self = Self { upheld: false, trace: B256::ZERO };
+
+    fn new(before: B256, met: &Result<Vec<u8>, Difference>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(TRACE_DOMAIN).update(before.as_slice());
+        match met {
+            Ok(bytes) => hasher.update(bytes),
+            Err(Difference { field, expected, .. }) => {
+                hasher.update(field.as_bytes()).update(&[0]).update(expected.as_bytes())
+            }
+        };
+        Self { upheld: met.is_ok(), trace: B256::from(*hasher.finalize().as_bytes()) }
+    }
+}
+
+/// Executes the step that a challenge has come down to again, from the state that both sides agree on. It is false if the file is not to be
+/// had. `None` while `patient` if that state is not in the corpus yet; without patience it is computed.
 ///
 /// # Errors
 /// [`WorkerError::Chain`], and failures of the machine.
-pub async fn is_right(
+pub async fn judge(
     client: &Client,
     folders: &Folders,
     machine: &Machine,
     challenge: &Challenge,
     patient: bool,
     progress: &Progress,
-) -> Result<Option<bool>> {
+) -> Result<Option<Judgement>> {
     let Some(Ok(file)) = load_or_withheld(client, folders, challenge.batch).await? else {
-        return Ok(Some(false));
+        return Ok(Some(Judgement::UNSEEN));
     };
+    let (low, low_state, after) = (challenge.low, challenge.lowState, challenge.highState);
+    let said = move |met| Some(Judgement::new(low_state, &met));
     let posted = client.settlement().batch(challenge.batch).await?;
-    if challenge.low < posted.receipts {
-        let at = challenge.low as usize;
-        if check_answer_at(client, folders, machine, &file, at, progress).await?.is_some() {
-            return Ok(Some(false));
-        }
-        let after = challenge_step(challenge.lowState, document_hash(&file.answers[at]));
-        return Ok(Some(after == challenge.highState));
+    if low < posted.receipts {
+        let at = low as usize;
+        let logits = match check_answer_at(client, folders, machine, &file, at, progress).await? {
+            Ok(logits) => logits,
+            Err(difference) => return Ok(said(Err(difference))),
+        };
+        let made = challenge_step(low_state, document_hash(&file.answers[at]));
+        let different = Difference::between("state after the step", made, after);
+        return Ok(said(different.map_or_else(|| Ok(logits.to_vec()), Err)));
     }
-    if file.answers.len() != posted.receipts as usize {
-        return Ok(Some(false));
+    let counted = Difference::between("answers.length", posted.receipts as usize, file.answers.len());
+    if let Some(difference) = counted {
+        return Ok(said(Err(difference)));
     }
-    let step = (challenge.low - posted.receipts) as usize;
+    let step = (low - posted.receipts) as usize;
     let before = if step == 0 {
-        if States::of_answers(&posted, &file).after(challenge.low) != Some(challenge.lowState) {
-            return Ok(Some(false));
+        let answered = States::of_answers(&posted, &file).after(low).unwrap_or_default();
+        if let Some(difference) = Difference::between("state after the answers", answered, low_state) {
+            return Ok(said(Err(difference)));
         }
         None
     } else {
-        match fetch(folders, challenge.lowState)? {
+        match fetch(folders, low_state)? {
             None if patient => return Ok(None),
             found => Some(found),
         }
     };
     if challenge.high == posted.receipts + posted.steps
-        && check_payouts(client, challenge.batch, &file).await?.is_some()
+        && let Some(difference) = check_payouts(client, challenge.batch, &file).await?
     {
-        return Ok(Some(false));
+        return Ok(said(Err(difference)));
     }
-    let (low_state, after, steps) = (challenge.lowState, challenge.highState, posted.steps);
     let blobs = Blobs::open(folders.corpus())?;
     let file = (file, posted.postedAt);
     let work = settling(client, folders, machine, file, progress, move |settler, transcript, file| {
-        if steps != settlement_steps(file.answers.len(), settler.run.steps()) {
-            return Ok(false);
+        let steps = settlement_steps(file.answers.len(), settler.run.steps());
+        if let Some(difference) = Difference::between("batch.steps", steps, posted.steps) {
+            return Ok(said(Err(difference)));
         }
         let (parameters, records) = (settler.run.layout().len(), settler.run.records());
         let before = match before {
             None => None,
             Some(Some(bytes)) => match ReplayState::decode(&bytes, parameters, records) {
-                None => return Ok(false),
+                None => {
+                    let expected = "a state of the replay";
+                    return Ok(said(Err(Difference::new("state before the step", expected, low_state))));
+                }
                 state => state,
             },
             // Nobody has shown the state that both agree on: it is the one that follows from the batch, or none.
             Some(None) => {
                 let own = settler.lineage.transcript(&blobs, settler.run)?;
                 match settler.state_after(own, file, step)?.filter(|state| state.hash() == low_state) {
-                    None => return Ok(false),
+                    None => return Ok(Some(Judgement::UNSEEN)),
                     state => state,
                 }
             }
         };
-        Ok(settler.check_step(transcript, file, step, before, after)?.is_none())
+        Ok(said(settler.check_step(transcript, file, step, before, after)?))
     });
-    Box::pin(work).await.map(Some)
+    Box::pin(work).await
 }
 
 /// Puts the state before the step of a settlement that a challenge has come down to into the corpus, for its judges, if it is there not yet
@@ -150,17 +188,17 @@ fn fetch(folders: &Folders, state: B256) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Commits to whether the step is right, as a judge.
+/// Commits to a judgement of the step.
 pub(crate) async fn commit_step(
     client: &Client,
     wallet: &Wallet,
     challenge: U256,
-    upheld: bool,
+    Judgement { upheld, trace }: Judgement,
     salt: B256,
 ) -> Result<(), ClientError> {
     let verifier = wallet.address();
     let registered_at = client.staking().staker(verifier).await?.registeredAt;
-    let commitment = step_commitment(verifier, registered_at, challenge, upheld, salt);
+    let commitment = step_commitment(verifier, registered_at, challenge, upheld, trace, salt);
     let call = ISettlement::commitStepCall { challenge, commitment };
     client.settlement().transact(wallet, &call).await.map(drop)
 }

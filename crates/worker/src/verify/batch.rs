@@ -246,7 +246,7 @@ pub(crate) async fn check_batch(
     .await
 }
 
-/// Recomputes one answer of a posted batch.
+/// Recomputes one answer of a posted batch: the hash of its [logits](openledger_serve::Reexecution::logits), or what differs.
 pub(crate) async fn check_answer_at(
     client: &Client,
     folders: &Folders,
@@ -254,18 +254,18 @@ pub(crate) async fn check_answer_at(
     file: &BatchFile,
     at: usize,
     progress: &Progress,
-) -> Result<Option<Difference>> {
+) -> Result<Result<B256, Difference>> {
     let Some(answer) = file.answers.get(at) else {
         let expected = format!("at least {}", at + 1);
-        return Ok(Some(Difference::new("answers.length", expected, file.answers.len())));
+        return Ok(Err(Difference::new("answers.length", expected, file.answers.len())));
     };
     if let Some(difference) = statement::place(file, at, answer)
         .or_else(|| statement::documents(answer, file.chain_id).map(|d| d.within(&format!("answers[{at}]"))))
     {
-        return Ok(Some(difference));
+        return Ok(Err(difference));
     }
     if let Some(difference) = OnChain::load(client, file.adapter).await?.check(client, answer).await? {
-        return Ok(Some(difference.within(&format!("answers[{at}]"))));
+        return Ok(Err(difference.within(&format!("answers[{at}]"))));
     }
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
@@ -274,7 +274,7 @@ pub(crate) async fn check_answer_at(
     compute(move || {
         let run = lineage.run(&machine, &progress)?;
         let executor = Executor::new(&machine, &lineage, &blobs, &run, sourcing)?;
-        Ok(executor.check(&answer, &format!("answers[{at}]."))?.err())
+        executor.check(&answer, &format!("answers[{at}]."))
     })
     .await
 }

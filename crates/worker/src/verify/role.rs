@@ -8,7 +8,8 @@
 //! | a drawn panel decided otherwise than this re-execution | appeals, where the odds pay ([`Appellant`]) |
 //! | what was decided is appealed | begins again with the larger panel |
 //! | the batch is decided | has everybody punished who was silent, agreed with what is refuted, or agreed without the work; is paid for its verdict |
-//! | a dispute is at one step | executes that step again, commits, reveals; is paid for it once the dispute has ended |
+//! | a dispute is at one step | executes that step again, commits, reveals |
+//! | a dispute has ended | is paid for its verdict on the step; has everybody punished who gave one without the work |
 //!
 //! # What always holds
 //! - Everything follows from the chain, the wallet and what is recomputed: a role that was killed begins again at any block before the oldest
@@ -22,14 +23,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
 use openledger_client::{Client, ClientError, Filter, Follow, Wallet};
-use openledger_types::abi::{Batch, BatchStatus, ChallengeStatus, ISettlement};
+use openledger_types::abi::{Batch, BatchStatus, Challenge, ChallengeStatus, ISettlement};
 use openledger_types::addresses::SETTLEMENT;
 use openledger_types::batch::{WITHHELD, panel_trace};
 
 use super::{Opinion, Verdict, batch};
 use crate::appeal::{Appellant, Standing};
 use crate::contribute::contributor_secret;
-use crate::dispute;
+use crate::dispute::{self, Judgement};
 use crate::{Folders, Machine, Progress, Result, WorkerError};
 
 /// What the role did.
@@ -53,6 +54,8 @@ pub enum Act {
     StepRevealed(U256),
     /// It was paid so many wei for its verdict on the step of a challenge.
     StepPaid(U256, U256),
+    /// It had a judge of a challenge slashed by so many wei.
+    StepPunished(U256, Address, U256),
     /// It asked the panel of this round about a batch that a smaller one decided otherwise than it found.
     Appealed(U256, u32),
 }
@@ -82,8 +85,8 @@ pub struct Verifier {
     batches: BTreeMap<U256, Option<(u32, Opinion)>>,
     /// Whether a file that is not to be had is waited for.
     patient: bool,
-    /// By challenge, whether its step is right.
-    steps: BTreeMap<U256, Option<bool>>,
+    /// By challenge, what its step is.
+    steps: BTreeMap<U256, Option<Judgement>>,
     appellant: Appellant,
 }
 
@@ -271,15 +274,8 @@ impl Verifier {
     }
 
     async fn punish(&self, batch: U256, posted: &Batch, acts: &mut Vec<Act>) -> Result<()> {
-        let head = self.client.block_number().await?;
-        let filter = Filter::new().topic1(B256::from(batch));
-        let committed = self
-            .client
-            .settlement()
-            .events::<ISettlement::VerdictCommitted>(filter, posted.postedAt, head)
-            .await?;
-        let others: BTreeSet<Address> = committed.into_iter().map(|event| event.data.verifier).collect();
-        for verifier in others.into_iter().filter(|verifier| *verifier != self.wallet.address()) {
+        let of = |event: ISettlement::VerdictCommitted| event.verifier;
+        for verifier in self.others(batch, posted.postedAt, of).await? {
             let call = ISettlement::punishCall { batch, verifier };
             // One call for each fault: who spoke on several panels may have several.
             while let Some(punished) = self.try_for::<ISettlement::Punished, _>(&call).await? {
@@ -287,6 +283,33 @@ impl Verifier {
             }
         }
         Ok(())
+    }
+
+    async fn punish_judges(&self, id: U256, challenge: &Challenge, acts: &mut Vec<Act>) -> Result<()> {
+        let posted = self.client.settlement().batch(challenge.batch).await?;
+        let of = |event: ISettlement::StepCommitted| event.verifier;
+        for verifier in self.others(id, posted.postedAt, of).await? {
+            let call = ISettlement::punishStepCall { challenge: id, verifier };
+            if let Some(punished) = self.try_for::<ISettlement::StepPunished, _>(&call).await? {
+                acts.push(Act::StepPunished(id, verifier, punished.amount));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who else committed to a verdict on a batch or challenge, by the events of a kind since a block.
+    async fn others<E: SolEvent>(
+        &self,
+        number: U256,
+        since: u64,
+        of: impl Fn(E) -> Address,
+    ) -> Result<BTreeSet<Address>> {
+        let head = self.client.block_number().await?;
+        let filter = Filter::new().topic1(B256::from(number));
+        let committed = self.client.settlement().events::<E>(filter, since, head).await?;
+        let mut others: BTreeSet<Address> = committed.into_iter().map(|event| of(event.data)).collect();
+        others.remove(&self.wallet.address());
+        Ok(others)
     }
 
     /// Sends what anybody may send; the event that it promises if the chain took it.
@@ -308,23 +331,25 @@ impl Verifier {
                 if let Some(paid) = self.try_for::<ISettlement::StepPaid, _>(&call).await? {
                     acts.push(Act::StepPaid(challenge, paid.amount));
                 }
+                self.punish_judges(challenge, &open, acts).await?;
                 return Ok(true);
             }
         }
-        let upheld = match self.steps.get(&challenge) {
-            Some(Some(upheld)) => *upheld,
+        let judgement = match self.steps.get(&challenge) {
+            Some(Some(judgement)) => *judgement,
             _ => {
                 let left = open.deadline.saturating_sub(self.client.block_number().await?);
                 let patient = left > self.patience().await?;
                 let Self { client, folders, machine, progress, .. } = self;
-                let judged = dispute::is_right(client, folders, machine, &open, patient, progress);
-                let Some(upheld) = Box::pin(judged).await? else { return Ok(false) };
-                self.steps.insert(challenge, Some(upheld));
-                upheld
+                let judged = dispute::judge(client, folders, machine, &open, patient, progress);
+                let Some(judgement) = Box::pin(judged).await? else { return Ok(false) };
+                self.steps.insert(challenge, Some(judgement));
+                judgement
             }
         };
         let salt = self.salt(challenge, 0);
-        let reveal = ISettlement::revealStepCall { challenge, upheld, salt };
+        let Judgement { upheld, trace } = judgement;
+        let reveal = ISettlement::revealStepCall { challenge, upheld, trace, salt };
         match self.client.settlement().transact(&self.wallet, &reveal).await {
             Ok(_) => {
                 acts.push(Act::StepRevealed(challenge));
@@ -340,9 +365,9 @@ impl Verifier {
             // Also one that the end of the challenge has overtaken: what it earned is still to be claimed.
             Err(error) => return first(Err(error)),
         }
-        let committed = dispute::commit_step(&self.client, &self.wallet, challenge, upheld, salt).await;
+        let committed = dispute::commit_step(&self.client, &self.wallet, challenge, judgement, salt).await;
         if sent(committed)? {
-            acts.push(Act::StepCommitted(challenge, upheld));
+            acts.push(Act::StepCommitted(challenge, judgement.upheld));
             return Ok(false);
         }
         Ok(true)

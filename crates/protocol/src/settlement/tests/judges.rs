@@ -1,12 +1,15 @@
 //! What verdicts on the one step of a dispute are paid.
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use openledger_types::abi::{ChallengeStatus, ISettlement, IStaking, StakeRole};
 use openledger_types::addresses::{BURN, SETTLEMENT, STAKING};
 
-use super::{bisect, bond, challenged, choose, judge, judging, read, resolve, reveal_step, set, staker};
+use super::{
+    bisect, bond, challenged, choose, judge, judging, read, resolve, reveal_step, set, staker,
+    step_commitment,
+};
 use crate::settlement::{bond_held, held};
-use crate::tests::{OPERATOR, VALIDATOR, VERIFIER, World, account, batch, open, typed};
+use crate::tests::{OPERATOR, TRACE, VALIDATOR, VERIFIER, World, account, batch, hash, open, typed};
 
 fn claim(world: &mut World, verifier: u8) -> Result<U256, crate::error::ModuleError> {
     let call = ISettlement::claimStepCall { challenge: U256::ONE, verifier: account(verifier) };
@@ -126,4 +129,87 @@ fn a_dispute_is_about_as_many_steps_as_receipts_and_settlement_have() {
         moves += 2;
     }
     assert_eq!(moves, 14, "two for each halving of 123 steps");
+}
+
+/// A dispute that ends as `upheld`, which all judges say: verifier and validator with the trace of the work, 7 and 8, with 5,000 OPEN each,
+/// with these, or without a word after their commitments.
+fn traced(upheld: bool, traces: [Option<B256>; 2]) -> World {
+    let mut world = World::with_market();
+    set(&mut world, "verifier_share", 500_000);
+    for n in [7, 8] {
+        world.pay(n, STAKING, open(5_000), IStaking::stakeCall { role: StakeRole::Verifier });
+    }
+    world.advance(1);
+    let (post, _) = batch(1, open(10));
+    let batch = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+    world.pay(9, SETTLEMENT, bond(), ISettlement::challengeCall { batch });
+    world.send(OPERATOR, SETTLEMENT, bisect(1));
+    world.send(9, SETTLEMENT, choose(true));
+    let judges = [(VERIFIER, Some(TRACE)), (VALIDATOR, Some(TRACE)), (7, traces[0]), (8, traces[1])];
+    let challenge = U256::ONE;
+    for (n, trace) in judges {
+        let registered = staker(&mut world, n).registeredAt;
+        let trace = trace.unwrap_or_default();
+        let commitment = step_commitment(account(n), registered, challenge, upheld, trace, hash(n));
+        world.send(n, SETTLEMENT, ISettlement::commitStepCall { challenge, commitment });
+    }
+    world.advance(5);
+    for (n, trace) in judges {
+        let Some(trace) = trace else { continue };
+        let reveal = ISettlement::revealStepCall { challenge, upheld, trace, salt: hash(n) };
+        world.send(n, SETTLEMENT, reveal);
+    }
+    let early = world.try_pay(1, SETTLEMENT, U256::ZERO, punish(7)).unwrap_err();
+    let _: ISettlement::NoStepFault = typed(&early);
+    world.advance(5);
+    world.send(1, SETTLEMENT, resolve());
+    world
+}
+
+fn punish(verifier: u8) -> ISettlement::punishStepCall {
+    ISettlement::punishStepCall { challenge: U256::ONE, verifier: account(verifier) }
+}
+
+/// What is burnt for the fault of a judge; nothing if there is none.
+fn burnt_for(world: &mut World, verifier: u8) -> U256 {
+    let before = (world.balance(BURN), staker(world, verifier).stake);
+    if world.try_pay(1, SETTLEMENT, U256::ZERO, punish(verifier)).is_err() {
+        return U256::ZERO;
+    }
+    let burnt = world.balance(BURN) - before.0;
+    assert_eq!(before.1 - staker(world, verifier).stake, burnt);
+    let again = world.try_pay(1, SETTLEMENT, U256::ZERO, punish(verifier)).unwrap_err();
+    let error: ISettlement::NoStepFault = typed(&again);
+    assert_eq!((error.challenge, error.verifier), (U256::ONE, account(verifier)));
+    burnt
+}
+
+#[test]
+fn a_judge_who_guesses_or_stays_silent_has_less_than_one_who_executes_the_step() {
+    for upheld in [true, false] {
+        // One says how it ends without what stands nowhere, one commits and stays silent.
+        let mut world = traced(upheld, [Some(hash(9)), None]);
+        let slash = open(5_000) / U256::from(100);
+        for lazy in [7, 8] {
+            let _: ISettlement::NoStepEarned = typed(&claim(&mut world, lazy).unwrap_err());
+            assert_eq!(burnt_for(&mut world, lazy), slash);
+        }
+        let paid = [VERIFIER, VALIDATOR].map(|n| claim(&mut world, n).unwrap());
+        assert_eq!(paid[0] + paid[1], bond() / U256::from(2), "to the wei, to those who worked");
+        assert!(paid.iter().all(|wei| !wei.is_zero()));
+        for judge in [VERIFIER, VALIDATOR] {
+            assert_eq!(burnt_for(&mut world, judge), U256::ZERO);
+        }
+        check_books(&mut world, U256::ONE, U256::ZERO);
+    }
+}
+
+#[test]
+fn a_judge_who_was_not_shown_a_false_step_is_neither_paid_nor_slashed() {
+    let mut world = traced(false, [Some(B256::ZERO), Some(TRACE)]);
+    let _: ISettlement::NoStepEarned = typed(&claim(&mut world, 7).unwrap_err());
+    assert_eq!(burnt_for(&mut world, 7), U256::ZERO);
+    // Of a step that is right nobody can say so.
+    let mut world = traced(true, [Some(B256::ZERO), Some(TRACE)]);
+    assert_eq!(burnt_for(&mut world, 7), open(50));
 }

@@ -20,12 +20,13 @@ fn judged(world: &mut World, challenge: U256, upheld: bool) {
     world.send(CHALLENGER, SETTLEMENT, ISettlement::chooseCall { challenge, agrees: true });
     for n in [VERIFIER, VALIDATOR] {
         let registered = staker(world, n).registeredAt;
-        let commitment = step_commitment(account(n), registered, challenge, upheld, hash(n));
+        let commitment = step_commitment(account(n), registered, challenge, upheld, hash(1), hash(n));
         world.send(n, SETTLEMENT, ISettlement::commitStepCall { challenge, commitment });
     }
     world.advance(5);
     for n in [VERIFIER, VALIDATOR] {
-        world.send(n, SETTLEMENT, ISettlement::revealStepCall { challenge, upheld, salt: hash(n) });
+        let reveal = ISettlement::revealStepCall { challenge, upheld, trace: hash(1), salt: hash(n) };
+        world.send(n, SETTLEMENT, reveal);
     }
     world.advance(4);
     world.send(9, SETTLEMENT, ISettlement::resolveCall { challenge });
