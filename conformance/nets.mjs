@@ -106,7 +106,11 @@ await refused(datanets(bob), "PeriodOpen", "decide", voted);
 await send(datanets(carol), "vote", voted, 1);
 await send(datanets(bob), "decide", voted);
 check((await read(datanets(owner), "contribution", voted)).status === 2n, "taken in by vote");
-await refused(datanets(carol), "CurationBound", "uncurate", net, parseEther("99"));
+await refused(datanets(carol), "ZeroAmount", "withdrawCuration", net);
+const { Uncurated } = await send(datanets(carol), "uncurate", net, 1n);
+const leaving = await read(datanets(bob), "leaving", net, carolAt);
+check(leaving.amount === 1n && leaving.until === Uncurated.until, "a wei of stake is leaving");
+await refused(datanets(carol), "StillLeaving", "withdrawCuration", net);
 await refused(datanets(bob), "NothingToSlash", "slashCurator", voted, carolAt);
 
 // Takedown and counter-notice; withdrawal.

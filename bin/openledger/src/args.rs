@@ -460,11 +460,15 @@ pub(crate) enum DatanetCommand {
     Curate {
         /// Number of the Datanet
         datanet: u64,
-        /// Amount of OPEN, of which a hundredth is burnt; with --leave what is taken back
-        amount: String,
-        /// Take stake back
-        #[arg(long)]
+        /// Amount of OPEN, of which a hundredth is burnt; with --leave what is to leave, with --withdraw nothing
+        #[arg(required_unless_present = "withdraw", conflicts_with = "withdraw")]
+        amount: Option<String>,
+        /// Let stake leave, which takes 30 days
+        #[arg(long, conflicts_with = "withdraw")]
         leave: bool,
+        /// Take out the stake that has left
+        #[arg(long)]
+        withdraw: bool,
         /// Key of the curator
         #[arg(long)]
         from: String,

@@ -75,10 +75,11 @@ pub(super) fn datanets(meter: &mut Meter) -> Result<()> {
     removal(meter, contribution)?;
     let call = IDatanets::slashCuratorCall { contribution, curator: account(CURATOR) };
     meter.op("datanets_slashCurator", 9, DATANETS, zero, call)?;
-    // The vote binds no more.
-    meter.chain.jump(openledger_protocol::datanets::curation::BOUND_SECONDS);
     let call = IDatanets::uncurateCall { datanet, amount: open(1) };
-    meter.op("datanets_uncurate", CURATOR, DATANETS, zero, call)
+    meter.op("datanets_uncurate", CURATOR, DATANETS, zero, call)?;
+    meter.chain.jump(openledger_protocol::datanets::curation::LEAVING_SECONDS);
+    let call = IDatanets::withdrawCurationCall { datanet };
+    meter.op("datanets_withdrawCuration", CURATOR, DATANETS, zero, call)
 }
 
 fn rights(meter: &mut Meter, id: U256) -> Result<()> {

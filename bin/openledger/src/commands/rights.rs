@@ -76,23 +76,29 @@ pub(super) async fn run(local: &Local, client: &Client, command: DatanetCommand,
                 "until": open.until,
             }));
         }
-        DatanetCommand::Curate { datanet, amount, leave, from } => {
-            let (wallet, wei) = (local.unlock(&from)?, parse_open(&amount)?);
-            let datanet = U256::from(datanet);
-            if leave {
+        DatanetCommand::Curate { datanet, amount, leave, withdraw, from } => {
+            let (wallet, datanet) = (local.unlock(&from)?, U256::from(datanet));
+            let wei = amount.as_deref().map(parse_open).transpose()?.unwrap_or_default();
+            if withdraw {
+                datanets.transact(&wallet, &IDatanets::withdrawCurationCall { datanet }).await?;
+            } else if leave {
                 datanets.transact(&wallet, &IDatanets::uncurateCall { datanet, amount: wei }).await?;
             } else {
                 datanets.pay(&wallet, &IDatanets::curateCall { datanet }, wei).await?;
             }
-            let call = IDatanets::curatorCall { datanet, account: wallet.address() };
-            let own = datanets.call(&call).await?;
+            let account = wallet.address();
+            let own = datanets.call(&IDatanets::curatorCall { datanet, account }).await?;
+            let leaving = datanets.call(&IDatanets::leavingCall { datanet, account }).await?;
             show.line(format!(
-                "{} OPEN at stake on Datanet {datanet}, {} OPEN earned",
+                "{} OPEN at stake on Datanet {datanet}, {} OPEN leaving until {} (unix seconds), {} OPEN earned",
                 format_open(own.stake),
+                format_open(leaving.amount),
+                leaving.until,
                 format_open(own.reward)
             ));
             show.result(&json!({
                 "datanet": datanet.to_string(), "stake_wei": own.stake.to_string(),
+                "leaving_wei": leaving.amount.to_string(), "leaving_until": leaving.until,
                 "reward_wei": own.reward.to_string(),
             }));
         }

@@ -203,8 +203,8 @@ impl Reason for IDatanetsErrors {
             Self::Countered(e) => format!("{} has answered the claim already", e.defender),
             Self::NotGovernor(e) => format!("only the governor {} may do this, not {}", e.governor, e.caller),
             Self::ZeroAmount(_) => "the amount is zero, or nothing is left of it after the tax".to_owned(),
-            Self::CurationBound(e) => {
-                format!("{} are bound by votes until {}", open(e.bound), utc(e.until))
+            Self::StillLeaving(e) => {
+                format!("{} are on their way out until {}", open(e.amount), utc(e.until))
             }
             Self::NothingToSlash(e) => format!(
                 "{} did not vote to take in contribution {}, or it was not taken down, or that is slashed already",

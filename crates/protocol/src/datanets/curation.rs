@@ -3,13 +3,14 @@
 //! A hundredth of what is staked is burnt. Of the income that a Datanet's royalties collect, curators get a tenth. It is paid
 //! to them evenly over [`PERIOD`] seconds, by stake and second: a stream, whose rules stand in `stream.rs`.
 //!
-//! A vote over a contribution binds the stake behind it for [`BOUND_SECONDS`]. If what a curator voted to take in is taken
-//! down, a part of what they then have at stake on the Datanet, `curator_slash`, is burnt.
+//! If what a curator voted to take in is taken down, a part of what they then have on the Datanet, `curator_slash`, is burnt. Stake
+//! that leaves votes and earns no more at once, and is at risk until it is out, [`LEAVING_SECONDS`] later: whoever begins to leave
+//! when a claim is filed is still there when it is decided.
 
 use alloy_primitives::{Address, U256};
 use openledger_types::abi::{Curation, IDatanets};
 use openledger_types::addresses::{BURN, DATANETS};
-use openledger_types::amount::PPM;
+use openledger_types::amount::ppm_of;
 
 use super::owner_of;
 use crate::error::{Result, revert};
@@ -25,8 +26,9 @@ const TAX: U256 = U256::from_limbs([100, 0, 0, 0]);
 const PART: U256 = U256::from_limbs([10, 0, 0, 0]);
 /// How long an income is paid to them, seconds: seven days.
 pub const PERIOD: u64 = 7 * 86_400;
-/// How long a vote binds the stake behind it, seconds: 30 days, in which a claim of the first two can be countered and upheld.
-pub const BOUND_SECONDS: u64 = 30 * 86_400;
+/// How long stake takes to leave, seconds: the 28 days in which a claim is countered and upheld, and two in which whoever voted for what is
+/// taken down then is slashed.
+pub const LEAVING_SECONDS: u64 = 2 * super::removal::NOTICE_SECONDS + 2 * 86_400;
 /// Scale of rewards per wei of stake.
 pub(super) const SCALE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
@@ -51,8 +53,8 @@ place! {
         2: settled_at: Slot<U256>,
         /// Reward not yet claimed, scaled.
         3: owed: Slot<U256>,
-        /// The stake that votes bind, wei, and until when, unix seconds.
-        4: bound: Slot<(u128, u64)>,
+        /// The stake that is leaving, wei, and when it is out, unix seconds.
+        4: leaving: Slot<(u128, u64)>,
     }
 }
 
@@ -91,10 +93,10 @@ pub fn curate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount
     emit(storage, DATANETS, &IDatanets::Curated { datanet, curator, amount: staked, tax })
 }
 
-/// Takes stake back.
+/// Lets stake leave; what is leaving already waits as long again.
 ///
 /// # Errors
-/// `UnknownDatanet`, `ZeroAmount`, `InsufficientCuration`, `CurationBound`.
+/// `UnknownDatanet`, `ZeroAmount`, `InsufficientCuration`.
 pub fn uncurate(storage: &mut dyn Storage, curator: Address, datanet: U256, amount: U256) -> Result<()> {
     owner_of(storage, datanet)?;
     if amount.is_zero() {
@@ -105,13 +107,39 @@ pub fn uncurate(storage: &mut dyn Storage, curator: Address, datanet: U256, amou
     if stake < amount {
         return Err(revert(IDatanets::InsufficientCuration { stake, needed: amount }));
     }
-    let (bound, until) = own.bound.get(storage)?;
-    if storage.block().timestamp < until && sub(stake, amount)? < U256::from(bound) {
-        return Err(revert(IDatanets::CurationBound { bound: U256::from(bound), until }));
-    }
     take(storage, datanet, curator, amount)?;
+    let (leaving, _) = own.leaving.get(storage)?;
+    let until = storage.block().timestamp.saturating_add(LEAVING_SECONDS);
+    own.leaving.set(storage, (half(add(U256::from(leaving), amount)?)?, until))?;
+    emit(storage, DATANETS, &IDatanets::Uncurated { datanet, curator, amount, until })
+}
+
+/// Pays out the stake that has left; returns the wei.
+///
+/// # Errors
+/// `UnknownDatanet`, `ZeroAmount` if none is leaving, `StillLeaving` while it is.
+pub fn withdraw_curation(storage: &mut dyn Storage, curator: Address, datanet: U256) -> Result<U256> {
+    let (amount, until) = leaving(storage, datanet, curator)?;
+    if amount.is_zero() {
+        return Err(revert(IDatanets::ZeroAmount {}));
+    }
+    if storage.block().timestamp < until {
+        return Err(revert(IDatanets::StillLeaving { amount, until }));
+    }
+    CURATORS.at(datanet).at(curator).leaving.set(storage, (0, 0))?;
     storage.transfer(DATANETS, curator, amount)?;
-    emit(storage, DATANETS, &IDatanets::Uncurated { datanet, curator, amount })
+    emit(storage, DATANETS, &IDatanets::CurationWithdrawn { datanet, curator, amount })?;
+    Ok(amount)
+}
+
+/// A curator's stake that is leaving, and unix seconds when it is out.
+///
+/// # Errors
+/// `UnknownDatanet`.
+pub fn leaving(storage: &mut dyn Storage, datanet: U256, curator: Address) -> Result<(U256, u64)> {
+    owner_of(storage, datanet)?;
+    let (amount, until) = CURATORS.at(datanet).at(curator).leaving.get(storage)?;
+    Ok((U256::from(amount), until))
 }
 
 /// Lowers a curator's stake; the caller moves the amount.
@@ -129,23 +157,18 @@ fn take(storage: &mut dyn Storage, datanet: U256, curator: Address, amount: U256
     Ok(())
 }
 
-/// Keeps the stake behind a vote where it is for [`BOUND_SECONDS`].
-pub(super) fn bind(storage: &mut dyn Storage, datanet: U256, curator: Address, stake: U256) -> Result<()> {
-    let slot = CURATORS.at(datanet).at(curator).bound;
-    let (bound, until) = slot.get(storage)?;
-    let now = storage.block().timestamp;
-    let before = if now < until { bound } else { 0 };
-    slot.set(storage, (half(stake)?.max(before), now.saturating_add(BOUND_SECONDS)))
-}
-
-/// Burns a part of a curator's stake, parts per million, rounded down; returns the wei.
-pub(super) fn slash(storage: &mut dyn Storage, datanet: U256, curator: Address, ppm: u64) -> Result<U256> {
-    let stake = CURATORS.at(datanet).at(curator).stake.get(storage)?;
-    let amount = div_rem(mul(stake, U256::from(ppm))?, U256::from(PPM))?.0;
-    if !amount.is_zero() {
-        take(storage, datanet, curator, amount)?;
-        storage.transfer(DATANETS, BURN, amount)?;
+/// Burns a part of a curator's stake and of what of it is leaving, parts per million, each rounded down; returns the wei.
+pub(super) fn slash(storage: &mut dyn Storage, datanet: U256, curator: Address, ppm: u32) -> Result<U256> {
+    let own = CURATORS.at(datanet).at(curator);
+    let staked = ppm_of(own.stake.get(storage)?, ppm);
+    if !staked.is_zero() {
+        take(storage, datanet, curator, staked)?;
     }
+    let (leaving, until) = own.leaving.get(storage)?;
+    let left = ppm_of(U256::from(leaving), ppm);
+    own.leaving.set(storage, (half(sub(U256::from(leaving), left)?)?, until))?;
+    let amount = add(staked, left)?;
+    storage.transfer(DATANETS, BURN, amount)?;
     Ok(amount)
 }
 
@@ -264,6 +287,7 @@ pub(super) fn scaled_debts(storage: &mut dyn Storage, datanet: U256, accounts: &
         let own = CURATORS.at(datanet).at(*account);
         let earned = mul(own.stake.get(storage)?, sub(per_stake, own.settled_at.get(storage)?)?)?;
         debts = add(debts, add(own.owed.get(storage)?, earned)?)?;
+        debts = add(debts, mul(U256::from(own.leaving.get(storage)?.0), SCALE)?)?;
     }
     Ok(debts)
 }

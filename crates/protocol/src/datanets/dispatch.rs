@@ -150,6 +150,16 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
             call.write()?;
             nothing(curation::uncurate(storage, call.caller, c.datanet, c.amount)?)
         }
+        Calls::withdrawCuration(c) => {
+            call.write()?;
+            let amount = curation::withdraw_curation(storage, call.caller, c.datanet)?;
+            returns::<IDatanets::withdrawCurationCall>(&amount)
+        }
+        Calls::leaving(c) => {
+            call.view()?;
+            let (amount, until) = curation::leaving(storage, c.datanet, c.account)?;
+            returns::<IDatanets::leavingCall>(&IDatanets::leavingReturn { amount, until })
+        }
         Calls::slashCurator(c) => {
             call.write()?;
             let amount = policy::slash_curator(storage, c.contribution, c.curator)?;

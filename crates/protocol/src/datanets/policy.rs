@@ -124,7 +124,6 @@ pub fn vote(storage: &mut dyn Storage, curator: Address, contribution: U256, bal
         return Err(revert(IDatanets::NotCurator { account: curator }));
     }
     voted.set(storage, ballot)?;
-    curation::bind(storage, datanet, curator, stake)?;
     let slots = CONTRIBUTIONS.at(contribution);
     let (mut accept, mut reject) = slots.votes.get(storage)?;
     let mut spam = slots.spam.get(storage)?;
@@ -152,7 +151,7 @@ pub fn slash_curator(storage: &mut dyn Storage, contribution: U256, curator: Add
     }
     slashed.set(storage, true)?;
     let datanet = CONTRIBUTIONS.at(contribution).datanet.get(storage)?;
-    let part = params::get_u64(storage, "curator_slash")?;
+    let part = params::get_ppm(storage, "curator_slash")?;
     let amount = curation::slash(storage, datanet, curator, part)?;
     emit(storage, DATANETS, &IDatanets::CuratorSlashed { contribution, curator, amount })?;
     Ok(amount)

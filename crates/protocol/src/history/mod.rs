@@ -360,6 +360,8 @@ fn ripe_at(reason: &[u8]) -> Option<Ripe> {
         error.availableAt.to()
     } else if let Ok(error) = IDatanets::PeriodOpen::abi_decode(reason) {
         error.until.saturating_add(1)
+    } else if let Ok(error) = IDatanets::StillLeaving::abi_decode(reason) {
+        error.until
     } else {
         return None;
     };

@@ -122,6 +122,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         h.send(from, DATANETS, IDatanets::uncurateCall { datanet, amount });
         Some(())
     }),
+    ("datanets.withdrawCuration", 1, |h| {
+        let datanet = recent_datanet(h)?;
+        let leaving: Vec<usize> = (0..h.cast.accounts().len())
+            .filter(|member| {
+                let account = h.cast.account(*member);
+                datanets::curation::leaving(&mut h.storage, datanet, account).is_ok_and(|l| !l.0.is_zero())
+            })
+            .collect();
+        if leaving.is_empty() && h.draws.chance(90) {
+            return None;
+        }
+        let from = h.mostly(&leaving);
+        h.send(from, DATANETS, IDatanets::withdrawCurationCall { datanet });
+        Some(())
+    }),
     ("datanets.slashCurator", 3, |h| {
         let contribution = with_status(h, ContributionStatus::TakenDown).or_else(|| condemn(h))?;
         let at_fault: Vec<usize> = (0..h.cast.accounts().len())

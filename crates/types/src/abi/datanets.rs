@@ -120,7 +120,9 @@ sol! {
         event TakedownCountered(uint256 indexed contribution, address indexed defender, string statement);
         event TakedownResolved(uint256 indexed datanet, uint256 indexed contribution, bool upheld);
         event Curated(uint256 indexed datanet, address indexed curator, uint256 amount, uint256 tax);
-        event Uncurated(uint256 indexed datanet, address indexed curator, uint256 amount);
+        /// `until`: unix seconds when it is out.
+        event Uncurated(uint256 indexed datanet, address indexed curator, uint256 amount, uint64 until);
+        event CurationWithdrawn(uint256 indexed datanet, address indexed curator, uint256 amount);
         event CuratorSlashed(uint256 indexed contribution, address indexed curator, uint256 amount);
         event CurationClaimed(uint256 indexed datanet, address indexed curator, uint256 amount);
         event RoyaltyCollected(uint256 indexed datanet, uint256 indexed contribution, uint256 income, uint256 toCurators);
@@ -166,8 +168,7 @@ sol! {
         error NotGovernor(address caller, address governor);
         error ZeroAmount();
         error InsufficientCuration(uint256 stake, uint256 needed);
-        /// A curator's vote binds the stake behind it for a time.
-        error CurationBound(uint256 bound, uint64 until);
+        error StillLeaving(uint256 amount, uint64 until);
         error NothingToSlash(uint256 contribution, address curator);
         error ERC1155InsufficientBalance(address sender, uint256 balance, uint256 needed, uint256 tokenId);
         error ERC1155InvalidReceiver(address receiver);
@@ -219,9 +220,12 @@ sol! {
         /// Stakes the value on a Datanet, less a tax of 1 % that is burnt. Curators get a tenth of what contributors earn here,
         /// paid over seven days by stake and second.
         function curate(uint256 datanet) external payable;
+        /// Lets stake leave: it votes and earns no more, and is out after 30 days, in which it is at risk. What is leaving already
+        /// waits as long again.
         function uncurate(uint256 datanet, uint256 amount) external;
-        /// Slashes a curator who voted to take in what was taken down, whoever calls, once. A vote binds the stake behind it for 30
-        /// days.
+        function withdrawCuration(uint256 datanet) external returns (uint256 amount);
+        function leaving(uint256 datanet, address account) external view returns (uint256 amount, uint64 until);
+        /// Slashes a curator who voted to take in what was taken down, whoever calls, once.
         function slashCurator(uint256 contribution, address curator) external returns (uint256 amount);
         function claimCuration(uint256 datanet) external returns (uint256 amount);
         function curation(uint256 datanet) external view returns (Curation memory);

@@ -3,7 +3,7 @@ use openledger_types::abi::{Acceptance, Ballot, ContributionStatus, IDatanets, P
 use openledger_types::addresses::{BURN, DATANETS};
 
 use super::{CONTRIBUTOR, call, reveal};
-use crate::datanets::curation::BOUND_SECONDS;
+use crate::datanets::curation::LEAVING_SECONDS;
 use crate::datanets::policy::{MAX_BOND, MAX_PERIOD};
 use crate::datanets::removal::{NOTICE_SECONDS, TAKEDOWN_BOND};
 use crate::tests::{OWNER, World, account, open};
@@ -156,7 +156,7 @@ fn more_than_half_of_the_stake_decides_at_once_and_a_majority_for_spam_burns_the
 }
 
 #[test]
-fn curators_lose_by_what_they_voted_in_and_is_taken_down_and_cannot_leave_before() {
+fn curators_lose_by_what_they_voted_in_and_is_taken_down_even_on_their_way_out() {
     let mut world = voting();
     world.send(4, DATANETS, vote(Ballot::Accept));
     world.send(5, DATANETS, vote(Ballot::Reject));
@@ -164,32 +164,59 @@ fn curators_lose_by_what_they_voted_in_and_is_taken_down_and_cannot_leave_before
     world.send(9, DATANETS, DECIDE);
     let slash = |n: u8| IDatanets::slashCuratorCall { contribution: U256::ONE, curator: account(n) };
     let _: IDatanets::NothingToSlash = world.refused(9, DATANETS, slash(4));
-    // A vote binds the stake behind it; what was not there does not bind.
     let leave = |amount| IDatanets::uncurateCall { datanet: U256::ONE, amount };
-    let error: IDatanets::CurationBound = world.refused(4, DATANETS, leave(open(1)));
-    assert_eq!(error.until, world.storage.block.timestamp - 1_001 + BOUND_SECONDS);
+    let withdraw = IDatanets::withdrawCurationCall { datanet: U256::ONE };
     let of = |world: &mut World, n| {
         world.view(DATANETS, IDatanets::curatorCall { datanet: U256::ONE, account: account(n) }).stake
     };
-    let whole = of(&mut world, 6);
-    world.send(6, DATANETS, leave(whole));
+    let leaving = |world: &mut World, n| {
+        world.view(DATANETS, IDatanets::leavingCall { datanet: U256::ONE, account: account(n) })
+    };
+    // A year later somebody claims it; whoever voted for it leaves with all but a third at the sight of that.
+    world.later(365 * 86_400);
     let claim = IDatanets::takedownCall { contribution: U256::ONE, reason: "it is mine".into() };
     world.pay(9, DATANETS, TAKEDOWN_BOND, claim);
-    world.later(NOTICE_SECONDS + 1);
-    world.send(9, DATANETS, IDatanets::resolveTakedownCall { contribution: U256::ONE });
-    let (before, burnt) = (of(&mut world, 4), world.balance(BURN));
+    let _: IDatanets::ZeroAmount = world.refused(4, DATANETS, withdraw.clone());
+    let whole = of(&mut world, 4);
+    let third = whole / U256::from(3);
+    world.send(4, DATANETS, leave(whole - third));
+    let out = leaving(&mut world, 4);
+    assert_eq!((out.amount, out.until), (whole - third, world.storage.block.timestamp + LEAVING_SECONDS));
+    assert_eq!(of(&mut world, 4), third, "what leaves votes no more");
+    // The claim takes as long as it can.
+    world.later(NOTICE_SECONDS);
+    let holder = world.view(DATANETS, IDatanets::contributionCall { id: U256::ONE }).contributor;
+    let holder = (1..=9).find(|n| account(*n) == holder).unwrap();
+    let call = IDatanets::counterNoticeCall { contribution: U256::ONE, statement: "it is not".into() };
+    world.pay(holder, DATANETS, TAKEDOWN_BOND, call);
+    world.later(NOTICE_SECONDS);
+    let error: IDatanets::StillLeaving = world.refused(4, DATANETS, withdraw.clone());
+    assert_eq!(error.until, out.until);
+    crate::params::init_governor(&mut world.storage, account(9)).unwrap();
+    world.send(9, DATANETS, IDatanets::upholdTakedownCall { contribution: U256::ONE });
+    let burnt = world.balance(BURN);
     let taken = world.send(9, DATANETS, slash(4));
-    assert_eq!(taken, before / U256::from(20));
-    assert_eq!((before - of(&mut world, 4), world.balance(BURN) - burnt), (taken, taken));
+    let part = |wei: U256| wei / U256::from(20);
+    assert_eq!(taken, part(third) + part(whole - third));
+    assert_eq!(world.balance(BURN) - burnt, taken);
+    assert_eq!(of(&mut world, 4) + leaving(&mut world, 4).amount, whole - taken);
     // Once, and nobody who said otherwise or nothing.
     for n in [4, 5, 6, 9] {
         let _: IDatanets::NothingToSlash = world.refused(9, DATANETS, slash(n));
     }
-    world.later(BOUND_SECONDS);
-    let left = of(&mut world, 4);
-    world.send(4, DATANETS, leave(left));
-    let left = of(&mut world, 5);
-    world.send(5, DATANETS, leave(left));
+    for n in [4, 5, 6] {
+        let stake = of(&mut world, n);
+        world.send(n, DATANETS, leave(stake));
+    }
+    let error: IDatanets::StillLeaving = world.refused(4, DATANETS, withdraw.clone());
+    assert_eq!(error.until, world.storage.block.timestamp + LEAVING_SECONDS, "all waits as long again");
+    world.later(LEAVING_SECONDS);
+    let left = leaving(&mut world, 4).amount;
+    assert_eq!(world.send(4, DATANETS, withdraw.clone()), left);
+    let _: IDatanets::ZeroAmount = world.refused(4, DATANETS, withdraw.clone());
+    for n in [5, 6] {
+        world.send(n, DATANETS, withdraw.clone());
+    }
     assert_eq!(world.balance(DATANETS), U256::ZERO);
 }
 
