@@ -77,7 +77,7 @@ impl Chain {
             ("reveal_window", 4),
             ("challenge_window", 0),
             ("move_window", 6),
-            ("unbonding_seconds", 60),
+            ("unbonding_seconds", 1_800),
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
             ("appeal_window", 5),

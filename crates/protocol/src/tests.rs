@@ -47,6 +47,9 @@ pub(crate) const VERIFIER: u8 = 4;
 pub(crate) const VALIDATOR: u8 = 5;
 pub(crate) const PAYER: u8 = 6;
 
+/// Seconds from leaving to getting the stake back: longer than a dispute with the windows below.
+pub(crate) const UNBONDING: u64 = 1_200;
+
 /// What verifiers who re-execute a batch meet on the way.
 pub(crate) const TRACE: B256 = B256::repeat_byte(0x7c);
 
@@ -59,7 +62,7 @@ impl World {
             ("reveal_window", 4),
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
-            ("unbonding_seconds", 60),
+            ("unbonding_seconds", UNBONDING),
             ("challenge_window", 0),
             ("appeal_window", 0),
             ("verifier_share", 0),

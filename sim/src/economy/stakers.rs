@@ -11,8 +11,20 @@ use super::plan::{Outcome, Play};
 
 /// P7: who bonds only just before a reward earns less for the time that the stake is bound than who stays.
 pub(crate) fn late(play: &Play) -> Outcome {
-    let overrides: &[Override] =
-        if play.unprotected { &[("unbonding_seconds", 60), ("reward_seconds", 1)] } else { &[] };
+    // Stake leaves as soon as it may, which is after the longest dispute.
+    let overrides: &[Override] = if play.unprotected {
+        &[
+            ("unbonding_seconds", 700),
+            ("verify_window", 4),
+            ("reveal_window", 4),
+            ("appeal_window", 0),
+            ("challenge_window", 0),
+            ("move_window", 2),
+            ("reward_seconds", 1),
+        ]
+    } else {
+        &[]
+    };
     let mut market = Market::new(play.seed, overrides);
     let (steady, late) = (account("steady", 0), account("late", 0));
     let stake = open(50_000);

@@ -352,7 +352,7 @@ fn staking(meter: &mut Meter, signer: &PrivateKeySigner) -> Result<()> {
         IStaking::undelegateStakeCall { validator, amount: open(50) },
     )?;
     meter.op("staking_startUnbonding", 6, STAKING, zero, IStaking::startUnbondingCall {})?;
-    meter.chain.pass(61);
+    meter.chain.jump(1_801);
     meter.op("staking_unstake", 6, STAKING, zero, IStaking::unstakeCall {})?;
     meter.op(
         "staking_withdrawDelegation",

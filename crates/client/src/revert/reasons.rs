@@ -522,6 +522,10 @@ impl Reason for IParamsErrors {
                 ascii(&e.other),
                 e.least
             ),
+            Self::UnbondingTooShort(e) => format!(
+                "stake would be out after {} seconds, and the longest dispute takes {}",
+                e.value, e.dispute
+            ),
             Self::InvalidCount(e) => {
                 format!(
                     "{} names and {} values; as many of both, 1 to {}, are needed",

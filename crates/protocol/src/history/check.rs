@@ -62,7 +62,7 @@ impl<'c> History<'c> {
             ("move_window", 30),
             ("withdrawal_delay", 60),
             ("settle_grace", 60),
-            ("unbonding_seconds", 60),
+            ("unbonding_seconds", 9_000),
         ];
         let storage = &mut self.storage;
         params::init(storage, windows.map(|(name, value)| (name, U256::from(value))))

@@ -27,8 +27,9 @@ pub use upgrades::{
 
 use crate::error::{ModuleError, Result, revert};
 use crate::layout::{Mapping, Slot, place};
+use crate::math::{add, mul};
 use crate::storage::{Storage, emit};
-use table::AT_LEAST;
+use table::{AT_LEAST, BLOCK_SECONDS, DISPUTE, UNBONDING};
 
 place! {
     struct ScheduledSlots {
@@ -83,6 +84,16 @@ pub enum ParamError {
         /// Name of the other.
         other: &'static str,
     },
+    /// Stake could be out before the longest dispute is over.
+    #[error(
+        "param 'unbonding_seconds' is {got}; the longest dispute takes {dispute} seconds with these windows"
+    )]
+    UnbondingTooShort {
+        /// The value that was given.
+        got: U256,
+        /// Seconds of the longest dispute.
+        dispute: U256,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] ModuleError),
@@ -120,7 +131,24 @@ pub fn init<'a>(
             return Err(ParamError::Below { name, other });
         }
     }
+    let value = |storage: &mut dyn Storage, name: &str| VALUES.at(param_name(name)).get(storage);
+    let (got, dispute) = (value(storage, UNBONDING)?, longest_dispute(storage, value)?);
+    if got <= dispute {
+        return Err(ParamError::UnbondingTooShort { got, dispute });
+    }
     Ok(())
+}
+
+/// Seconds of the longest dispute with windows as they are read.
+fn longest_dispute(
+    storage: &mut dyn Storage,
+    window: impl Fn(&mut dyn Storage, &str) -> Result<U256>,
+) -> Result<U256> {
+    let mut blocks = U256::ZERO;
+    for (name, times) in DISPUTE {
+        blocks = add(blocks, mul(window(storage, name)?, U256::from(*times))?)?;
+    }
+    mul(blocks, U256::from(BLOCK_SECONDS))
 }
 
 /// Names the governor, at genesis.
@@ -168,8 +196,8 @@ fn need_governor(storage: &mut dyn Storage, caller: Address) -> Result<()> {
 /// Changes numbers at the start of the next epoch.
 ///
 /// # Errors
-/// `NotGovernor`, `InvalidCount`, `UnknownParam`, `OutOfRange`, `StepTooLarge`; `SplitNotWhole` and `BelowOther` for what
-/// the next epoch would have.
+/// `NotGovernor`, `InvalidCount`, `UnknownParam`, `OutOfRange`, `StepTooLarge`; `SplitNotWhole`, `BelowOther` and
+/// `UnbondingTooShort` for what the next epoch would have.
 pub fn schedule(storage: &mut dyn Storage, caller: Address, names: &[B256], values: &[U256]) -> Result<()> {
     need_governor(storage, caller)?;
     if names.is_empty() || names.len() != values.len() || names.len() > PARAMS.len() {
@@ -215,6 +243,11 @@ fn check_next(storage: &mut dyn Storage) -> Result<()> {
         if value < least {
             return Err(revert(IParams::BelowOther { name, value, other, least }));
         }
+    }
+    let value = next(storage, param_name(UNBONDING))?;
+    let dispute = longest_dispute(storage, |storage, name| next(storage, param_name(name)))?;
+    if value <= dispute {
+        return Err(revert(IParams::UnbondingTooShort { value, dispute }));
     }
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! The table of all governed numbers.
 
+use openledger_types::batch::MAX_APPEALS;
+
+use crate::settlement::{MAX_RECEIPTS, MAX_STEPS};
+
 /// A governed number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParamSpec {
@@ -232,7 +236,7 @@ pub const PARAMS: &[ParamSpec] = &[
         7 * DAY,
         (60, 60 * DAY),
         DAY,
-        "from leaving to getting the stake back",
+        "from leaving to getting the stake back; longer than the longest dispute",
     ),
     param(
         "deployment_fee",
@@ -263,6 +267,29 @@ pub const PARAMS: &[ParamSpec] = &[
 /// Numbers that may not be below others: work that was served before a payer asks for the deposit back, or ended a key,
 /// can be charged as long as the grace.
 pub(super) const AT_LEAST: &[(&str, &str)] = &[("withdrawal_delay", "settle_grace")];
+
+/// The number that has to be longer than the longest dispute: who did something wrong in one can be slashed after its end.
+pub(super) const UNBONDING: &str = "unbonding_seconds";
+
+/// Seconds that a block is given: twice the time after which an empty one is proposed.
+pub(super) const BLOCK_SECONDS: u64 = 2;
+
+/// How often the longest dispute waits for each window: every panel is appealed from, after each of them a challenge is fought through
+/// every move to its judges, and the batch is final after a last challenge window. Longer ones cost the bond of one more lost challenge
+/// each time.
+pub(super) const DISPUTE: &[(&str, u64)] = &[
+    ("verify_window", 2 * PANELS),
+    ("reveal_window", 2 * PANELS),
+    ("appeal_window", PANELS),
+    ("move_window", PANELS * MOVES),
+    ("challenge_window", 1),
+];
+
+/// Panels of a batch that is appealed as often as it can be.
+const PANELS: u64 = MAX_APPEALS as u64 + 1;
+
+/// Moves of a challenge of a batch with the most steps: two for each halving.
+const MOVES: u64 = 2 * (MAX_RECEIPTS + MAX_STEPS).next_power_of_two().ilog2() as u64;
 
 /// How long an epoch of governed numbers is unless the genesis says otherwise: a day of UTC, seconds.
 pub const EPOCH_SECONDS: u64 = 86_400;

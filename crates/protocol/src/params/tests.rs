@@ -4,7 +4,7 @@ use openledger_types::addresses::PARAMS as MODULE;
 use openledger_types::split::FeeSplit;
 
 use super::{PARAMS, ParamError, fee_split, init, param_name};
-use crate::tests::{World, account, typed};
+use crate::tests::{UNBONDING, World, account, typed};
 use crate::{Block, MapStorage};
 
 fn empty() -> MapStorage {
@@ -33,6 +33,9 @@ fn overrides_are_held_to_names_ranges_and_a_whole_split() {
     assert_eq!(check(&[("burn_ppm", 40_000), ("treasury_ppm", 50_000)]), None);
     assert_eq!(check(&[("tax_ppm", 7)]), Some(ParamError::Unknown("tax_ppm".into())));
     assert_eq!(check(&[("burn_ppm", 40_000)]), Some(ParamError::Split { got: U256::from(990_000) }));
+    // Moves of a day each: a dispute of 3 · 44 of them.
+    let check_moves = check(&[("move_window", 43_200)]);
+    assert!(matches!(check_moves, Some(ParamError::UnbondingTooShort { .. })), "{check_moves:?}");
     let below = ParamError::Below { name: "withdrawal_delay", other: "settle_grace" };
     assert_eq!(check(&[("withdrawal_delay", 60)]), Some(below));
     assert!(matches!(check(&[("verify_window", 0)]), Some(ParamError::OutOfRange { least: 1, .. })));
@@ -120,6 +123,11 @@ fn a_change_is_the_governors_within_range_and_step_and_keeps_the_whole() {
     assert_eq!(error.sum, U256::from(990_000));
     let error: IParams::BelowOther = typed(&refused(&mut world, &[("settle_grace", 61)]));
     assert_eq!((error.value, error.least), (U256::from(60), U256::from(61)));
+    // 3 · (2 · 4 + 2 · 4 + 44 · 7) blocks of two seconds.
+    let error: IParams::UnbondingTooShort = typed(&refused(&mut world, &[("move_window", 7)]));
+    assert_eq!((error.value, error.dispute), (U256::from(UNBONDING), U256::from(1_944)));
+    let _: IParams::UnbondingTooShort = typed(&refused(&mut world, &[("unbonding_seconds", 1_152)]));
+    world.send(GOVERNOR, MODULE, schedule(&[("unbonding_seconds", 1_945), ("move_window", 7)]));
     let _: IParams::InvalidCount = typed(&refused(&mut world, &[]));
     let call = IParams::scheduleCall { names: vec![param_name("move_window")], values: Vec::new() };
     let error: IParams::InvalidCount = world.refused(GOVERNOR, MODULE, call);
@@ -154,4 +162,74 @@ fn an_upgrade_is_the_governors_with_notice_one_at_a_time_and_can_be_taken_back()
     let slot = |slot| world.storage.slots[&(MODULE, slot)];
     assert_eq!(slot(super::UPGRADE_HEIGHT), U256::from(1_000));
     assert_eq!(slot(super::UPGRADE_NAME), U256::from_be_bytes(param_name("lima").0));
+}
+
+/// Seconds of the longest dispute by the rules themselves: every panel commits, reveals and is appealed from, after each a challenge
+/// halves the most steps there can be, and what is left is judged.
+fn longest_dispute(value: &mut dyn FnMut(&str) -> u64) -> u64 {
+    let mut steps = u64::from(crate::settlement::MAX_RECEIPTS + crate::settlement::MAX_STEPS);
+    let (judging, mut challenge) = (value("verify_window") + value("reveal_window"), 0);
+    while steps > 1 {
+        steps = steps.div_ceil(2);
+        challenge += 2 * value("move_window");
+    }
+    let panels = u64::from(crate::settlement::MAX_APPEALS) + 1;
+    let blocks =
+        panels * (judging + value("appeal_window") + challenge + judging) + value("challenge_window");
+    2 * blocks
+}
+
+#[test]
+fn stake_is_never_out_before_the_longest_dispute_is_over_whatever_is_scheduled() {
+    const WINDOWS: [&str; 6] = [
+        "verify_window",
+        "reveal_window",
+        "appeal_window",
+        "move_window",
+        "challenge_window",
+        "unbonding_seconds",
+    ];
+    let (mut taken, mut too_short) = (0, 0);
+    for seed in 0..40_u64 {
+        let mut world = World { storage: empty() };
+        init(&mut world.storage, []).unwrap();
+        super::init_governor(&mut world.storage, account(GOVERNOR)).unwrap();
+        let mut state = seed;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for _ in 0..60 {
+            let mut changes = Vec::new();
+            for name in WINDOWS {
+                if draw(3) == 0 {
+                    let spec = PARAMS.iter().find(|spec| spec.name == name).unwrap();
+                    let step = u64::try_from(spec.step).unwrap();
+                    let now = value(&mut world, name).to::<u64>();
+                    // Windows grow, and the time to leave shrinks, more often than not.
+                    let grows = (draw(4) != 0) == (name != "unbonding_seconds");
+                    let to = if grows { now + draw(step + 1) } else { now.saturating_sub(draw(step + 1)) };
+                    changes.push((
+                        name,
+                        to.clamp(u64::try_from(spec.least).unwrap(), u64::try_from(spec.most).unwrap()),
+                    ));
+                }
+            }
+            if changes.is_empty() {
+                continue;
+            }
+            match world.try_pay(GOVERNOR, MODULE, U256::ZERO, schedule(&changes)) {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    let _: IParams::UnbondingTooShort = typed(&error);
+                    too_short += 1;
+                }
+            }
+            world.later(86_400);
+            let unbonding = value(&mut world, "unbonding_seconds").to::<u64>();
+            let dispute = longest_dispute(&mut |name| value(&mut world, name).to());
+            assert!(unbonding > dispute, "seed {seed}: {unbonding} seconds, a dispute of {dispute}");
+        }
+    }
+    assert!(taken > 100 && too_short > 100, "{taken} changes taken, {too_short} refused");
 }

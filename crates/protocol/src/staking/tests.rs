@@ -10,7 +10,7 @@ use openledger_types::authorization::{Delegation, votes_domain};
 use super::slashing::jail;
 use super::{StakeRole as Role, add_reward, bonded, forfeit, give_back, lock, scaled_debts, slash, unlock};
 use crate::Storage;
-use crate::tests::{World, account, open, typed};
+use crate::tests::{UNBONDING, World, account, open, typed};
 
 fn stake(world: &mut World, n: u8, role: Role, amount: U256) {
     world.pay(n, STAKING, amount, IStaking::stakeCall { role });
@@ -44,9 +44,9 @@ fn a_stake_makes_a_role_active_and_unbonding_ends_it() {
     assert!(!world.view(STAKING, active));
     assert_eq!(bonded(&mut world.storage, Role::Operator), Ok(0));
     let _: IStaking::AlreadyUnbonding = world.refused(1, STAKING, IStaking::startUnbondingCall {});
-    world.later(59);
+    world.later(UNBONDING - 1);
     let error: IStaking::StillBonded = world.refused(1, STAKING, IStaking::unstakeCall {});
-    assert_eq!(error.availableAt, 1_000_060);
+    assert_eq!(error.availableAt, 1_000_000 + UNBONDING);
     world.later(1);
     world.send(1, STAKING, IStaking::unstakeCall {});
     assert_eq!(world.balance(account(1)), open(1_000_000));
@@ -107,7 +107,7 @@ fn a_reward_stays_claimable_after_the_stake_is_out() {
     reward(&mut world, open(5));
     world.send(1, STAKING, IStaking::startUnbondingCall {});
     reward(&mut world, open(7));
-    world.later(60);
+    world.later(UNBONDING);
     world.send(1, STAKING, IStaking::unstakeCall {});
     assert_eq!(world.send(1, STAKING, IStaking::claimRewardCall {}), open(5));
     assert_eq!(world.balance(account(1)), open(1_000_005));
@@ -208,7 +208,7 @@ fn what_is_delegated_unbonds_and_is_slashed_until_it_is_out() {
     assert_eq!(error.stake, open(20_000));
     let withdraw = IStaking::withdrawDelegationCall { validator: account(1) };
     let error: IStaking::StillBonded = world.refused(2, STAKING, withdraw.clone());
-    assert_eq!(error.availableAt, 1_000_060);
+    assert_eq!(error.availableAt, 1_000_000 + UNBONDING);
     let _: IStaking::NothingLeaving = world.refused(3, STAKING, withdraw.clone());
     let _: IStaking::ZeroAmount = world.refused(3, STAKING, undelegate(1, U256::ZERO));
     // 5 % of 10,000 own, 30,000 delegated and 10,000 that unbond.
@@ -221,14 +221,14 @@ fn what_is_delegated_unbonds_and_is_slashed_until_it_is_out() {
     world.send(1, STAKING, IStaking::unjailCall {});
     delegate(&mut world, 4, 1, open(100));
     assert_eq!(delegation(&mut world, 4, 1).stake, open(100) - U256::ONE, "shares round down");
-    world.later(60);
+    world.later(UNBONDING);
     assert_eq!(world.send(2, STAKING, withdraw), open(9_500));
     check_books(&mut world);
     for n in [2, 3, 4] {
         let all = delegation(&mut world, n, 1).stake;
         world.send(n, STAKING, undelegate(1, all));
     }
-    world.later(60);
+    world.later(UNBONDING);
     for n in [2, 3, 4] {
         world.send(n, STAKING, IStaking::withdrawDelegationCall { validator: account(1) });
     }
@@ -242,7 +242,7 @@ fn a_slash_hits_an_own_stake_that_unbonds_and_jails_who_has_too_little() {
     let mut world = pool();
     world.send(1, STAKING, IStaking::startUnbondingCall {});
     assert_eq!(burn(&mut world, 1, 100_000), open(5_000));
-    world.later(60);
+    world.later(UNBONDING);
     world.send(1, STAKING, IStaking::unstakeCall {});
     assert_eq!(world.balance(account(1)), open(999_000));
     check_books(&mut world);
@@ -281,7 +281,7 @@ fn jail_ends_at_its_time_or_never() {
     let error: IStaking::InJail = world.refused(1, STAKING, IStaking::unjailCall {});
     assert_eq!(error.until, u64::MAX);
     world.send(1, STAKING, IStaking::startUnbondingCall {});
-    world.later(60);
+    world.later(UNBONDING);
     world.send(1, STAKING, IStaking::unstakeCall {});
     // Whoever takes a role again is still in jail.
     stake(&mut world, 1, Role::Operator, open(1_000));
@@ -303,7 +303,7 @@ fn the_stake_of_an_operator_stays_while_a_batch_is_undecided_and_pays_for_latene
         typed(&forfeit(&mut world.storage, account(1), open(901)).unwrap_err());
     assert_eq!((error.stake, error.least), (open(900), open(901)));
     world.send(1, STAKING, IStaking::startUnbondingCall {});
-    world.later(60);
+    world.later(UNBONDING);
     let error: IStaking::StakeLocked = world.refused(1, STAKING, IStaking::unstakeCall {});
     assert_eq!(error.batches, 1);
     world.storage.transfer(BURN, STAKING, open(600)).unwrap();

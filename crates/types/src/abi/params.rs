@@ -18,6 +18,8 @@ sol! {
         error SplitNotWhole(uint256 sum);
         /// `name` may not be below `other`.
         error BelowOther(bytes32 name, uint256 value, bytes32 other, uint256 least);
+        /// Stake could be out before the longest dispute is over, which takes so many seconds.
+        error UnbondingTooShort(uint256 value, uint256 dispute);
         error InvalidCount(uint256 names, uint256 values, uint256 limit);
         error InvalidUpgrade(bytes32 name);
         /// Nodes need a notice.

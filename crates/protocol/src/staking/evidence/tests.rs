@@ -6,7 +6,7 @@ use openledger_types::addresses::{BURN, STAKING};
 
 use super::super::keys::tests::{join, public};
 use super::{init, signed, vote_domain};
-use crate::tests::{World, account, hash, open};
+use crate::tests::{UNBONDING, World, account, hash, open};
 
 const EPOCH: u64 = 300;
 const VIEW: u64 = 7;
@@ -75,7 +75,7 @@ fn unbonding_does_not_save_it() {
     world.send(1, STAKING, IStaking::startUnbondingCall {});
     world.send(2, STAKING, twice(1));
     assert_eq!(world.view(STAKING, IStaking::stakerCall { account: account(1) }).stake, open(95_000));
-    world.later(60);
+    world.later(UNBONDING);
     world.send(1, STAKING, IStaking::unstakeCall {});
     assert_eq!(world.balance(account(1)), open(995_000));
     // Nor does a new stake make it a validator again.

@@ -6,7 +6,7 @@ use super::super::keys::tests::{join, public, rotate};
 use super::super::slashing::jail;
 use super::{KEPT, end_block, init, of};
 use crate::layout::Mapping;
-use crate::tests::{World, account, open};
+use crate::tests::{UNBONDING, World, account, open};
 use crate::{Slot, params};
 
 const LENGTH: u64 = 10;
@@ -92,7 +92,7 @@ fn who_leaves_is_jailed_or_has_too_little_is_not_elected_and_can_come_back() {
     assert_eq!(elected(&mut world), [seat(2, 2), seat(4, 14), seat(5, 5)]);
 
     // Who has taken the stake out is a candidate no longer, and comes back with another key.
-    world.later(60);
+    world.later(UNBONDING);
     world.send(1, STAKING, IStaking::unstakeCall {});
     elected(&mut world);
     assert_eq!(super::super::keys::of(&mut world.storage, account(1)).unwrap(), None);

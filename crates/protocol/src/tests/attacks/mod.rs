@@ -16,7 +16,7 @@ use openledger_types::abi::{BatchPost, BatchStatus, IEscrow, ISettlement, IStaki
 use openledger_types::addresses::{ESCROW, PARAMS, SETTLEMENT, STAKING};
 use openledger_types::batch::Payout;
 
-use super::{OPERATOR, PAYER, VALIDATOR, VERIFIER, World, account, claim_call, hash, open, typed};
+use super::{OPERATOR, PAYER, UNBONDING, VALIDATOR, VERIFIER, World, account, claim_call, hash, open, typed};
 use crate::layout::{Mapping, Slot};
 use crate::params::param_name;
 

@@ -82,7 +82,7 @@ fn d39_stake_that_moves_on_does_not_vote_twice() {
     world.advance(1);
     // After the snapshot the stake changes hands: what counts is who had it then.
     world.send(VERIFIER, STAKING, IStaking::startUnbondingCall {});
-    world.later(60);
+    world.later(UNBONDING);
     world.send(VERIFIER, STAKING, IStaking::unstakeCall {});
     let to = account(8);
     let value = open(10_000);

@@ -94,7 +94,7 @@ fn d21_a_verdict_is_bound_to_the_registration_and_a_newcomer_inherits_nothing() 
     let mut world = World::with_market();
     world.send(VERIFIER, STAKING, IStaking::startUnbondingCall {});
     let (id, _) = world.post(1, open(100));
-    world.later(60);
+    world.later(UNBONDING);
     world.send(VERIFIER, STAKING, IStaking::unstakeCall {});
     world.pay(VERIFIER, STAKING, open(10_000), IStaking::stakeCall { role: StakeRole::Verifier });
     let call = world.verdict_call(VERIFIER, id, true);
