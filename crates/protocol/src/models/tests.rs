@@ -1,12 +1,14 @@
 mod tokens;
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use openledger_types::abi::{DatanetRef, IDatanets, IModels, Use};
-use openledger_types::addresses::MODELS;
+use openledger_types::addresses::{MODELS, PARAMS, TREASURY};
 
 use super::MAX_PRICE;
 use alloy_sol_types::{SolCall, SolError};
 
+use crate::layout::{Mapping, Slot};
+use crate::params::param_name;
 use crate::tests::{DEVELOPER, World, account, hash, open, publish, typed};
 
 /// A base, a version of a Datanet that may be trained on and of one that may not, and a committed manifest.
@@ -72,6 +74,26 @@ fn an_adapter_is_published_after_the_block_of_its_manifest_by_who_committed_it()
     assert_eq!(world.view(MODELS, IModels::adapterByHashCall { adapterHash: hash(5) }), U256::ONE);
     let error: IModels::AdapterExists = refused(&mut world, DEVELOPER, call);
     assert_eq!(error.adapter, U256::ONE);
+}
+
+#[test]
+fn the_deployment_fee_is_paid_by_the_developer_goes_to_the_treasury_and_is_refused_when_it_is_not_the_one_in_force()
+ {
+    let (mut world, allowed, _) = world();
+    world.advance(1);
+    let values: Mapping<B256, Slot<U256>> = Mapping::new(PARAMS, 0);
+    values.at(param_name("deployment_fee")).set(&mut world.storage, open(7)).unwrap();
+    let call = publish(U256::ONE, hash(4), hash(5), vec![allowed]);
+    for wrong in [U256::ZERO, open(7) - U256::ONE, open(7) + U256::ONE] {
+        let error: IModels::WrongFee =
+            typed(&world.try_pay(DEVELOPER, MODELS, wrong, call.clone()).err().unwrap());
+        assert_eq!((error.fee, error.needed), (wrong, open(7)));
+    }
+    let before = [account(DEVELOPER), TREASURY, MODELS].map(|who| world.balance(who));
+    world.pay(DEVELOPER, MODELS, open(7), call);
+    let after = [account(DEVELOPER), TREASURY, MODELS].map(|who| world.balance(who));
+    assert_eq!(after, [before[0] - open(7), before[1] + open(7), before[2]]);
+    assert_eq!(world.balance(MODELS), U256::ZERO, "the module keeps nothing");
 }
 
 #[test]
