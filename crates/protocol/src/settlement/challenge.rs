@@ -170,11 +170,12 @@ pub fn resolve(storage: &mut dyn Storage, challenge: U256) -> Result<()> {
         return Err(revert(ISettlement::WindowOpen { until }));
     }
     slots.position.set(storage, (end, low, high, deadline))?;
-    close(storage, id, end)
+    let judged = if status == Status::Judging { low.saturating_add(1) } else { 0 };
+    close(storage, id, end, judged)
 }
 
-/// Pays the winner and leaves the batch to its verdicts, or refuses it.
-fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
+/// Pays the winner and leaves the batch to its verdicts, or refuses it. The number of the step, from 1 on, is that which judges decided.
+fn close(storage: &mut dyn Storage, id: u64, end: Status, step: u32) -> Result<()> {
     let slots = CHALLENGES.at(id);
     let batch = slots.batch.get(storage)?;
     let (challenger, _) = slots.challenger.get(storage)?;
@@ -185,6 +186,7 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status) -> Result<()> {
     dispute.open = 0;
     dispute.quiet_since = storage.block().number;
     dispute.refuted = end == Status::ChallengerWon;
+    dispute.false_step = if dispute.refuted { step } else { 0 };
     posted.dispute.set(storage, dispute)?;
     let right = judges::right_stake(storage, id, end)?;
     let share = params::get_ppm(storage, "verifier_share")?;

@@ -11,6 +11,10 @@ use alloy_primitives::{Address, U256};
 use openledger_types::abi::{BatchStatus, ISettlement};
 use openledger_types::addresses::{BURN, ESCROW, SETTLEMENT, STAKING, TREASURY};
 use openledger_types::amount::ppm_of;
+use openledger_types::batch::sampled_receipts;
+
+/// Gas of one draw of a receipt: keccak256 of two words.
+const DRAW_GAS: u64 = 42;
 
 /// What challenges have to do with a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,20 +25,22 @@ pub(super) struct Dispute {
     pub(super) open: u64,
     /// True if a challenge has refuted the batch.
     pub(super) refuted: bool,
+    /// Number, from 1 on, of the step that judges found false; 0 if none did.
+    pub(super) false_step: u32,
 }
 
-type Packed = (u64, u64, bool);
+type Packed = (u64, u64, bool, u32);
 
 impl Word for Dispute {
     const BITS: usize = Packed::BITS;
 
     fn pack(self) -> U256 {
-        (self.quiet_since, self.open, self.refuted).pack()
+        (self.quiet_since, self.open, self.refuted, self.false_step).pack()
     }
 
     fn unpack(word: U256) -> Self {
-        let (quiet_since, open, refuted) = Packed::unpack(word);
-        Self { quiet_since, open, refuted }
+        let (quiet_since, open, refuted, false_step) = Packed::unpack(word);
+        Self { quiet_since, open, refuted, false_step }
     }
 }
 
@@ -178,9 +184,9 @@ pub(super) fn end_of(storage: &mut dyn Storage, id: U256, stage: &Stage) -> Resu
     Ok(decision(storage, id, stage.round)?.0)
 }
 
-/// Slashes a verifier who committed and stayed silent, who agreed with a batch that a challenge refuted, who agreed with a
-/// final one with a trace that less stake stands behind than behind another, or whose verdict a later panel overturned. What is
-/// taken is burnt, so that nobody gains from another's fault; but of what an overturned panel loses, who appealed from it has
+/// Slashes a verifier who committed and stayed silent, who agreed with a batch of which judges found a step false that it had to
+/// execute, who agreed with a final one with a trace that less stake stands behind than behind another, or whose verdict a later
+/// panel overturned. A batch that is refuted because its operator left a challenge contradicts nobody's work. What is taken is burnt, so that nobody gains from another's fault; but of what an overturned panel loses, who appealed from it has
 /// its prize first. One fault a call.
 ///
 /// # Errors
@@ -226,19 +232,20 @@ fn fault(
     verifier: Address,
 ) -> Result<Option<Fault>> {
     let state = VERDICTS.at(id).at(round).at(verifier).state.get(storage)?;
-    let refuted = BATCHES.at(id).dispute.get(storage)?.refuted;
+    let dispute = BATCHES.at(id).dispute.get(storage)?;
     if !state.revealed {
         let tally = panel(id, round).tally.get(storage)?;
         let over = storage.block().number > reveal_until(storage, &tally)?;
         // A challenge that refuted the batch before the window was over took the chance to reveal.
-        let had_a_chance = !refuted || round < stage.round;
+        let had_a_chance = !dispute.refuted || round < stage.round;
         return Ok((state.committed_at != 0 && over && had_a_chance).then_some(Fault::Silent));
     }
     if stage.status == BatchStatus::Posted {
         return Ok(None);
     }
-    if refuted {
-        return Ok(state.agrees.then_some(Fault::Refuted));
+    if dispute.refuted {
+        let contradicted = state.agrees && executes(storage, id, round, dispute.false_step)?;
+        return Ok(contradicted.then_some(Fault::Refuted));
     }
     let (end, last) = decision(storage, id, stage.round)?;
     let wrong = match end {
@@ -252,4 +259,18 @@ fn fault(
     let astray =
         end == Decision::Pays && state.agrees && verdict::is_led_astray(storage, id, round, verifier)?;
     Ok(astray.then_some(Fault::Astray))
+}
+
+/// True if who verifies for a panel executes the step with this number, from 1 on: those of the settlement, and the answers that are
+/// sampled.
+fn executes(storage: &mut dyn Storage, id: U256, round: u32, step: u32) -> Result<bool> {
+    let Some(step) = step.checked_sub(1) else { return Ok(false) };
+    let (_, _, receipts) = BATCHES.at(id).operator.get(storage)?;
+    let count = u32::try_from(params::get_u64(storage, "sampled_receipts")?).unwrap_or(u32::MAX);
+    if step >= receipts || receipts <= count {
+        return Ok(true);
+    }
+    let seed = panel(id, round).seed.get(storage)?;
+    storage.charge(DRAW_GAS.saturating_mul(u64::from(count)))?;
+    Ok(!seed.is_zero() && sampled_receipts(seed, receipts, count).contains(&step))
 }

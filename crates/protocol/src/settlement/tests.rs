@@ -15,8 +15,8 @@ use super::{MAX_CHARGES, bond_held, held, step_commitment};
 use crate::layout::{Mapping, Slot};
 use crate::params::param_name;
 use crate::tests::{
-    DEVELOPER, OPERATOR, PAYER, TRACE, VALIDATOR, VERIFIER, World, account, batch, claim_call, hash, open,
-    post_of, typed,
+    DEVELOPER, OPERATOR, PAYER, TRACE, UNBONDING, VALIDATOR, VERIFIER, World, account, batch, claim_call,
+    hash, open, post_of, typed,
 };
 
 /// Sets a governed number as if at genesis.
@@ -298,7 +298,7 @@ fn an_operator_cannot_leave_while_a_batch_is_undecided() {
     let mut world = World::with_market();
     let (id, _) = world.post(1, fee());
     world.send(OPERATOR, STAKING, IStaking::startUnbondingCall {});
-    world.storage.block.timestamp += 60;
+    world.storage.block.timestamp += UNBONDING;
     let error: IStaking::StakeLocked = world.refused(OPERATOR, STAKING, IStaking::unstakeCall {});
     assert_eq!(error.batches, 1);
     world.give_verdict(VERIFIER, id, false);
@@ -741,14 +741,66 @@ fn silence_and_a_refuted_verdict_are_punished_once() {
         assert_eq!(error.verifier, account(n));
     }
 
-    let (mut world, id) = challenged();
-    world.give_verdict(VERIFIER, id, true);
-    world.advance(4);
-    world.send(8, SETTLEMENT, resolve());
+    let (mut world, id) = refuted(6, 32);
     let punish = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
     world.send(8, SETTLEMENT, punish.clone());
     assert_eq!(staker(&mut world, VERIFIER).stake, open(9_900));
     let _: ISettlement::NothingToPunish = world.refused(8, SETTLEMENT, punish);
+}
+
+/// A batch of so many receipts with which the verifier agreed, of which so many are sampled, and whose step 4 judges find false.
+fn refuted(receipts: u32, sampled: u64) -> (World, U256) {
+    let mut world = World::with_market();
+    set(&mut world, "sampled_receipts", sampled);
+    let (mut post, _) = batch(1, fee());
+    (post.receipts, post.steps) = (receipts, 8 - receipts);
+    let id = world.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post });
+    world.advance(1);
+    world.send(8, SETTLEMENT, ISettlement::drawCall { batch: id });
+    world.give_verdict(VERIFIER, id, true);
+    world.pay(9, SETTLEMENT, bond(), ISettlement::challengeCall { batch: id });
+    for (state, agrees) in [(1, false), (2, true), (3, true)] {
+        world.send(OPERATOR, SETTLEMENT, bisect(state));
+        world.send(9, SETTLEMENT, choose(agrees));
+    }
+    let step = read(&mut world);
+    assert_eq!((step.status, step.low, step.high), (ChallengeStatus::Judging, 3, 4));
+    judge(&mut world, VALIDATOR, false);
+    world.advance(5);
+    world.send(VALIDATOR, SETTLEMENT, reveal_step(VALIDATOR, false));
+    world.advance(4);
+    world.send(8, SETTLEMENT, resolve());
+    assert_eq!(read(&mut world).status, ChallengeStatus::ChallengerWon);
+    (world, id)
+}
+
+#[test]
+fn who_agreed_is_punished_only_for_a_step_that_judges_found_false_and_that_it_had_to_execute() {
+    let punished = |world: &mut World, id| {
+        let call = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
+        world.try_pay(8, SETTLEMENT, U256::ZERO, call).is_ok()
+    };
+    // The operator leaves the challenge: the batch is refused, and nothing is said about its steps.
+    let (mut world, id) = challenged();
+    world.give_verdict(VERIFIER, id, true);
+    world.advance(4);
+    world.send(8, SETTLEMENT, resolve());
+    assert_eq!(status(&mut world, id), BatchStatus::Refused);
+    assert_ne!(staker(&mut world, OPERATOR).stake, open(10_000), "silence is the operator's fault");
+    assert!(!punished(&mut world, id));
+    assert_eq!(staker(&mut world, VERIFIER).stake, open(10_000));
+    // A false answer is met by whoever executes all answers, and by whom the draw gives it.
+    let (mut world, id) = refuted(6, 32);
+    assert!(punished(&mut world, id));
+    for sampled in 1..6 {
+        let (mut world, id) = refuted(6, sampled);
+        let seed = world.view(SETTLEMENT, ISettlement::seedCall { batch: id });
+        let met = sampled_receipts(seed, 6, u32::try_from(sampled).unwrap()).contains(&3);
+        assert_eq!(punished(&mut world, id), met, "{sampled} of 6");
+    }
+    // A false step of the settlement by everybody.
+    let (mut world, id) = refuted(3, 1);
+    assert!(punished(&mut world, id));
 }
 
 #[test]

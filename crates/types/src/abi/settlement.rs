@@ -210,8 +210,8 @@ sol! {
         /// Pays a verifier its part of the fees, by stake, for verdicts that say what became of a batch, whoever calls.
         function claimVerdict(uint256 batch, address verifier) external returns (uint256 amount);
 
-        /// Slashes a verifier who committed and did not reveal, agreed with a batch that a challenge refuted, agreed with one that is
-        /// final with a trace that less stake stands behind than behind another, or whose verdict a later panel overturned.
+        /// Slashes a verifier who committed and did not reveal, agreed with a batch of which judges found a step false that it had to
+        /// execute, agreed with one that is final with a trace that less stake stands behind than behind another, or whose verdict a later panel overturned.
         function punish(uint256 batch, address verifier) external;
 
         function batchCount() external view returns (uint256);
