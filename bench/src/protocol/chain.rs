@@ -183,6 +183,11 @@ impl Chain {
     }
 
     /// Lets so many seconds pass in one block.
+    /// Unix seconds of the block that calls are in.
+    pub(super) fn now(&self) -> u64 {
+        self.env.timestamp
+    }
+
     pub(super) fn jump(&mut self, seconds: u64) {
         self.pass(1);
         self.env.timestamp += seconds;
@@ -249,8 +254,9 @@ pub(super) fn authorise(key: u64) -> IEscrow::authoriseCall {
     IEscrow::authoriseCall { key, operator, cap: open(500), expiresAt: u64::MAX }
 }
 
-/// A batch with so many answers, which charges an OPEN to every key and pays what its split leaves to contributors.
+/// A batch with so many answers, settled at this time, which charges an OPEN to every key and pays what its split leaves to contributors.
 pub(super) fn batch(
+    settled_at: u64,
     epoch: u64,
     receipts: u32,
     payouts: impl Fn(&FeeSplit, U256) -> Vec<Payout>,
@@ -269,6 +275,7 @@ pub(super) fn batch(
         payoutsRoot: payout_tree(&payouts).root(),
         payouts: u32::try_from(payouts.len()).unwrap_or(u32::MAX),
         fileHash: hash(11),
+        settledAt: settled_at,
         charges: (0..KEYS).map(|key| Charge { key: hash(1_000 + key), amount: open(1) }).collect(),
     };
     (post, payouts)
@@ -280,7 +287,7 @@ pub(super) fn post_gas(receipts: u32) -> Result<u64> {
     open_market(&mut chain)?;
     // What keys and operator write for the first time is not what posting costs.
     for epoch in 0..2 {
-        let (post, _) = batch(epoch, receipts, super::gas::payouts);
+        let (post, _) = batch(chain.now(), epoch, receipts, super::gas::payouts);
         let sent =
             chain.send(account(OPERATOR), SETTLEMENT, U256::ZERO, &ISettlement::postCall { batch: post })?;
         if epoch == 1 {

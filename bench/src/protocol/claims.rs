@@ -24,7 +24,7 @@ pub(super) fn measure(count: usize, report: &mut Report) -> Result<()> {
     let mut chain = Chain::new(account(50))?;
     open_market(&mut chain)?;
     let owner = |index: usize| Address::left_padding_from(&(0x1_0000_0000_u64 + index as u64).to_be_bytes());
-    let (post, payouts) = batch(1, 1_000_000, |split, fees| {
+    let (post, payouts) = batch(chain.now(), 1, 1_000_000, |split, fees| {
         let parts = split.split(fees);
         let whole = parts.contributors + parts.developer + parts.operator;
         let part = whole / U256::from(count);

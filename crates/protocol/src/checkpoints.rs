@@ -1,5 +1,5 @@
-//! The history of an amount by block, as OpenZeppelin's `Checkpoints.Trace` keeps it: a dynamic array of packed
-//! (block, value), from `keccak256(slot)` on.
+//! The history of an amount by block or by time, as OpenZeppelin's `Checkpoints.Trace` keeps it: a dynamic array of packed
+//! (key, value), from `keccak256(slot)` on.
 
 use alloy_primitives::{Address, U256, keccak256};
 
@@ -8,7 +8,7 @@ use crate::layout::{Place, Slot};
 use crate::math::{add, sub};
 use crate::storage::Storage;
 
-/// A value with every block in which it changed.
+/// A value with every block, or every second, from which it changed.
 #[derive(Debug)]
 pub(crate) struct Trace {
     account: Address,
@@ -45,28 +45,38 @@ impl Trace {
         }
     }
 
+    /// True if it never had a value.
+    pub(crate) fn is_empty(&self, storage: &mut dyn Storage) -> Result<bool> {
+        Ok(self.length().get(storage)?.is_zero())
+    }
+
     /// Sets the value from this block on.
     pub(crate) fn push(&self, storage: &mut dyn Storage, value: u128) -> Result<()> {
         let now = storage.block().number;
+        self.push_from(storage, now, value)
+    }
+
+    /// Sets the value from this key on, which no earlier one is above.
+    pub(crate) fn push_from(&self, storage: &mut dyn Storage, key: u64, value: u128) -> Result<()> {
         let length = self.length().get(storage)?;
         if let Some(last) = length.checked_sub(U256::ONE)
-            && self.entry(last).get(storage)?.0 == now
+            && self.entry(last).get(storage)?.0 == key
         {
-            return self.entry(last).set(storage, (now, value));
+            return self.entry(last).set(storage, (key, value));
         }
-        self.entry(length).set(storage, (now, value))?;
+        self.entry(length).set(storage, (key, value))?;
         self.length().set(storage, add(length, U256::ONE)?)
     }
 
-    /// The value after block `at`: a binary search.
-    pub(crate) fn at_block(&self, storage: &mut dyn Storage, at: u64) -> Result<u128> {
+    /// The value at key `at`: a binary search.
+    pub(crate) fn value_at(&self, storage: &mut dyn Storage, at: u64) -> Result<u128> {
         // Entries below `low` are not later than `at`, those from `high` on are.
         let (mut low, mut high) = (U256::ZERO, self.length().get(storage)?);
         let mut value = 0;
         while low < high {
             let middle = add(low, sub(high, low)?.wrapping_shr(1))?;
-            let (block, entry) = self.entry(middle).get(storage)?;
-            if block <= at {
+            let (key, entry) = self.entry(middle).get(storage)?;
+            if key <= at {
                 (low, value) = (add(middle, U256::ONE)?, entry);
             } else {
                 high = middle;

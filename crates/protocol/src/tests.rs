@@ -47,6 +47,9 @@ pub(crate) const VERIFIER: u8 = 4;
 pub(crate) const VALIDATOR: u8 = 5;
 pub(crate) const PAYER: u8 = 6;
 
+/// When a world begins, unix seconds.
+pub(crate) const START: u64 = 1_000_000;
+
 /// Seconds from leaving to getting the stake back: longer than a dispute with the windows below.
 pub(crate) const UNBONDING: u64 = 1_200;
 
@@ -56,7 +59,7 @@ pub(crate) const TRACE: B256 = B256::repeat_byte(0x7c);
 impl World {
     pub(crate) fn new() -> Self {
         let mut storage =
-            MapStorage::new(Block { number: 100, timestamp: 1_000_000, chain_id: 7, randomness: hash(0x77) });
+            MapStorage::new(Block { number: 100, timestamp: START, chain_id: 7, randomness: hash(0x77) });
         let windows = [
             ("verify_window", 4),
             ("reveal_window", 4),
@@ -214,7 +217,8 @@ impl World {
 
     /// Posts the payouts of one payer's fee as the split has them.
     pub(crate) fn post(&mut self, epoch: u64, fees: U256) -> (U256, Vec<Payout>) {
-        let (post, payouts) = batch(epoch, fees);
+        let (mut post, payouts) = batch(epoch, fees);
+        post.settledAt = self.storage.block.timestamp;
         (self.send(OPERATOR, SETTLEMENT, ISettlement::postCall { batch: post }), payouts)
     }
 
@@ -314,6 +318,7 @@ pub(crate) fn post_of(epoch: u64, fees: U256, totals: RoleTotals, payouts: &[Pay
         payoutsRoot: payout_tree(payouts).root(),
         payouts: u32::try_from(payouts.len()).unwrap(),
         fileHash: hash(0x12),
+        settledAt: START,
         charges: vec![Charge { key: hash(7), amount: fees }],
     }
 }

@@ -138,8 +138,8 @@ impl Appellant {
         }
         let client = &self.client;
         let standing = Standing::load(client, batch, posted).await?;
-        let windows =
-            client.params().get("verify_window").await? + client.params().get("reveal_window").await?;
+        let window = async |name| client.params().get_at(name, posted.settledAt).await;
+        let windows = window("verify_window").await? + window("reveal_window").await?;
         let heard = U256::from(standing.opened_at) + windows;
         if standing.pays == is_right || U256::from(client.block_number().await?) <= heard {
             return Ok(None);

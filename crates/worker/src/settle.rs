@@ -7,8 +7,7 @@ use alloy_primitives::{B256, U256};
 use openledger_attribution::settle::Rules;
 use openledger_client::{Client, Wallet};
 use openledger_corpus::blob::Blobs;
-use openledger_types::abi::{BatchPost, Charge, IParams, ISettlement};
-use openledger_types::addresses::PARAMS;
+use openledger_types::abi::{BatchPost, Charge, ISettlement};
 use openledger_types::batch::{BatchFile, payout_tree, receipts_root};
 use openledger_types::receipt::{Answer, Receipt, encode_document};
 use openledger_types::split::FeeSplit;
@@ -25,37 +24,28 @@ use crate::{Folders, Machine, Progress, Result, WorkerError};
 pub struct Terms {
     /// The chain.
     pub chain_id: u64,
+    /// Unix seconds of the governed numbers.
+    pub settled_at: u64,
     /// Governed numbers.
     pub rules: Rules,
 }
 
 impl Terms {
-    /// The terms in force, from the chain.
+    /// The terms of the newest block.
+    ///
+    /// # Errors
+    /// As [`Self::at`].
+    pub async fn load(client: &Client) -> Result<Self> {
+        Self::at(client, client.latest_header().await?.timestamp).await
+    }
+
+    /// The terms of a time that has passed, unix seconds: the same for everybody who asks later.
     ///
     /// # Errors
     /// [`WorkerError::Chain`], or [`WorkerError::Mismatch`] for a governed number out of its range.
-    pub async fn load(client: &Client) -> Result<Self> {
-        Self::read(client, None).await
-    }
-
-    /// The terms that a batch was posted under, as far back as the node can tell; else those in force.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn at(client: &Client, posted_at: u64) -> Result<Self> {
-        match Self::read(client, Some(posted_at)).await {
-            Err(WorkerError::Chain(error)) => {
-                tracing::debug!(%error, posted_at, "the terms of that time are not to be had");
-                Self::load(client).await
-            }
-            read => read,
-        }
-    }
-
-    async fn read(client: &Client, height: Option<u64>) -> Result<Self> {
+    pub async fn at(client: &Client, settled_at: u64) -> Result<Self> {
         let ppm = async |name: &str| -> Result<u32> {
-            let call = IParams::getCall { name: B256::right_padding_from(name.as_bytes()) };
-            let value = client.call_at(PARAMS, &call, height).await?;
+            let value = client.params().get_at(name, settled_at).await?;
             u32::try_from(value).map_err(|_size| WorkerError::mismatch(name, "at most 1000000", value))
         };
         let split = FeeSplit {
@@ -68,7 +58,8 @@ impl Terms {
         };
         let floor_micronats = u64::from(ppm("influence_floor_micronats").await?);
         let cluster_cap_ppm = ppm("cluster_cap").await?;
-        Ok(Self { chain_id: client.chain_id(), rules: Rules { split, floor_micronats, cluster_cap_ppm } })
+        let rules = Rules { split, floor_micronats, cluster_cap_ppm };
+        Ok(Self { chain_id: client.chain_id(), settled_at, rules })
     }
 }
 
@@ -107,7 +98,7 @@ pub async fn post(
     let file = settled.file;
     let file_hash = blobs.put(&encode_document(&file))?;
     keep_states(folders, file_hash, &settled.states)?;
-    let post = post_of(&file, file_hash, lineage.manifest.recipe.steps as usize);
+    let post = post_of(&file, file_hash, lineage.manifest.recipe.steps as usize, terms.settled_at);
     let batch = client.settlement().post(wallet, post).await?;
     if checkpoint.exists() {
         std::fs::remove_file(&checkpoint).map_err(WorkerError::io("remove", &checkpoint))?;
@@ -154,11 +145,12 @@ pub(crate) fn kept_states(folders: &Folders, file_hash: B256, steps: u32) -> Opt
     whole.then(|| bytes.chunks_exact(32).map(B256::from_slice).collect())
 }
 
-/// The post of a batch whose file has this hash, of an adapter that was trained in so many steps.
+/// The post of a batch whose file has this hash, of an adapter that was trained in so many steps, settled with the governed numbers of a time
+/// in unix seconds.
 ///
 /// # Panics
 /// For more answers or payouts than 32 bits count, which no batch file has.
-pub fn post_of(file: &BatchFile, file_hash: B256, training: usize) -> BatchPost {
+pub fn post_of(file: &BatchFile, file_hash: B256, training: usize, settled_at: u64) -> BatchPost {
     let (receipts_root, fees) = receipts_root(file.chain_id, &file.answers);
     let count = |n: usize| u32::try_from(n).expect("a batch file keeps the limit of answers");
     let mut charges: Vec<Charge> = Vec::new();
@@ -180,6 +172,7 @@ pub fn post_of(file: &BatchFile, file_hash: B256, training: usize) -> BatchPost 
         payoutsRoot: payout_tree(&file.payouts).root(),
         payouts: count(file.payouts.len()),
         fileHash: file_hash,
+        settledAt: settled_at,
         charges,
     }
 }

@@ -305,7 +305,7 @@ impl Settler<'_> {
     }
 }
 
-/// Does something with what settles a batch that was posted in this block, on a thread of its own.
+/// Does something with what settles a batch, with the governed numbers of a time in unix seconds, on a thread of its own.
 ///
 /// # Errors
 /// [`WorkerError::Chain`](crate::WorkerError::Chain), [`WorkerError::Corpus`](crate::WorkerError::Corpus), and those of the work.
@@ -313,13 +313,13 @@ pub(crate) async fn settling<T: Send + 'static>(
     client: &Client,
     folders: &Folders,
     machine: &Machine,
-    (file, posted_at): (BatchFile, u64),
+    (file, settled_at): (BatchFile, u64),
     progress: &Progress,
     work: impl FnOnce(&Settler<'_>, Transcript, &BatchFile) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let blobs = Blobs::open(folders.corpus())?;
     let lineage = Lineage::load(client, &blobs, file.adapter).await?;
-    let terms = Terms::at(client, posted_at).await?;
+    let terms = Terms::at(client, settled_at).await?;
     let payees = Payees::load(client, &lineage, &file.answers).await?;
     let (machine, progress) = (machine.clone(), progress.clone());
     compute(move || {

@@ -165,6 +165,9 @@ impl Market {
         values.at(name).set(&mut self.storage, value).expect("a storage in memory does not fail");
         let scheduled: Slot<U256> = scheduled.at(name);
         scheduled.set(&mut self.storage, value).expect("a storage in memory does not fail");
+        // Without a history it has always been so.
+        let history: Slot<U256> = Mapping::new(PARAMS, 7).at(name);
+        history.set(&mut self.storage, U256::ZERO).expect("a storage in memory does not fail");
     }
 
     fn blocks(&mut self, name: &str) -> u64 {
@@ -322,6 +325,7 @@ impl Market {
             payoutsRoot: payout_tree(payouts).root(),
             payouts: u32::try_from(payouts.len()).expect("a few payouts"),
             fileHash: keccak256(receipts_root),
+            settledAt: self.storage.block.timestamp,
             charges,
         };
         ISettlement::postCall { batch }

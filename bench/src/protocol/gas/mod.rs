@@ -156,7 +156,7 @@ fn appeals(signer: Address) -> Result<Gas> {
     let mut meter = Meter { chain: Chain::with(signer, &[("verifiers_per_batch", 1)])?, gas: Gas::new() };
     open_market(&mut meter.chain)?;
     for epoch in 1..=2_u64 {
-        let (post, _) = batch(epoch, 1_000, payouts);
+        let (post, _) = batch(meter.chain.now(), epoch, 1_000, payouts);
         meter.chain.send(
             account(OPERATOR),
             SETTLEMENT,
@@ -184,7 +184,7 @@ fn appeals(signer: Address) -> Result<Gas> {
 fn jail(meter: &mut Meter) -> Result<()> {
     let call = IStaking::stakeCall { role: StakeRole::Verifier };
     meter.chain.send(account(10), STAKING, open(1_000), &call)?;
-    let (post, _) = batch(5, 1, payouts);
+    let (post, _) = batch(meter.chain.now(), 5, 1, payouts);
     meter.chain.send(account(OPERATOR), SETTLEMENT, U256::ZERO, &ISettlement::postCall { batch: post })?;
     let id = U256::from(5);
     let (commit, _) = verdict(&meter.chain, id, 10, true)?;
@@ -389,7 +389,7 @@ fn settlement(meter: &mut Meter) -> Result<()> {
     // The second of each: what an account writes for the first time is dearer once only.
     for epoch in 1..=2_u64 {
         let id = U256::from(epoch);
-        let (post, lines) = batch(epoch, 1_000, payouts);
+        let (post, lines) = batch(meter.chain.now(), epoch, 1_000, payouts);
         meter.op("settlement_post", OPERATOR, SETTLEMENT, zero, ISettlement::postCall { batch: post })?;
         meter.op("settlement_draw", 9, SETTLEMENT, zero, ISettlement::drawCall { batch: id })?;
         let (commit, reveal) = verdict(&meter.chain, id, VERIFIER, true)?;
@@ -429,7 +429,7 @@ fn settlement(meter: &mut Meter) -> Result<()> {
 /// A challenge of a batch of one receipt that the challenger wins, and a verifier who agreed with it.
 fn disputes(meter: &mut Meter) -> Result<()> {
     let (zero, id, challenge) = (U256::ZERO, U256::from(3), U256::ONE);
-    let (post, _) = batch(3, 1, payouts);
+    let (post, _) = batch(meter.chain.now(), 3, 1, payouts);
     meter.chain.send(account(OPERATOR), SETTLEMENT, zero, &ISettlement::postCall { batch: post })?;
     verify(&mut meter.chain, id, VERIFIER, true)?;
     meter.op("settlement_challenge", 8, SETTLEMENT, open(100), ISettlement::challengeCall { batch: id })?;
@@ -470,7 +470,7 @@ fn disputes(meter: &mut Meter) -> Result<()> {
     meter.op("settlement_punishStep", 9, SETTLEMENT, zero, silent)?;
     let punish = ISettlement::punishCall { batch: id, verifier: account(VERIFIER) };
     meter.op("settlement_punish", 9, SETTLEMENT, zero, punish)?;
-    let (post, _) = batch(4, 1, payouts);
+    let (post, _) = batch(meter.chain.now(), 4, 1, payouts);
     let id = U256::from(4);
     meter.chain.send(account(OPERATOR), SETTLEMENT, zero, &ISettlement::postCall { batch: post })?;
     verify(&mut meter.chain, id, VERIFIER, false)?;

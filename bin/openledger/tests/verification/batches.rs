@@ -33,6 +33,11 @@ pub(crate) struct Epoch {
     pub(crate) settlement_before: U256,
 }
 
+/// Unix seconds of the newest block.
+pub(crate) async fn now(client: &Client) -> u64 {
+    client.latest_header().await.unwrap().timestamp
+}
+
 impl Epoch {
     pub(crate) async fn serve(world: &World, client: &Client, questions: usize) -> Self {
         Self::serve_with(world, client, questions, |_, ask| ask).await
@@ -118,7 +123,7 @@ impl Epoch {
     /// Posts a batch whose file verifiers can fetch.
     pub(crate) async fn post(&self, world: &World, client: &Client, file: &BatchFile) -> U256 {
         let hash = publish(world, file);
-        client.settlement().post(&self.operator, post_of(file, hash, STEPS)).await.unwrap()
+        client.settlement().post(&self.operator, post_of(file, hash, STEPS, now(client).await)).await.unwrap()
     }
 
     /// Checks that everybody has back what they paid, that the operator lost a tenth of its stake, and that settlement keeps nothing.

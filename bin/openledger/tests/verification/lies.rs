@@ -13,7 +13,7 @@ use openledger_worker::operator::attribute;
 use openledger_worker::settle::post_of;
 use openledger_worker::verify::Verdict;
 
-use crate::batches::{Epoch, publish};
+use crate::batches::{Epoch, now, publish};
 use crate::world::{STEPS, World};
 
 const ACCOMPLICE: Address = Address::repeat_byte(0xac);
@@ -202,7 +202,7 @@ async fn a_payer_charged_for_the_answers_of_another_is_found_out() {
     let (world, client, _turn) = World::enter().await;
     let epoch = Epoch::serve(world, &client, 2).await;
     let file = epoch.settle(world, &client).await;
-    let mut post = post_of(&file, publish(world, &file), STEPS);
+    let mut post = post_of(&file, publish(world, &file), STEPS, now(&client).await);
     let moved = post.charges.pop().unwrap();
     post.charges[0].amount += moved.amount;
     let batch = client.settlement().post(&epoch.operator, post).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_settlement_of_fewer_steps_than_the_training_has_is_caught() {
     let (world, client, _turn) = World::enter().await;
     let epoch = Epoch::serve(world, &client, 1).await;
     let file = epoch.settle(world, &client).await;
-    let post = post_of(&file, publish(world, &file), STEPS - 1);
+    let post = post_of(&file, publish(world, &file), STEPS - 1, now(&client).await);
     let batch = client.settlement().post(&epoch.operator, post).await.unwrap();
     check_caught(world, &client, &epoch, batch, "batch.steps").await;
 }
@@ -225,6 +225,7 @@ async fn a_withheld_file_is_the_operators_failure() {
     let epoch = Epoch::serve(world, &client, 1).await;
     let file = epoch.settle(world, &client).await;
     let hash = content_hash(&encode_document(&file));
-    let batch = client.settlement().post(&epoch.operator, post_of(&file, hash, STEPS)).await.unwrap();
+    let post = post_of(&file, hash, STEPS, now(&client).await);
+    let batch = client.settlement().post(&epoch.operator, post).await.unwrap();
     check_caught(world, &client, &epoch, batch, "batch file").await;
 }

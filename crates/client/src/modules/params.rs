@@ -24,20 +24,15 @@ impl Module<'_, Params> {
     /// # Errors
     /// As [`Module::call`]; [`ClientError::Reverted`] with `UnknownParam` if there is none.
     pub async fn get(&self, name: &str) -> Result<U256, ClientError> {
-        // A longer name is no parameter's; its first 32 bytes might be.
-        if name.len() > B256::len_bytes() {
-            let shown = name.chars().take(64).collect::<String>().escape_debug().to_string();
-            return Err(ClientError::Reverted {
-                module: "params",
-                name: "UnknownParam",
-                message: format!("there is no parameter '{shown}': names have at most 32 bytes"),
-                raw: IParams::UnknownParam { name: B256::right_padding_from(&name.as_bytes()[..32]) }
-                    .abi_encode()
-                    .into(),
-            });
-        }
-        let name = B256::right_padding_from(name.as_bytes());
-        self.call(&IParams::getCall { name }).await
+        self.call(&IParams::getCall { name: word(name)? }).await
+    }
+
+    /// What the governed number of this name was at a time that has passed, unix seconds.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and with `FutureLookup` of a time that is still to come.
+    pub async fn get_at(&self, name: &str, time: u64) -> Result<U256, ClientError> {
+        self.call(&IParams::getAtCall { name: word(name)?, time }).await
     }
 
     /// Every governed number, in the module's order.
@@ -57,6 +52,23 @@ impl Module<'_, Params> {
             .map(|((name, value), (least, most))| Param { name: name_of(name), value, least, most })
             .collect())
     }
+}
+
+/// A name as the ABI has it.
+fn word(name: &str) -> Result<B256, ClientError> {
+    // A longer name is no parameter's; its first 32 bytes might be.
+    if name.len() > B256::len_bytes() {
+        let shown = name.chars().take(64).collect::<String>().escape_debug().to_string();
+        return Err(ClientError::Reverted {
+            module: "params",
+            name: "UnknownParam",
+            message: format!("there is no parameter '{shown}': names have at most 32 bytes"),
+            raw: IParams::UnknownParam { name: B256::right_padding_from(&name.as_bytes()[..32]) }
+                .abi_encode()
+                .into(),
+        });
+    }
+    Ok(B256::right_padding_from(name.as_bytes()))
 }
 
 fn name_of(name: &B256) -> String {

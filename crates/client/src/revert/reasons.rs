@@ -345,6 +345,12 @@ impl Reason for ISettlementErrors {
                 format!("a batch of adapter {} for epoch {} is posted already", e.adapter, e.epoch)
             }
             Self::EmptyBatch(_) => "a batch holds at least one receipt".to_owned(),
+            Self::SettledAtOutOfRange(e) => format!(
+                "a batch is settled with the governed numbers of a time from {} to {}, not of {}",
+                utc(e.least),
+                utc(e.most),
+                utc(e.settledAt)
+            ),
             Self::TooMany(e) => format!("{} {}; at most {} are allowed", e.count, e.what, e.limit),
             Self::DuplicateCharge(e) => {
                 format!("the API key {} is charged twice; add its receipts up to one charge", e.key)
@@ -522,6 +528,9 @@ impl Reason for IParamsErrors {
                 ascii(&e.other),
                 e.least
             ),
+            Self::FutureLookup(e) => {
+                format!("{} is still to come; it is {}", utc(e.time), utc(e.now))
+            }
             Self::UnbondingTooShort(e) => format!(
                 "stake would be out after {} seconds, and the longest dispute takes {}",
                 e.value, e.dispute

@@ -385,6 +385,7 @@ fn the_largest_batch_fits_the_gas_of_a_transaction() {
         payoutsRoot: B256::repeat_byte(2),
         payouts: 100_000,
         fileHash: B256::repeat_byte(3),
+        settledAt: chain.env.timestamp,
         charges,
     };
     let post = ISettlement::postCall { batch }.abi_encode();

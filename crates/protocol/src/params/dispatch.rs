@@ -4,8 +4,8 @@ use alloy_primitives::{Bytes, U256};
 use openledger_types::abi::IParams::{self, IParamsCalls as Calls};
 
 use super::{
-    PARAMS, cancel_upgrade, epoch_seconds, get, governor, param_name, schedule, schedule_upgrade, scheduled,
-    upgrade, upgrade_height,
+    PARAMS, cancel_upgrade, epoch_seconds, get, get_at, governor, param_name, schedule, schedule_upgrade,
+    scheduled, upgrade, upgrade_height,
 };
 use crate::dispatch::{decode, nothing, returns};
 use crate::error::Result;
@@ -16,6 +16,10 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::get(c) => {
             call.view()?;
             returns::<IParams::getCall>(&get(storage, c.name)?)
+        }
+        Calls::getAt(c) => {
+            call.view()?;
+            returns::<IParams::getAtCall>(&get_at(storage, c.name, c.time)?)
         }
         Calls::all(_) => {
             call.view()?;

@@ -3,7 +3,8 @@
 //! The [table](PARAMS) says what each is counted in, its range and the most that it may change from one epoch to the next. The
 //! governor *schedules* changes: they hold from the start of the next epoch, a day of UTC unless the genesis says otherwise, all
 //! of them or none. A second schedule for the same epoch replaces the first. Steps are counted from the value that holds when a
-//! change is scheduled, so a number moves by at most its step an epoch.
+//! change is scheduled, so a number moves by at most its step an epoch. What a number was at any time that has passed stays
+//! readable (`getAt`), so that what began under some numbers ends under them.
 //!
 //! The governor also schedules `upgrades` of the protocol itself. The genesis names the governor.
 
@@ -25,9 +26,10 @@ pub use upgrades::{
     UPGRADE_HEIGHT, UPGRADE_NAME, UPGRADE_NOTICE, cancel_upgrade, schedule_upgrade, upgrade, upgrade_height,
 };
 
+use crate::checkpoints::Trace;
 use crate::error::{ModuleError, Result, revert};
 use crate::layout::{Mapping, Slot, place};
-use crate::math::{add, mul};
+use crate::math::{add, half, mul};
 use crate::storage::{Storage, emit};
 use table::{AT_LEAST, BLOCK_SECONDS, DISPUTE, UNBONDING};
 
@@ -46,6 +48,8 @@ const SCHEDULED: Mapping<B256, ScheduledSlots> = Mapping::new(MODULE, 1);
 const GOVERNOR: Slot<Address> = Slot::new(MODULE, 2);
 /// Seconds of an epoch; 0 stands for [`EPOCH_SECONDS`].
 const EPOCH: Slot<u64> = Slot::new(MODULE, 3);
+/// By name, what held from which unix seconds on; nothing of a number that was never changed.
+const HISTORY: Mapping<B256, Trace> = Mapping::new(MODULE, 7);
 
 /// A name as the ABI has it: ASCII at the left of a word.
 pub fn param_name(name: &str) -> B256 {
@@ -220,6 +224,11 @@ pub fn schedule(storage: &mut dyn Storage, caller: Address, names: &[B256], valu
             return Err(revert(IParams::StepTooLarge { name, value, current, step }));
         }
         VALUES.at(name).set(storage, current)?;
+        let history = HISTORY.at(name);
+        if history.is_empty(storage)? {
+            history.push_from(storage, 0, half(current)?)?;
+        }
+        history.push_from(storage, from, half(value)?)?;
         let slots = SCHEDULED.at(name);
         slots.value.set(storage, value)?;
         slots.from.set(storage, from)?;
@@ -288,17 +297,46 @@ pub fn get(storage: &mut dyn Storage, name: B256) -> Result<U256> {
     }
 }
 
+/// The value of a number at a time, unix seconds.
+///
+/// # Errors
+/// `UnknownParam` if no number has this name, `FutureLookup` of a time that is still to come.
+pub fn get_at(storage: &mut dyn Storage, name: B256, time: u64) -> Result<U256> {
+    spec(name)?;
+    let now = storage.block().timestamp;
+    if time > now {
+        return Err(revert(IParams::FutureLookup { time, now }));
+    }
+    let history = HISTORY.at(name);
+    if history.is_empty(storage)? {
+        return VALUES.at(name).get(storage);
+    }
+    Ok(U256::from(history.value_at(storage, time)?))
+}
+
 /// The value of a number that fits 64 bits by its range, for example a count of blocks or seconds.
 pub(crate) fn get_u64(storage: &mut dyn Storage, name: &'static str) -> Result<u64> {
-    let value = get(storage, param_name(name))?;
-    u64::try_from(value)
+    narrow(name, get(storage, param_name(name))?)
+}
+
+/// The value at a time of a number that fits 64 bits by its range.
+pub(crate) fn get_u64_at(storage: &mut dyn Storage, name: &'static str, time: u64) -> Result<u64> {
+    narrow(name, get_at(storage, param_name(name), time)?)
+}
+
+fn narrow<T: TryFrom<U256>>(name: &'static str, value: U256) -> Result<T> {
+    T::try_from(value)
         .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
 }
 
 /// The value of a number of parts per million.
 pub(crate) fn get_ppm(storage: &mut dyn Storage, name: &'static str) -> Result<u32> {
-    u32::try_from(get_u64(storage, name)?)
-        .map_err(|_too_large| ModuleError::System(format!("param '{name}' is outside its range")))
+    narrow(name, get(storage, param_name(name))?)
+}
+
+/// The value of a number of parts per million at a time.
+pub(crate) fn get_ppm_at(storage: &mut dyn Storage, name: &'static str, time: u64) -> Result<u32> {
+    narrow(name, get_at(storage, param_name(name), time)?)
 }
 
 /// How a fee is split.
@@ -306,7 +344,16 @@ pub(crate) fn get_ppm(storage: &mut dyn Storage, name: &'static str) -> Result<u
 /// # Errors
 /// Those of the storage.
 pub fn fee_split(storage: &mut dyn Storage) -> Result<FeeSplit> {
-    let mut ppm = |name| get_ppm(storage, name);
+    let now = storage.block().timestamp;
+    fee_split_at(storage, now)
+}
+
+/// How a fee was split at a time, unix seconds.
+///
+/// # Errors
+/// `FutureLookup`.
+pub fn fee_split_at(storage: &mut dyn Storage, time: u64) -> Result<FeeSplit> {
+    let mut ppm = |name| get_ppm_at(storage, name, time);
     Ok(FeeSplit {
         contributors_ppm: ppm("contributors_ppm")?,
         operator_ppm: ppm("operator_ppm")?,

@@ -233,3 +233,42 @@ fn stake_is_never_out_before_the_longest_dispute_is_over_whatever_is_scheduled()
     }
     assert!(taken > 100 && too_short > 100, "{taken} changes taken, {too_short} refused");
 }
+
+#[test]
+fn what_a_number_was_at_any_time_that_has_passed_stays_readable() {
+    for seed in 0..20_u64 {
+        let mut world = governed();
+        let mut state = seed;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut seen = Vec::new();
+        for _ in 0..60 {
+            world.later(draw(50_000));
+            if draw(2) == 0 {
+                // A second schedule for the same epoch replaces the first.
+                let share = 10_000 * draw(11);
+                let now = value(&mut world, "verifier_share").to::<u64>();
+                let to = now.saturating_sub(50_000) + share;
+                world.send(GOVERNOR, MODULE, schedule(&[("verifier_share", to.min(1_000_000))]));
+            }
+            for name in ["verifier_share", "burn_ppm"] {
+                seen.push((name, world.storage.block.timestamp, value(&mut world, name)));
+            }
+        }
+        for (name, time, value) in &seen {
+            let at = IParams::getAtCall { name: param_name(name), time: *time };
+            assert_eq!(world.view(MODULE, at), *value, "{name} at {time}, seed {seed}");
+        }
+        assert!(seen.iter().any(|(_, _, value)| *value != seen[0].2 && *value != seen[1].2));
+        let genesis = IParams::getAtCall { name: param_name("verifier_share"), time: 0 };
+        assert_eq!(world.view(MODULE, genesis), U256::ZERO);
+        let now = world.storage.block.timestamp;
+        let next = IParams::getAtCall { name: param_name("verifier_share"), time: now + 1 };
+        let error: IParams::FutureLookup = world.refused(1, MODULE, next);
+        assert_eq!((error.time, error.now), (now + 1, now));
+    }
+    let unknown = IParams::getAtCall { name: B256::ZERO, time: 0 };
+    let _: IParams::UnknownParam = World::new().refused(1, MODULE, unknown);
+}

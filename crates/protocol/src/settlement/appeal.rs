@@ -42,7 +42,7 @@ pub fn appeal(storage: &mut dyn Storage, appellant: Address, batch: U256, bond: 
     };
     let now = storage.block().number;
     let tally = panel(batch, stage.round).tally.get(storage)?;
-    let revealed = reveal_until(storage, &tally)?;
+    let revealed = reveal_until(storage, &stage, &tally)?;
     if now <= revealed {
         return Err(revert(ISettlement::WindowOpen { until: revealed }));
     }
@@ -79,9 +79,9 @@ pub(super) fn appeal_until(storage: &mut dyn Storage, batch: U256, stage: &Stage
         return Ok(None);
     }
     let tally = panel(batch, stage.round).tally.get(storage)?;
-    let revealed = reveal_until(storage, &tally)?;
+    let revealed = reveal_until(storage, stage, &tally)?;
     let since = revealed.saturating_add(1).max(BATCHES.at(batch).dispute.get(storage)?.quiet_since);
-    Ok(Some(since.saturating_add(params::get_u64(storage, "appeal_window")?)))
+    Ok(Some(since.saturating_add(params::get_u64_at(storage, "appeal_window", stage.settled_at)?)))
 }
 
 /// Gives back the bonds of appeals that were not in vain; returns the sum of the others, which stays with the module.

@@ -29,7 +29,7 @@ use openledger_types::amount::ppm_of;
 use openledger_types::batch::{challenge_start, verdict_digest};
 
 use super::decide::{Prize, refuse};
-use super::panel::Decision;
+use super::panel::{Decision, Stage};
 use super::{BATCHES, judges, known, need_status};
 use crate::error::{Result, overflow, revert};
 use crate::layout::{Mapping, Slot, place};
@@ -88,7 +88,7 @@ pub fn challenge(storage: &mut dyn Storage, challenger: Address, batch: U256, bo
     let claimed =
         verdict_digest(posted.receipts_root.get(storage)?, posted.payouts_root.get(storage)?, file_hash);
     let now = storage.block().number;
-    let deadline = move_until(storage)?;
+    let deadline = move_until(storage, &progress)?;
     let slots = CHALLENGES.at(id);
     slots.batch.set(storage, batch)?;
     slots.challenger.set(storage, (challenger, now))?;
@@ -112,7 +112,8 @@ pub fn bisect(storage: &mut dyn Storage, caller: Address, challenge: U256, state
     let batch = slots.batch.get(storage)?;
     let (operator, _, _) = BATCHES.at(batch).operator.get(storage)?;
     in_time(storage, caller, operator, deadline)?;
-    let until = move_until(storage)?;
+    let stage = known(storage, batch)?;
+    let until = move_until(storage, &stage)?;
     slots.middle_state.set(storage, state)?;
     slots.position.set(storage, (Status::Choosing, low, high, until))?;
     emit(storage, SETTLEMENT, &ISettlement::Bisected { challenge, middle: low.midpoint(high), state })
@@ -137,11 +138,13 @@ pub fn choose(storage: &mut dyn Storage, caller: Address, challenge: U256, agree
         slots.high_state.set(storage, middle)?;
     }
     slots.middle_state.set(storage, B256::ZERO)?;
+    let batch = slots.batch.get(storage)?;
+    let stage = known(storage, batch)?;
     let (status, until) = if high.saturating_sub(low) == 1 {
-        let window = params::get_u64(storage, "verify_window")?;
+        let window = params::get_u64_at(storage, "verify_window", stage.settled_at)?;
         (Status::Judging, storage.block().number.saturating_add(window))
     } else {
-        (Status::Bisecting, move_until(storage)?)
+        (Status::Bisecting, move_until(storage, &stage)?)
     };
     slots.position.set(storage, (status, low, high, until))?;
     emit(storage, SETTLEMENT, &ISettlement::Chosen { challenge, agrees, low, high })
@@ -155,7 +158,7 @@ pub fn resolve(storage: &mut dyn Storage, challenge: U256) -> Result<()> {
     let id = number(storage, challenge)?;
     let slots = CHALLENGES.at(id);
     let (status, low, high, deadline) = slots.position.get(storage)?;
-    let until = if status == Status::Judging { judged_until(storage, deadline)? } else { deadline };
+    let until = if status == Status::Judging { judged_until(storage, id, deadline)? } else { deadline };
     let end = match status {
         Status::Bisecting => Status::ChallengerWon,
         Status::Choosing => Status::OperatorWon,
@@ -189,7 +192,8 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status, step: u32) -> Result<(
     dispute.false_step = if dispute.refuted { step } else { 0 };
     posted.dispute.set(storage, dispute)?;
     let right = judges::right_stake(storage, id, end)?;
-    let share = params::get_ppm(storage, "verifier_share")?;
+    let stage = known(storage, batch)?;
+    let share = params::get_ppm_at(storage, "verifier_share", stage.settled_at)?;
     let wanted = if right == 0 { U256::ZERO } else { ppm_of(bond, share) };
     let (paid, pot) = match end {
         Status::OperatorWon => {
@@ -199,7 +203,6 @@ fn close(storage: &mut dyn Storage, id: u64, end: Status, step: u32) -> Result<(
         }
         Status::ChallengerWon => {
             storage.transfer(SETTLEMENT, challenger, bond)?;
-            let stage = known(storage, batch)?;
             let prize = Prize { winner: challenger, most: bond, judges: wanted };
             let (won, judges) = refuse(storage, batch, &stage, Decision::Refuted, Some(prize))?;
             (add(bond, won)?, judges)
@@ -272,12 +275,16 @@ fn in_time(storage: &mut dyn Storage, caller: Address, mover: Address, deadline:
     Ok(())
 }
 
-fn move_until(storage: &mut dyn Storage) -> Result<u64> {
-    Ok(storage.block().number.saturating_add(params::get_u64(storage, "move_window")?))
+fn move_until(storage: &mut dyn Storage, stage: &Stage) -> Result<u64> {
+    let window = params::get_u64_at(storage, "move_window", stage.settled_at)?;
+    Ok(storage.block().number.saturating_add(window))
 }
 
-pub(super) fn judged_until(storage: &mut dyn Storage, commit_until: u64) -> Result<u64> {
-    Ok(commit_until.saturating_add(params::get_u64(storage, "reveal_window")?))
+/// The last block in which judges of a challenge can reveal.
+pub(super) fn judged_until(storage: &mut dyn Storage, id: u64, commit_until: u64) -> Result<u64> {
+    let batch = CHALLENGES.at(id).batch.get(storage)?;
+    let stage = known(storage, batch)?;
+    Ok(commit_until.saturating_add(params::get_u64_at(storage, "reveal_window", stage.settled_at)?))
 }
 
 /// The bond that an open challenge of a batch holds.

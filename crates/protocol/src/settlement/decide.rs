@@ -57,7 +57,7 @@ pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
         return Err(revert(ISettlement::ChallengeOpen { challenge: U256::from(dispute.open) }));
     }
     let tally = panel(id, stage.round).tally.get(storage)?;
-    let until = reveal_until(storage, &tally)?;
+    let until = reveal_until(storage, &stage, &tally)?;
     let complete = is_complete(storage, &stage, &tally)?;
     let now = storage.block().number;
     if now <= until && !complete {
@@ -73,7 +73,7 @@ pub fn finalise(storage: &mut dyn Storage, id: U256) -> Result<()> {
         return refuse(storage, id, &stage, end, None).map(drop);
     }
     let since = if complete { dispute.quiet_since } else { until.max(dispute.quiet_since) };
-    let window = params::get_u64(storage, "challenge_window")?;
+    let window = params::get_u64_at(storage, "challenge_window", stage.settled_at)?;
     let until = since.saturating_add(window);
     if now < until {
         return Err(revert(ISettlement::WindowOpen { until: until.saturating_sub(1) }));
@@ -89,7 +89,7 @@ fn pay(storage: &mut dyn Storage, id: U256, mut stage: Stage) -> Result<()> {
     staking::unlock(storage, operator)?;
     let (validators, treasury) = slots.validators_treasury.get(storage)?;
     let burnt = U256::from(slots.burn.get(storage)?.0);
-    let to_verdicts = verdicts_part(storage, id)?;
+    let to_verdicts = verdicts_part(storage, id, &stage)?;
     let to_stake = sub(U256::from(validators), to_verdicts)?;
     let lost = appeal::settle(storage, id, &stage, Decision::Pays)?;
     let stake = pay::right_stake(storage, id, &stage, Decision::Pays)?;
@@ -103,9 +103,9 @@ fn pay(storage: &mut dyn Storage, id: U256, mut stage: Stage) -> Result<()> {
 }
 
 /// What of the validators' part of the fees is for the verdicts that are right, rounded down.
-fn verdicts_part(storage: &mut dyn Storage, id: U256) -> Result<U256> {
+fn verdicts_part(storage: &mut dyn Storage, id: U256, stage: &Stage) -> Result<U256> {
     let (validators, _) = BATCHES.at(id).validators_treasury.get(storage)?;
-    let share = params::get_ppm(storage, "verifier_share")?;
+    let share = params::get_ppm_at(storage, "verifier_share", stage.settled_at)?;
     Ok(ppm_of(U256::from(validators), share))
 }
 
@@ -165,7 +165,7 @@ pub(super) fn refuse(
     let pot = if stake.is_zero() {
         U256::ZERO
     } else {
-        let part = verdicts_part(storage, id)?;
+        let part = verdicts_part(storage, id, stage)?;
         add(rest.min(part), lost)?
     };
     pay::fill(storage, id, pot, stake)?;
@@ -235,7 +235,7 @@ fn fault(
     let dispute = BATCHES.at(id).dispute.get(storage)?;
     if !state.revealed {
         let tally = panel(id, round).tally.get(storage)?;
-        let over = storage.block().number > reveal_until(storage, &tally)?;
+        let over = storage.block().number > reveal_until(storage, stage, &tally)?;
         // A challenge that refuted the batch before the window was over took the chance to reveal.
         let had_a_chance = !dispute.refuted || round < stage.round;
         return Ok((state.committed_at != 0 && over && had_a_chance).then_some(Fault::Silent));
@@ -244,7 +244,7 @@ fn fault(
         return Ok(None);
     }
     if dispute.refuted {
-        let contradicted = state.agrees && executes(storage, id, round, dispute.false_step)?;
+        let contradicted = state.agrees && executes(storage, id, stage, round, dispute.false_step)?;
         return Ok(contradicted.then_some(Fault::Refuted));
     }
     let (end, last) = decision(storage, id, stage.round)?;
@@ -263,10 +263,11 @@ fn fault(
 
 /// True if who verifies for a panel executes the step with this number, from 1 on: those of the settlement, and the answers that are
 /// sampled.
-fn executes(storage: &mut dyn Storage, id: U256, round: u32, step: u32) -> Result<bool> {
+fn executes(storage: &mut dyn Storage, id: U256, stage: &Stage, round: u32, step: u32) -> Result<bool> {
     let Some(step) = step.checked_sub(1) else { return Ok(false) };
     let (_, _, receipts) = BATCHES.at(id).operator.get(storage)?;
-    let count = u32::try_from(params::get_u64(storage, "sampled_receipts")?).unwrap_or(u32::MAX);
+    let count = params::get_u64_at(storage, "sampled_receipts", stage.settled_at)?;
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
     if step >= receipts || receipts <= count {
         return Ok(true);
     }

@@ -104,7 +104,7 @@ pub fn reveal_step(
         return Err(revert(ISettlement::VerdictExists { verifier }));
     }
     let now = storage.block().number;
-    let until = judged_until(storage, deadline)?;
+    let until = judged_until(storage, id, deadline)?;
     if now <= deadline {
         return Err(revert(ISettlement::WindowOpen { until: deadline }));
     }

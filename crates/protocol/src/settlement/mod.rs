@@ -9,7 +9,8 @@
 //!   each key is charged. Charges and totals both add up to the fees; every role's total is what the governed split gives
 //!   it, less at most one wei per receipt for rounding down, and the treasury has what that leaves. The charges are taken
 //!   from escrow now; what a key that ended too long ago should have paid comes out of the operator's stake. That stake
-//!   stays until the batch is decided.
+//!   stays until the batch is decided. The post names a time of the epoch before it: the governed numbers of that time hold for
+//!   the batch until it is decided, its split, panels, sample, windows and pay, whatever is changed meanwhile.
 //! - **Verify.** The draw (`sampling`) assigns verifiers and validators who were bonded when the batch was posted. They commit
 //!   to the digest of the roots that they computed themselves. The commit window ends after `verify_window` blocks, or,
 //!   where all are assigned, with the commitment of the last verifier who was bonded at the post. Then everybody who
@@ -131,7 +132,7 @@ const TRACES: Mapping<U256, Mapping<u32, Mapping<B256, Slot<U256>>>> = Mapping::
 ///
 /// # Errors
 /// `NotOperator`, `EmptyBatch`, `TooMany`, `UnknownAdapter`, `AdapterRetired` longer ago than the grace,
-/// `EpochAlreadyPosted`, `FeesMismatch`, `DuplicateCharge`, `TotalsMismatch`, `SplitOutOfBounds`, and those of a charge.
+/// `EpochAlreadyPosted`, `SettledAtOutOfRange`, `FeesMismatch`, `DuplicateCharge`, `TotalsMismatch`, `SplitOutOfBounds`, and those of a charge.
 pub fn post(storage: &mut dyn Storage, operator: Address, post: &BatchPost) -> Result<U256> {
     if !staking::is_active(storage, operator, StakeRole::Operator)? {
         return Err(revert(ISettlement::NotOperator { caller: operator }));
@@ -142,7 +143,8 @@ pub fn post(storage: &mut dyn Storage, operator: Address, post: &BatchPost) -> R
     if !by_epoch.get(storage)?.is_zero() {
         return Err(revert(ISettlement::EpochAlreadyPosted { epoch: post.epoch, adapter: post.adapter }));
     }
-    let split = params::fee_split(storage)?;
+    check_time(storage, post.settledAt)?;
+    let split = params::fee_split_at(storage, post.settledAt)?;
     totals::check(post.fees, &post.totals, post.receipts, &split)?;
 
     let id = next_id(BATCH_COUNT.get(storage)?)?;
@@ -215,6 +217,16 @@ fn check_shape(post: &BatchPost) -> Result<()> {
     Ok(())
 }
 
+/// Refuses numbers of the future, and of more than an epoch ago.
+fn check_time(storage: &mut dyn Storage, settled_at: u64) -> Result<()> {
+    let most = storage.block().timestamp;
+    let least = most.saturating_sub(params::epoch_seconds(storage)?);
+    if settled_at < least || settled_at > most {
+        return Err(revert(ISettlement::SettledAtOutOfRange { settledAt: settled_at, least, most }));
+    }
+    Ok(())
+}
+
 fn check_adapter(storage: &mut dyn Storage, adapter: U256) -> Result<()> {
     let (_, retired_at) = models::developer_of(storage, adapter)?;
     if retired_at == 0 {
@@ -233,7 +245,14 @@ fn store(storage: &mut dyn Storage, id: U256, operator: Address, post: &BatchPos
     let now = storage.block().number;
     let verifiers = staking::bonded(storage, StakeRole::Verifier)?;
     let eligible = verifiers.saturating_add(staking::bonded(storage, StakeRole::Validator)?);
-    let stage = Stage { status: BatchStatus::Posted, posted_at: now, round: 0, verifiers, eligible };
+    let stage = Stage {
+        status: BatchStatus::Posted,
+        posted_at: now,
+        round: 0,
+        verifiers,
+        eligible,
+        settled_at: post.settledAt,
+    };
     panel(id, 0).tally.set(storage, Tally { opened_at: now, ..Tally::default() })?;
     slots.operator.set(storage, (operator, post.epoch, post.receipts))?;
     slots.stage.set(storage, stage)?;
@@ -370,6 +389,7 @@ pub fn batch(storage: &mut dyn Storage, id: U256) -> Result<Batch> {
         forfeited: U256::from(slots.forfeited.get(storage)?),
         round: stage.round,
         pot: U256::from(slots.pot.get(storage)?.0),
+        settledAt: stage.settled_at,
     })
 }
 

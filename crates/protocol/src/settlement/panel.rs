@@ -30,18 +30,21 @@ pub(super) struct Stage {
     pub(super) verifiers: u32,
     /// Verifiers and validators who were.
     pub(super) eligible: u32,
+    /// Unix seconds of the governed numbers that hold for it.
+    pub(super) settled_at: u64,
 }
 
 impl Word for Stage {
-    const BITS: usize = <(BatchStatus, u64, u32, u32, u32)>::BITS;
+    const BITS: usize = <(BatchStatus, u64, u32, u32, u32, u64)>::BITS;
 
     fn pack(self) -> U256 {
-        (self.status, self.posted_at, self.round, self.verifiers, self.eligible).pack()
+        let Self { status, posted_at, round, verifiers, eligible, settled_at } = self;
+        (status, posted_at, round, verifiers, eligible, settled_at).pack()
     }
 
     fn unpack(word: U256) -> Self {
-        let (status, posted_at, round, verifiers, eligible) = Word::unpack(word);
-        Self { status, posted_at, round, verifiers, eligible }
+        let (status, posted_at, round, verifiers, eligible, settled_at) = Word::unpack(word);
+        Self { status, posted_at, round, verifiers, eligible, settled_at }
     }
 }
 
@@ -122,7 +125,7 @@ pub(super) fn decision(storage: &mut dyn Storage, batch: U256, round: u32) -> Re
 
 /// How many a panel has on average; nothing if it is everybody.
 pub(super) fn wanted(storage: &mut dyn Storage, stage: &Stage) -> Result<Option<u64>> {
-    let first = params::get_u64(storage, "verifiers_per_batch")?;
+    let first = params::get_u64_at(storage, "verifiers_per_batch", stage.settled_at)?;
     let wanted = first.saturating_mul(GROWTH.saturating_pow(stage.round));
     let everybody = stage.round >= MAX_APPEALS || u64::from(stage.eligible) <= wanted;
     Ok((!everybody).then_some(wanted))
@@ -146,12 +149,13 @@ pub(super) fn is_complete(storage: &mut dyn Storage, stage: &Stage, tally: &Tall
 }
 
 /// The last block in which verdicts can be committed.
-pub(super) fn commit_until(storage: &mut dyn Storage, tally: &Tally) -> Result<u64> {
-    Ok(tally.opened_at.saturating_add(params::get_u64(storage, "verify_window")?))
+pub(super) fn commit_until(storage: &mut dyn Storage, stage: &Stage, tally: &Tally) -> Result<u64> {
+    let window = params::get_u64_at(storage, "verify_window", stage.settled_at)?;
+    Ok(tally.opened_at.saturating_add(window))
 }
 
 /// The last block in which verdicts can be revealed.
-pub(super) fn reveal_until(storage: &mut dyn Storage, tally: &Tally) -> Result<u64> {
-    let commit_until = commit_until(storage, tally)?;
-    Ok(commit_until.saturating_add(params::get_u64(storage, "reveal_window")?))
+pub(super) fn reveal_until(storage: &mut dyn Storage, stage: &Stage, tally: &Tally) -> Result<u64> {
+    let commit_until = commit_until(storage, stage, tally)?;
+    Ok(commit_until.saturating_add(params::get_u64_at(storage, "reveal_window", stage.settled_at)?))
 }

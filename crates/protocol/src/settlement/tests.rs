@@ -1,5 +1,6 @@
 mod appeals;
 mod judges;
+mod terms;
 
 use alloy_primitives::{B256, U256};
 use openledger_types::abi::{

@@ -96,7 +96,7 @@ pub fn commit_verdict(
     }
     let now = storage.block().number;
     let mut tally = asked.tally.get(storage)?;
-    let until = commit_until(storage, &tally)?;
+    let until = commit_until(storage, &stage, &tally)?;
     if now > until || commits_closed_early(storage, &stage, &tally)? {
         return Err(revert(ISettlement::WindowClosed { since: until.min(now) }));
     }
@@ -141,14 +141,14 @@ pub fn reveal_verdict(
         return Err(revert(ISettlement::VerdictExists { verifier }));
     }
     let now = storage.block().number;
-    let commit_until = commit_until(storage, &tally)?;
+    let commit_until = commit_until(storage, &stage, &tally)?;
     if now <= commit_until && !commits_closed_early(storage, &stage, &tally)? {
         return Err(revert(ISettlement::WindowOpen { until: commit_until }));
     }
     if now <= committed_at {
         return Err(revert(ISettlement::WindowOpen { until: committed_at }));
     }
-    let until = reveal_until(storage, &tally)?;
+    let until = reveal_until(storage, &stage, &tally)?;
     if now > until {
         return Err(revert(ISettlement::WindowClosed { since: until }));
     }

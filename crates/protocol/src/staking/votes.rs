@@ -56,7 +56,7 @@ pub fn votes(storage: &mut dyn Storage, account: Address) -> Result<U256> {
 /// `ERC5805FutureLookup` for this block or a later one.
 pub fn past_votes(storage: &mut dyn Storage, account: Address, timepoint: U256) -> Result<U256> {
     let at = past(storage, timepoint)?;
-    Ok(U256::from(VOTES.at(account).at_block(storage, at)?))
+    Ok(U256::from(VOTES.at(account).value_at(storage, at)?))
 }
 
 /// All votes after a past block.
@@ -65,7 +65,7 @@ pub fn past_votes(storage: &mut dyn Storage, account: Address, timepoint: U256) 
 /// `ERC5805FutureLookup` for this block or a later one.
 pub fn past_total_supply(storage: &mut dyn Storage, timepoint: U256) -> Result<U256> {
     let at = past(storage, timepoint)?;
-    Ok(U256::from(TOTAL.at_block(storage, at)?))
+    Ok(U256::from(TOTAL.value_at(storage, at)?))
 }
 
 fn past(storage: &mut dyn Storage, timepoint: U256) -> Result<u64> {

@@ -11,6 +11,7 @@ sol! {
         event UpgradeCancelled(bytes32 indexed name);
 
         error UnknownParam(bytes32 name);
+        error FutureLookup(uint64 time, uint64 now);
         error NotGovernor(address caller, address governor);
         error OutOfRange(bytes32 name, uint256 value, uint256 least, uint256 most);
         error StepTooLarge(bytes32 name, uint256 value, uint256 current, uint256 step);
@@ -28,6 +29,8 @@ sol! {
         error NoUpgrade();
 
         function get(bytes32 name) external view returns (uint256);
+        /// What it was at a time that has passed, unix seconds.
+        function getAt(bytes32 name, uint64 time) external view returns (uint256);
         /// Names, values and the hard range of each, in one stated order.
         function all() external view returns (bytes32[] memory names, uint256[] memory values, uint256[] memory least, uint256[] memory most);
         /// The most that each may change from one epoch to the next, in the order of `all`.

@@ -37,6 +37,9 @@ sol! {
         uint32 payouts;
         /// Content hash of the batch file.
         bytes32 fileHash;
+        /// Unix seconds of the governed numbers that it was settled with, under which it is verified, disputed and paid, too. At most
+        /// an epoch of governed numbers ago.
+        uint64 settledAt;
         Charge[] charges;
     }
 
@@ -63,6 +66,7 @@ sol! {
         uint256 forfeited; // wei of the fees that the operator paid, for keys that ended too long ago
         uint32 round;      // of the panel that was asked last: how often the batch was appealed
         uint256 pot;       // wei that verdicts which were right have still to be paid
+        uint64 settledAt;  // unix seconds of the governed numbers that hold for it
     }
 
     /// An appeal from what a drawn panel decided to a larger one.
@@ -134,6 +138,8 @@ sol! {
         error AdapterRetired(uint256 adapter);
         error EpochAlreadyPosted(uint64 epoch, uint256 adapter);
         error EmptyBatch();
+        /// Governed numbers of the future, or of more than an epoch ago.
+        error SettledAtOutOfRange(uint64 settledAt, uint64 least, uint64 most);
         error TooMany(string what, uint256 count, uint256 limit);
         error FeesMismatch(uint256 fees, uint256 charges);
         error DuplicateCharge(bytes32 key);

@@ -123,7 +123,7 @@ pub async fn judge(
         return Ok(said(Err(difference)));
     }
     let blobs = Blobs::open(folders.corpus())?;
-    let file = (file, posted.postedAt);
+    let file = (file, posted.settledAt);
     let work = settling(client, folders, machine, file, progress, move |settler, transcript, file| {
         let steps = settlement_steps(file.answers.len(), settler.run.steps());
         if let Some(difference) = Difference::between("batch.steps", steps, posted.steps) {
@@ -170,7 +170,7 @@ pub(crate) async fn show_state(
         return Ok(());
     }
     let step = (challenge.low - receipts) as usize;
-    let file = (file, posted.postedAt);
+    let file = (file, posted.settledAt);
     let work = settling(client, folders, machine, file, progress, move |settler, transcript, file| {
         if let Some(state) = settler.state_after(transcript, file, step)? {
             blobs.put(&state.encode())?;

@@ -38,7 +38,7 @@ impl States {
             None => {
                 let steps = posted.steps;
                 let is_whole = file.answers.len() == posted.receipts as usize;
-                let known = (file.clone(), posted.postedAt);
+                let known = (file.clone(), posted.settledAt);
                 let work = settling(client, folders, machine, known, progress, move |settler, run, file| {
                     if !is_whole || steps != settlement_steps(file.answers.len(), settler.run.steps()) {
                         return Ok(Vec::new());

@@ -4,7 +4,7 @@ use alloy_primitives::{B256, U256, keccak256};
 use openledger_client::Client;
 use openledger_corpus::CorpusError;
 use openledger_corpus::blob::Blobs;
-use openledger_types::abi::ISettlement;
+use openledger_types::abi::{Batch, ISettlement};
 use openledger_types::batch::{
     BatchFile, WITHHELD, payout_tree, receipts_root, sampled_receipts, verdict_digest,
 };
@@ -134,8 +134,9 @@ pub(crate) async fn load_or_withheld(
 ///
 /// # Errors
 /// [`WorkerError::Chain`].
-pub(super) async fn sample(client: &Client, batch: U256, receipts: u32) -> Result<Option<Vec<usize>>> {
-    let count = client.params().get("sampled_receipts").await?;
+pub(super) async fn sample(client: &Client, batch: U256, posted: &Batch) -> Result<Option<Vec<usize>>> {
+    let receipts = posted.receipts;
+    let count = client.params().get_at("sampled_receipts", posted.settledAt).await?;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     if receipts <= count {
         return Ok(None);
@@ -202,7 +203,7 @@ pub(crate) async fn check_batch(
     if let Some(difference) = Difference::between("batch.steps", steps, posted.steps) {
         return Ok(Checked::settlement(difference));
     }
-    let terms = Terms::at(client, posted.postedAt).await?;
+    let terms = Terms::at(client, posted.settledAt).await?;
     let payees = Payees::load(client, &lineage, &file.answers).await?;
     let sample = sample.unwrap_or_else(|| (0..file.answers.len()).collect());
     let sampled = sample.iter().filter_map(|at| file.answers.get(*at));

@@ -237,7 +237,7 @@ impl Verifier {
         {
             return Ok(Some(opinion.clone()));
         }
-        let sample = batch::sample(&self.client, batch, posted.receipts).await?;
+        let sample = batch::sample(&self.client, batch, posted).await?;
         let Self { client, folders, machine, progress, .. } = self;
         let opinion = Box::pin(Opinion::form(client, folders, machine, batch, sample, progress)).await?;
         if self.patient && opinion.digest == WITHHELD && self.may_yet_come(batch, posted).await? {
