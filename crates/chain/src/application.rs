@@ -37,7 +37,7 @@ use commonware_storage::qmdb::sync::Target;
 use commonware_utils::non_empty_range;
 use futures::{StreamExt, future::pending};
 use openledger_execution::{
-    BlockEnv, BlockOutcome, ExecutionError, build_block_with, execute_block_with, key_owner,
+    BlockEnv, BlockOutcome, ExecutionError, Turn, build_block_with, execute_block_with, key_owner,
 };
 use openledger_types::abi::DoubleSign;
 use std::{
@@ -126,6 +126,7 @@ impl App {
         &self,
         batch: &state::Batch<E>,
         env: BlockEnv,
+        turn: Turn,
         evidence: Vec<DoubleSign>,
         transactions: Vec<TxEnvelope>,
     ) -> Result<(Vec<Address>, BlockOutcome), String> {
@@ -135,7 +136,7 @@ impl App {
         let needed = executor::needed(recovered.iter());
         let number = env.number;
         let executed = executor::run(batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
-            let outcome = execute_block_with(&env, &evidence, &recovered, reader)?;
+            let outcome = execute_block_with(&env, turn, &evidence, &recovered, reader)?;
             Ok::<_, ExecutionError>((recovered.iter().map(|tx| tx.signer()).collect(), outcome))
         });
         executed.await.map_err(|error| match error {
@@ -169,8 +170,9 @@ impl App {
             .ok_or_else(|| format!("the key of its leader {} is nobody's", context.leader))?;
         let env = self.ledger.env(parent, &context, header.timestamp, beneficiary);
         let evidence = block.seal().evidence.clone();
-        let (senders, outcome) =
-            self.execute(&batch, env, evidence.clone(), block.transactions().to_vec()).await?;
+        let (senders, outcome) = self
+            .execute(&batch, env, block.seal().turn(), evidence.clone(), block.transactions().to_vec())
+            .await?;
         let entries = state::entries(&outcome.writes);
         let (sealed, root, seal) = Self::seal(batch, context, &entries, evidence).await;
         // Decoding has compared the root of the transactions.
@@ -272,11 +274,12 @@ impl<E: Runtime> stateful::Application<E> for App {
         let needed = executor::needed(likely.map(Arc::as_ref));
         let evidence = self.ledger.evidence.some(MAX_EVIDENCE);
         let shown = evidence.clone();
+        let turn = block::turn(&context);
         let until = clock.current() + BUILDING;
         let built = executor::run(&batch, self.ledger.codes.clone(), hashes, needed, move |reader| {
             let candidates =
                 candidates.into_iter().map(Arc::unwrap_or_clone).take_while(|_| clock.current() < until);
-            build_block_with(&env, evidence, candidates, reader).map_err(|error| error.to_string())
+            build_block_with(&env, turn, evidence, candidates, reader).map_err(|error| error.to_string())
         })
         .await;
         let built = match built {

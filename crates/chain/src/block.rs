@@ -30,6 +30,7 @@ use commonware_cryptography::{Digest as _, Digestible, ed25519, keccak256::Diges
 use commonware_runtime::BufMut;
 use commonware_storage::mmr::Location;
 use commonware_utils::range::NonEmptyRange;
+use openledger_execution::Turn;
 use openledger_types::abi::DoubleSign;
 use std::sync::Arc;
 
@@ -100,10 +101,21 @@ impl Read for Seal {
 }
 
 impl Seal {
+    /// Where the block stands in consensus.
+    pub(crate) fn turn(&self) -> Turn {
+        turn(&self.context)
+    }
+
     /// What the header's `extraData` holds.
     pub(crate) fn commitment(&self) -> Bytes {
         Bytes::copy_from_slice(keccak256(self.encode()).as_slice())
     }
+}
+
+/// Where a proposal in this context stands in consensus.
+pub(crate) fn turn(context: &Context) -> Turn {
+    let (parent, _) = context.parent;
+    Turn { epoch: context.round.epoch().get(), view: context.round.view().get(), parent: parent.get() }
 }
 
 /// A block of the chain. Cloning shares the contents.

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use alloy_sol_types::SolValue;
 use commonware_cryptography::ed25519::PublicKey;
-use openledger_execution::{BlockOutcome, TxOutcome};
+use openledger_execution::{BlockOutcome, Turn, TxOutcome};
 use openledger_types::abi::DoubleSign;
 use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use std::{
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Changes when what is stored changes; an older file is refused and rebuilt.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers");
@@ -32,6 +32,8 @@ const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u32)> = TableDefinition:
 const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
 /// ABI encoding of the double votes of a block that has some.
 const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("evidence");
+/// Epoch, view and view of the parent of a block.
+const TURNS: TableDefinition<'_, u64, (u64, u64, u64)> = TableDefinition::new("turns");
 /// The keys of an epoch's seats, 32 bytes each.
 const VALIDATORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("validators");
 /// What shows an epoch's validators to light clients. It cannot be made again later.
@@ -64,6 +66,8 @@ pub struct IndexedBlock {
     pub transactions: Vec<Recovered<TxEnvelope>>,
     /// Double votes that it punishes before them.
     pub evidence: Vec<DoubleSign>,
+    /// Where it stands in consensus.
+    pub turn: Turn,
 }
 
 /// A receipt and what the block header's price made of it.
@@ -168,6 +172,7 @@ impl Index {
             write.open_table(TRANSACTIONS).map_err(|error| self.failed(error))?;
             write.open_table(RECEIPTS).map_err(|error| self.failed(error))?;
             write.open_table(EVIDENCE).map_err(|error| self.failed(error))?;
+            write.open_table(TURNS).map_err(|error| self.failed(error))?;
             write.open_table(VALIDATORS).map_err(|error| self.failed(error))?;
             write.open_table(HANDOVERS).map_err(|error| self.failed(error))?;
         }
@@ -236,6 +241,9 @@ impl Index {
                 let encoded = block.seal().evidence.abi_encode();
                 stored.insert(number, encoded.as_slice()).map_err(|error| self.failed(error))?;
             }
+            let Turn { epoch, view, parent } = block.seal().turn();
+            let mut turns = write.open_table(TURNS).map_err(|error| self.failed(error))?;
+            turns.insert(number, (epoch, view, parent)).map_err(|error| self.failed(error))?;
             let mut stored = write.open_table(RECEIPTS).map_err(|error| self.failed(error))?;
             stored
                 .insert(number, alloy_rlp::encode(&receipts).as_slice())
@@ -383,7 +391,14 @@ impl Index {
         let evidence = self.piece(EVIDENCE, number)?;
         let evidence = evidence.map(|bytes| Vec::<DoubleSign>::abi_decode(&bytes)).transpose();
         let evidence = evidence.map_err(|error| self.failed(error))?.unwrap_or_default();
-        Ok(Some(IndexedBlock { header, transactions, evidence }))
+        let read = self.database.begin_read().map_err(|error| self.failed(error))?;
+        let turns = read.open_table(TURNS).map_err(|error| self.failed(error))?;
+        let turn =
+            turns.get(number).map_err(|error| self.failed(error))?.map_or_else(Turn::default, |found| {
+                let (epoch, view, parent) = found.value();
+                Turn { epoch, view, parent }
+            });
+        Ok(Some(IndexedBlock { header, transactions, evidence, turn }))
     }
 
     /// The receipts of a block.

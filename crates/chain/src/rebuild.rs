@@ -55,9 +55,9 @@ fn replay(ledger: &Ledger, block: &Block, mut state: MapState, wanted: bool) -> 
         .map(|transaction| transaction.clone().try_into_recovered())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(error.to_string()))?;
-    let outcome =
-        execute_block_with(&ledger.env_of(block.header()), &block.seal().evidence, &transactions, &state)
-            .map_err(|error| failed(error.to_string()))?;
+    let (env, seal) = (ledger.env_of(block.header()), block.seal());
+    let outcome = execute_block_with(&env, seal.turn(), &seal.evidence, &transactions, &state)
+        .map_err(|error| failed(error.to_string()))?;
     if proofs::calculate_receipt_root(&outcome.receipts) != block.header().receipts_root {
         return Err(failed("executing it again gives other receipts".into()));
     }

@@ -15,7 +15,7 @@ use crate::evm::BlockEvm;
 use crate::overlay::Overlay;
 use crate::state::{StateReader, StateWrites};
 use crate::upgrades;
-use crate::validators;
+use crate::validators::{self, Turn};
 
 /// Least gas of any transaction: a block with less left takes no more.
 const LEAST_TRANSACTION_GAS: u64 = 21_000;
@@ -68,31 +68,34 @@ pub fn execute_block(
     txs: &[Recovered<TxEnvelope>],
     state: &dyn StateReader,
 ) -> Result<BlockOutcome, ExecutionError> {
-    execute_block_with(env, &[], txs, state)
+    execute_block_with(env, Turn::default(), &[], txs, state)
 }
 
-/// Executes a block over the state of its parent: punishes those whose double votes it carries, then runs the transactions.
+/// Executes a block over the state of its parent: counts the views that were passed over before its turn of consensus, punishes
+/// those whose double votes it carries, then runs the transactions.
 ///
 /// The base fee, and whatever else the EVM takes out of existence, is credited to [`BURN`] after the last transaction,
-/// so the sum of all balances stays what it was. Then the last block of an epoch elects validators.
+/// so the sum of all balances stays what it was. Then the last block of an epoch punishes who was absent, and elects validators.
 ///
 /// # Errors
 /// [`ExecutionError::InvalidTransaction`] and [`ExecutionError::InvalidEvidence`] if the block is invalid;
 /// [`ExecutionError::State`], [`ExecutionError::UnknownUpgrade`] and [`ExecutionError::Internal`] say nothing about the block.
 pub fn execute_block_with(
     env: &BlockEnv,
+    turn: Turn,
     evidence: &[DoubleSign],
     txs: &[Recovered<TxEnvelope>],
     state: &dyn StateReader,
 ) -> Result<BlockOutcome, ExecutionError> {
     upgrades::check(env, state)?;
     let mut overlay = Overlay::new(env, state);
+    validators::pass_over(env, &mut overlay, turn)?;
     for (index, double) in evidence.iter().enumerate() {
         if !validators::punish(env, &mut overlay, double)? {
             return Err(ExecutionError::InvalidEvidence { index, key: double.key });
         }
     }
-    let mut block = OpenBlock::new(env, overlay);
+    let mut block = OpenBlock::new(env, turn, overlay);
     for (index, tx) in txs.iter().enumerate() {
         block.push(tx).map_err(|failure| match failure {
             Failure::Transaction(reason) => {
@@ -113,7 +116,7 @@ pub fn build_block(
     candidates: impl Iterator<Item = Recovered<TxEnvelope>>,
     state: &dyn StateReader,
 ) -> Result<BuiltBlock, ExecutionError> {
-    build_block_with(env, Vec::new(), candidates, state)
+    build_block_with(env, Turn::default(), Vec::new(), candidates, state)
 }
 
 /// Builds a block out of double votes and candidates in their order, leaving out those that may not be in it.
@@ -123,19 +126,21 @@ pub fn build_block(
 /// candidate.
 pub fn build_block_with(
     env: &BlockEnv,
+    turn: Turn,
     evidence: Vec<DoubleSign>,
     candidates: impl Iterator<Item = Recovered<TxEnvelope>>,
     state: &dyn StateReader,
 ) -> Result<BuiltBlock, ExecutionError> {
     upgrades::check(env, state)?;
     let mut overlay = Overlay::new(env, state);
+    validators::pass_over(env, &mut overlay, turn)?;
     let mut built = BuiltBlock::default();
     for double in evidence {
         if validators::punish(env, &mut overlay, &double)? {
             built.evidence.push(double);
         }
     }
-    let mut block = OpenBlock::new(env, overlay);
+    let mut block = OpenBlock::new(env, turn, overlay);
     for tx in candidates {
         if block.gas_left() < LEAST_TRANSACTION_GAS {
             break;
@@ -155,14 +160,15 @@ pub fn build_block_with(
 /// A block that still takes transactions.
 struct OpenBlock<'s> {
     env: BlockEnv,
+    turn: Turn,
     evm: BlockEvm<'s>,
     outcome: BlockOutcome,
 }
 
 impl<'s> OpenBlock<'s> {
-    fn new(env: &BlockEnv, overlay: Overlay<'s>) -> Self {
+    fn new(env: &BlockEnv, turn: Turn, overlay: Overlay<'s>) -> Self {
         let evm = BlockEvm::new(env.evm_env(), overlay);
-        Self { env: *env, evm, outcome: BlockOutcome::default() }
+        Self { env: *env, turn, evm, outcome: BlockOutcome::default() }
     }
 
     const fn gas_left(&self) -> u64 {
@@ -209,7 +215,7 @@ impl<'s> OpenBlock<'s> {
     fn close(mut self) -> Result<BlockOutcome, ExecutionError> {
         let mut overlay = self.evm.into_overlay();
         overlay.credit(BURN, overlay.destroyed())?;
-        validators::end_block(&self.env, &mut overlay)?;
+        validators::end_block(&self.env, &mut overlay, self.turn)?;
         self.outcome.writes = overlay.into_writes();
         Ok(self.outcome)
     }

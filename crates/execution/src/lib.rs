@@ -43,4 +43,4 @@ pub use genesis::{
 pub use overrides::{AccountOverride, BlockOverrides, OverrideError, Overrides};
 pub use state::{AccountState, MapState, StateError, StateKey, StateReader, StateWrites};
 pub use trace::{MAX_TRACE_BYTES, TraceError, trace_call, trace_transactions};
-pub use validators::{Candidate, candidates, key_owner, key_proof, validator_set, validator_set_slots};
+pub use validators::{Candidate, Turn, candidates, key_owner, key_proof, validator_set, validator_set_slots};

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use alloy_primitives::{Address, B256, LogData, U256};
-use openledger_protocol::staking::{evidence, keys, seats};
+pub use openledger_protocol::staking::downtime::Turn;
+use openledger_protocol::staking::{downtime, evidence, keys, seats};
 use openledger_protocol::{Block, ModuleError, Result as ModuleResult, Storage, revert_text};
 use openledger_types::abi::{DoubleSign, Seat};
 
@@ -28,9 +29,16 @@ pub struct Candidate {
     pub address: Option<SocketAddr>,
 }
 
-/// Elects validators if the block is the last of its epoch. It pays no gas and leaves no log: it belongs to no transaction.
-pub(crate) fn end_block(env: &BlockEnv, overlay: &mut Overlay<'_>) -> Result<(), ExecutionError> {
-    seats::end_block(&mut SystemStorage { env, overlay })
+/// Counts the views that were passed over before a block.
+pub(crate) fn pass_over(env: &BlockEnv, overlay: &mut Overlay<'_>, turn: Turn) -> Result<(), ExecutionError> {
+    downtime::pass_over(&mut SystemStorage { env, overlay }, turn)
+        .map_err(|error| ExecutionError::Internal(format!("missed views cannot be counted: {error}")))
+}
+
+/// Punishes who was absent and elects validators if the block is the last of its epoch. It pays no gas and leaves no log: it
+/// belongs to no transaction.
+pub(crate) fn end_block(env: &BlockEnv, overlay: &mut Overlay<'_>, turn: Turn) -> Result<(), ExecutionError> {
+    seats::end_block(&mut SystemStorage { env, overlay }, turn)
         .map_err(|error| ExecutionError::Internal(format!("the election of validators failed: {error}")))
 }
 

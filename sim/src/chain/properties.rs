@@ -126,7 +126,7 @@ pub(crate) fn slashing(scenario: &Scenario, replayed: &Replayed) -> Result<u64, 
     Ok(punished)
 }
 
-fn staker(scenario: &Scenario, replayed: &Replayed, account: Address) -> Result<Staker, String> {
+pub(crate) fn staker(scenario: &Scenario, replayed: &Replayed, account: Address) -> Result<Staker, String> {
     let env = BlockEnv {
         chain_id: scenario.genesis.chain_id,
         number: replayed.totals.len() as u64,

@@ -107,6 +107,28 @@ fn who_votes_twice_is_slashed_and_has_no_seat_in_later_epochs() {
 }
 
 #[test]
+fn who_is_away_is_jailed_at_the_end_of_an_epoch_and_a_network_without_faults_jails_nobody() {
+    for is_away in [true, false] {
+        let mut scenario = draw::quiet(1, 5, 2);
+        scenario.genesis.params.insert("downtime_views".into(), U256::from(2));
+        scenario.genesis.election.epoch_blocks = 15;
+        if is_away {
+            // It starts and says nothing, which is all that the others know of who is away.
+            scenario.byzantine = [(4, Byzantine::Silent)].into();
+        }
+        scenario.blocks_after = 4 * scenario.genesis.election.epoch_blocks;
+        let judged = judge(&scenario).unwrap();
+        let replayed = replay(&scenario.genesis, &judged.ended.views[0].blocks).unwrap();
+        let account = scenario.genesis.validators[4].account;
+        let staker = properties::staker(&scenario, &replayed, account).unwrap();
+        let slashed = draw::stake(4) / U256::from(1_000);
+        let expected = if is_away { draw::stake(4) - slashed } else { draw::stake(4) };
+        assert_eq!((staker.jailedUntil != 0, staker.stake), (is_away, expected));
+        assert_eq!((judged.punished, judged.changed), (0, u64::from(is_away)));
+    }
+}
+
+#[test]
 fn two_silent_of_four_break_liveness() {
     let mut scenario = busy(1);
     scenario.byzantine = [(0, Byzantine::Silent), (1, Byzantine::Silent)].into();

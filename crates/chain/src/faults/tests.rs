@@ -7,7 +7,7 @@ use commonware_consensus::{
 };
 use commonware_utils::ordered;
 use openledger_execution::{
-    BlockEnv, GenesisRole, GenesisStake, MapState, StateReader, execute_block_with, key_owner,
+    BlockEnv, GenesisRole, GenesisStake, MapState, StateReader, Turn, execute_block_with, key_owner,
 };
 use openledger_types::{
     addresses::{BURN, STAKING},
@@ -69,13 +69,16 @@ fn what_consensus_reports_the_chain_punishes() {
         let shown = ledger.evidence.some(9);
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].key, shown[0].epoch, shown[0].viewNumber), (key, 3, 300));
-        let outcome = execute_block_with(&env, &shown, &[], &state).unwrap();
+        let outcome = execute_block_with(&env, Turn::default(), &shown, &[], &state).unwrap();
         let mut after = state.clone();
         after.apply(outcome.writes);
         let burnt = stake / U256::from(20);
         assert_eq!(after.account(BURN).unwrap().unwrap().balance, burnt);
         assert_eq!(after.account(STAKING).unwrap().unwrap().balance, stake - burnt);
-        assert!(execute_block_with(&env, &shown, &[], &after).is_err(), "once for an offence");
+        assert!(
+            execute_block_with(&env, Turn::default(), &shown, &[], &after).is_err(),
+            "once for an offence"
+        );
         ledger.evidence.forget(&shown);
         assert!(ledger.evidence.some(9).is_empty());
     }

@@ -77,8 +77,9 @@ async fn execute(
         replayed.changed += u64::from(!voters.is_empty() && voters != now);
         voters = now;
         let env = env(genesis, &parent.header, parent.hash, header);
-        let outcome = execute_block_with(&env, &block.evidence, &block.transactions, &replayed.state)
-            .map_err(|error| failed(error.to_string()))?;
+        let outcome =
+            execute_block_with(&env, block.turn, &block.evidence, &block.transactions, &replayed.state)
+                .map_err(|error| failed(error.to_string()))?;
         let batch = store.new_batches().await;
         let batch = first.take().iter().fold(batch, state::write);
         let sealed = state::write(batch, &state::entries(&outcome.writes));

@@ -5,8 +5,8 @@ use openledger_types::abi::{DoubleSign, Seat, Vote, VoteKind};
 
 use super::{TestChain, account, genesis, open};
 use crate::{
-    Election, ExecutionError, Genesis, GenesisError, GenesisRole, GenesisStake, ValidatorSeat, candidates,
-    execute_block_with, key_owner, validator_set,
+    Election, ExecutionError, Genesis, GenesisError, GenesisRole, GenesisStake, Turn, ValidatorSeat,
+    candidates, execute_block_with, key_owner, validator_set,
 };
 
 const LENGTH: u64 = 4;
@@ -86,6 +86,6 @@ fn a_block_with_false_evidence_is_invalid() {
     let vote = |kind| Vote { kind, parent: 0, payload: B256::ZERO, signature: Bytes::new() };
     let (first, second) = (vote(VoteKind::Nullify), vote(VoteKind::Finalize));
     let double = DoubleSign { key: key(1), epoch: 0, viewNumber: 1, first, second };
-    let refused = execute_block_with(&chain.env, &[double], &[], &chain.state);
+    let refused = execute_block_with(&chain.env, Turn::default(), &[double], &[], &chain.state);
     assert_eq!(refused, Err(ExecutionError::InvalidEvidence { index: 0, key: key(1) }));
 }

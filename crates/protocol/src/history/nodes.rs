@@ -10,6 +10,7 @@ use openledger_types::addresses::STAKING;
 
 use super::cast::{MEMBERS, VALIDATORS};
 use super::{History, Operation};
+use crate::staking::downtime::Turn;
 use crate::staking::{self, evidence, keys, seats};
 use crate::{Result, params};
 
@@ -89,7 +90,7 @@ impl History<'_> {
 
     fn elect(&mut self) {
         let epoch = self.storage.block.number / EPOCH_BLOCKS;
-        let ended = seats::end_block(&mut self.storage);
+        let ended = seats::end_block(&mut self.storage, Turn::default());
         if let Err(error) = ended.and_then(|()| self.check_elected(epoch)) {
             self.violate(format!("the election of epoch {epoch} failed: {error}"));
         }

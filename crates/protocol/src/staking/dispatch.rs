@@ -6,6 +6,7 @@ use openledger_types::abi::IStaking::{self, IStakingCalls as Calls};
 use openledger_types::addresses::STAKING;
 use openledger_types::authorization::{DOMAIN_VERSION, VOTES_DOMAIN_NAME};
 
+use super::downtime;
 use super::evidence;
 use super::keys::{self, NetworkAddress};
 use super::seats;
@@ -169,6 +170,10 @@ pub(crate) fn dispatch(storage: &mut dyn Storage, call: &Call, data: &[u8]) -> R
         Calls::keyOwner(c) => {
             call.view()?;
             returns::<IStaking::keyOwnerCall>(&keys::owner(storage, c.key)?)
+        }
+        Calls::missedViews(c) => {
+            call.view()?;
+            returns::<IStaking::missedViewsCall>(&downtime::missed(storage, c.epoch, c.account)?)
         }
         Calls::validatorSet(c) => {
             call.view()?;

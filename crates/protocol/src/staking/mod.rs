@@ -10,10 +10,12 @@
 //! - `votes`: ERC-5805 votes over what is bonded.
 //! - [`keys`]: the keys that validators vote with, and where their nodes are.
 //! - [`evidence`]: votes that contradict each other, and what they cost.
+//! - [`downtime`]: views that their leaders missed, and what that costs.
 //! - [`seats`]: who orders the blocks of which epoch, elected by stake.
 
 mod delegation;
 mod dispatch;
+pub mod downtime;
 pub mod evidence;
 pub mod keys;
 mod rewards;

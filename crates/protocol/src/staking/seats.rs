@@ -18,6 +18,7 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use openledger_types::abi::{Seat, StakeRole};
 use openledger_types::addresses::STAKING;
 
+use super::downtime::{self, Turn};
 use super::{delegation, is_active, keys, standing};
 use crate::error::{Result, overflow};
 use crate::layout::{Mapping, Slot, place};
@@ -85,6 +86,27 @@ pub fn of(storage: &mut dyn Storage, epoch: u64) -> Result<Vec<Seat>> {
     (0..count).map(seat).collect()
 }
 
+/// How many seats an epoch has; none if its set is not elected yet or no longer kept.
+pub(super) fn count(storage: &mut dyn Storage, epoch: u64) -> Result<u32> {
+    let (kept, count) = place_of(epoch).head.get(storage)?;
+    Ok(if kept == epoch { count } else { 0 })
+}
+
+/// Where what belongs to the set of an epoch is kept, which a later epoch takes over.
+pub(super) fn kept_at(epoch: u64) -> u64 {
+    epoch.wrapping_rem(KEPT)
+}
+
+/// Whether with a candidate fewer there are as many as a set has at least.
+pub(super) fn can_spare_one(storage: &mut dyn Storage) -> Result<bool> {
+    let (_, least) = RULES.get(storage)?;
+    let mut left = 0_u32;
+    for account in keys::candidates(storage)? {
+        left = left.saturating_add(u32::from(is_active(storage, account, StakeRole::Validator)?));
+    }
+    Ok(left > least.max(1))
+}
+
 /// Numbers of the two slots of the staking module that show the set of an epoch as long as it is kept: the epoch and, from bit
 /// 64 on, the number of seats; keccak256 of their keys, one after another.
 pub fn shown_by(epoch: u64) -> [U256; 2] {
@@ -92,11 +114,11 @@ pub fn shown_by(epoch: u64) -> [U256; 2] {
     [slots.head.number(), slots.digest.number()]
 }
 
-/// Elects a set if the block is the last of its epoch.
+/// Punishes who was absent and elects a set if the block, which this turn of consensus is, is the last of its epoch.
 ///
 /// # Errors
 /// Those of the storage.
-pub fn end_block(storage: &mut dyn Storage) -> Result<()> {
+pub fn end_block(storage: &mut dyn Storage, turn: Turn) -> Result<()> {
     let (length, least) = RULES.get(storage)?;
     let next = storage.block().number.checked_add(1).ok_or_else(overflow)?;
     if next.checked_rem(length) != Some(0) {
@@ -104,6 +126,7 @@ pub fn end_block(storage: &mut dyn Storage) -> Result<()> {
     }
     // The epoch that the next block begins.
     let epoch = next.checked_div(length).ok_or_else(overflow)?;
+    downtime::end_epoch(storage, turn)?;
     let elected = elect(storage)?;
     let enough = u32::try_from(elected.len()).is_ok_and(|count| count >= least.max(1));
     let set = if enough { elected } else { of(storage, epoch)? };
@@ -140,7 +163,7 @@ fn sits(storage: &mut dyn Storage, account: Address) -> Result<bool> {
 }
 
 fn place_of(epoch: u64) -> SetSlots {
-    SETS.at(epoch.wrapping_rem(KEPT))
+    SETS.at(kept_at(epoch))
 }
 
 fn write(storage: &mut dyn Storage, epoch: u64, set: &[Seat]) -> Result<()> {

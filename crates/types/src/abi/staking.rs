@@ -83,6 +83,8 @@ sol! {
         event KeyRemoved(address indexed account, bytes32 indexed key);
         event NetworkAddressSet(address indexed account, bytes16 ip, uint16 port);
 
+        /// A validator was passed over in too many of the views of an epoch that it led.
+        event Absent(address indexed account, uint64 epoch, uint64 missed, uint64 led, uint256 burnt);
         event DoubleSigned(address indexed account, bytes32 indexed key, uint64 epoch, uint256 burnt);
 
         error InvalidRole(StakeRole role);
@@ -171,6 +173,8 @@ sol! {
         function submitEvidence(DoubleSign calldata evidence) external;
         /// The seats of an epoch of consensus: those of the last, the current and the next two are kept, others are empty.
         function validatorSet(uint64 epoch) external view returns (Seat[] memory);
+        /// Views of a kept epoch in which the account was to lead and was passed over.
+        function missedViews(uint64 epoch, address account) external view returns (uint64);
         /// Blocks of an epoch of consensus: epoch `n` is the blocks from `n * epochBlocks` on.
         function epochBlocks() external view returns (uint64);
     }

@@ -4,7 +4,7 @@ use openledger_types::addresses::STAKING;
 
 use super::super::keys::tests::{join, public, rotate};
 use super::super::slashing::jail;
-use super::{KEPT, end_block, init, of};
+use super::{KEPT, Turn, end_block, init, of};
 use crate::layout::Mapping;
 use crate::tests::{UNBONDING, World, account, open};
 use crate::{Slot, params};
@@ -30,7 +30,7 @@ fn elected(world: &mut World) -> Vec<Seat> {
     let epoch = world.storage.block.number / LENGTH;
     loop {
         let last = (world.storage.block.number + 1).is_multiple_of(LENGTH);
-        end_block(&mut world.storage).unwrap();
+        end_block(&mut world.storage, Turn::default()).unwrap();
         if last {
             let set = world.view(STAKING, IStaking::validatorSetCall { epoch: epoch + 2 });
             world.advance(1);
