@@ -240,7 +240,7 @@ pub struct Request {
 /// How sources are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetrievalMethod {
-    /// Okapi BM25 over the records that stand for the clusters of the adapter's Datanet versions, by the words of the last message of the user.
+    /// Okapi BM25 over name and text of the records that stand for the clusters of the adapter's Datanet versions, by the words of the last message of the user.
     #[serde(rename = "bm25/1")]
     Bm25,
 }

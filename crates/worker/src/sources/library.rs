@@ -125,7 +125,9 @@ impl Library {
         let index = match self.index.get() {
             Some(index) => index,
             None => {
-                let texts: Vec<&str> = self.passages.iter().map(|passage| passage.text.as_str()).collect();
+                let named = |passage: &Passage| format!("{}\n{}", passage.name, passage.text);
+                let texts: Vec<String> = self.passages.iter().map(named).collect();
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 let made = Retriever::new(pool, None, &texts, (0..texts.len() as u64).collect())?;
                 self.index.get_or_init(|| made)
             }

@@ -5,7 +5,7 @@
 //!
 //! 1. *Searched* is what the adapter was trained on ([`Library`]): one record for each cluster of its Datanet versions, which the receipt names by
 //!    `datanetsRoot`, and the request by the root over the records' hashes.
-//! 2. *The question* is the last message of the user. BM25 ranks the records that share a word with it; equal ones keep the order of their clusters.
+//! 2. *The question* is the last message of the user. BM25 ranks the records that share a word with it, in their text or the name of the work; equal ones keep the order of their clusters.
 //! 3. *Passed over* is every record that its contributor withdrew, that was taken down, or that may not be used for inference, as of a block
 //!    that the request names ([`Permissions`]); it is at most [`MAX_AGE_S`] seconds away from the receipt's time.
 //! 4. *The prompt* has source `n`, from 1, as the system message `[n] text`, then the conversation ([`Context`]). Where nothing is found it is the conversation's.

@@ -57,6 +57,7 @@ fn the_last_question_of_the_user_finds_records_by_its_words() {
     assert_eq!(best[0], 2, "it shares two words");
     assert_eq!((best.len(), best[1]), (2, 0));
     assert_eq!(found(&library, "What does serde do?", 1, &all).len(), 1);
+    assert_eq!(found(&library, "What is in 3?", 4, &all), [3], "works are found by their names");
     assert!(found(&library, "Zebras?", 4, &all).is_empty());
 }
 

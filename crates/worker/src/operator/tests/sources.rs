@@ -34,7 +34,7 @@ pub(super) fn shelf() -> Sources {
         datanet: U256::from(2),
         version: 1,
         contributor: Address::with_last_byte(100 + number / 2),
-        name: format!("crate-{number}"),
+        name: format!("work-{number}"),
         text: text.to_owned(),
         contribution: U256::from(1),
         place: number.into(),
