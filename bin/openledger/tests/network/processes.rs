@@ -62,6 +62,8 @@ pub(crate) fn free_ports() -> u16 {
     let offset = (std::process::id() % 100) as u16 * 200;
     (0..100)
         .map(|attempt| 20_000 + (offset + attempt * 200) % 20_000)
-        .find(|base| (0..=VALIDATORS as u16).all(|number| free(base + number) && free(base + 100 + number)))
+        .find(|base| {
+            (0..VALIDATORS as u16 + 2).all(|number| free(base + number) && free(base + 100 + number))
+        })
         .expect("some ports are free")
 }
