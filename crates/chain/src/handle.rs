@@ -261,22 +261,16 @@ impl ChainHandle {
     /// The block at `from` or above that left the state with this root, once it is shown as the head.
     fn block_with(&self, root: B256, from: u64) -> Result<IndexedHeader, ChainError> {
         let start = Instant::now();
-        let mut number = from;
         // The index has a block before the state does.
-        while let Some(block) = self.inner.ledger.index.header(number)? {
-            if block.header.state_root != root {
-                number += 1;
-                continue;
+        let unknown = || ChainError::NotProven { reason: format!("no block has the state root {root}") };
+        let block = self.inner.ledger.index.with_root(root, from)?.ok_or_else(unknown)?;
+        while self.head().header.number < block.header.number {
+            if self.has_stopped() || start.elapsed() > SHOWN_WITHIN {
+                return Err(ChainError::Stopped);
             }
-            while self.head().header.number < number {
-                if self.has_stopped() || start.elapsed() > SHOWN_WITHIN {
-                    return Err(ChainError::Stopped);
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            return Ok(block);
+            std::thread::sleep(Duration::from_millis(1));
         }
-        Err(ChainError::NotProven { reason: format!("no block has the state root {root}") })
+        Ok(block)
     }
 
     /// Asks the engine and waits for the answer.

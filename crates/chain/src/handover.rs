@@ -123,21 +123,9 @@ async fn note_one<E: Runtime>(
     if named.map(|word| word & U256::from(u64::MAX)) != Some(U256::from(next)) {
         return Ok(false);
     }
-    let Some(number) = block_with(ledger, proven.root, head).map_err(failed)? else { return Ok(false) };
-    let Some(finality) = proof::finality(marshal, number).await else { return Ok(false) };
+    let Some(block) = ledger.index.with_root(proven.root, head).map_err(failed)? else { return Ok(false) };
+    let Some(finality) = proof::finality(marshal, block.header.number).await else { return Ok(false) };
     let entries = proven.entries.into_iter().map(|(_, entry)| entry).collect();
     ledger.index.put_handover(next, &Stored { finality, entries }).map_err(failed)?;
     Ok(true)
-}
-
-/// The block at `from` or above that left the state with this root.
-fn block_with(ledger: &Ledger, root: B256, from: u64) -> Result<Option<u64>, ChainError> {
-    let mut number = from;
-    while let Some(block) = ledger.index.header(number)? {
-        if block.header.state_root == root {
-            return Ok(Some(number));
-        }
-        number += 1;
-    }
-    Ok(None)
 }

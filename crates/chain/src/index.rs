@@ -375,6 +375,18 @@ impl Index {
         Ok(Some(IndexedHeader { hash, header, size }))
     }
 
+    /// The block at `from` or above that left the state with this root; `None` if none is here yet.
+    pub(crate) fn with_root(&self, root: B256, from: u64) -> Result<Option<IndexedHeader>, ChainError> {
+        let mut number = from;
+        while let Some(block) = self.header(number)? {
+            if block.header.state_root == root {
+                return Ok(Some(block));
+            }
+            number += 1;
+        }
+        Ok(None)
+    }
+
     /// A block.
     pub(crate) fn block(&self, number: u64) -> Result<Option<IndexedBlock>, ChainError> {
         let Some(header) = self.header(number)? else { return Ok(None) };
