@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::U256;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use openledger_corpus::blob::Blobs;
 use openledger_model::{Adapter, load_peft, save_peft};
 use openledger_train::{Metrics, adapter_hash};
@@ -104,14 +104,15 @@ async fn published(
 /// The folder that a path or the name of an imported adapter means.
 fn adapter_folder(home: &Home, given: &str) -> Result<PathBuf> {
     let (path, imported) = (PathBuf::from(given), home.imported().join(given));
-    match () {
-        () if path.is_dir() => Ok(path),
-        () if check_name(given).is_ok() && imported.is_dir() => Ok(imported),
-        () => bail!(
-            "'{given}' is no adapter: give the number of a published one (`openledger model list`), the name of an imported one \
-             (`openledger adapter list`), or a folder as PEFT writes it"
-        ),
+    if path.is_dir() {
+        return Ok(path);
     }
+    ensure!(
+        check_name(given).is_ok() && imported.is_dir(),
+        "'{given}' is no adapter: give the number of a published one (`openledger model list`), the name of an imported one \
+         (`openledger adapter list`), or a folder as PEFT writes it"
+    );
+    Ok(imported)
 }
 
 fn read(folder: &Path, machine: &Machine) -> Result<Adapter> {

@@ -49,10 +49,7 @@ pub(crate) async fn run(home: &Home, threads: usize, args: &AppealArgs, show: &S
         args.from,
         wallet.address()
     ));
-    if !args.yes {
-        show.line("  pay it? [y/N]");
-    }
-    if !args.yes && !agreed()? {
+    if !args.yes && !agreed(show)? {
         show.line("  not appealed");
         show.result(&json!({ "batch": batch.to_string(), "right": opinion.is_right(), "round": null }));
         return connection.close().await;

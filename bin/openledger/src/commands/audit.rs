@@ -107,10 +107,7 @@ async fn challenge(
         args.from,
         wallet.address()
     ));
-    if !args.yes {
-        show.line("  pay it? [y/N]");
-    }
-    if !args.yes && !agreed()? {
+    if !args.yes && !agreed(show)? {
         show.line("  not challenged");
         return Ok(Value::Null);
     }
@@ -130,7 +127,8 @@ async fn challenge(
     Ok(json!({ "challenge": id.to_string(), "bond_wei": bond.to_string(), "end": format!("{end:?}") }))
 }
 
-pub(super) fn agreed() -> Result<bool> {
+pub(super) fn agreed(show: &Show) -> Result<bool> {
+    show.line("  pay it? [y/N]");
     if !std::io::stdin().is_terminal() {
         bail!("nobody can be asked about the bond here: say --yes to pay it");
     }
