@@ -6,6 +6,7 @@ mod chain;
 mod cost;
 mod datamodel;
 mod heads;
+mod process;
 mod protocol;
 mod report;
 mod retrieval;

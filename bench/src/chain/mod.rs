@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// The anvil binary [default: where npm puts it below the home folder, else what PATH finds]
     #[arg(long, value_name = "FILE")]
     anvil: Option<PathBuf>,
+    /// Only the transfers of each system, in some minutes; prints and writes nothing
+    #[arg(long)]
+    transfers: bool,
 }
 
 /// How much is measured.
@@ -107,7 +110,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(measure(common, options, &size, &mut report))?;
     report.print(common.json);
-    if common.quick { Ok(()) } else { report.write(&common.out, "chain") }
+    if common.quick || options.transfers { Ok(()) } else { report.write(&common.out, "chain") }
 }
 
 async fn measure(common: &Common, options: &Options, size: &Size, report: &mut Report) -> Result<()> {
@@ -127,7 +130,10 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
     }
     report.figure("load_before", cost::load());
     let mut accounts = Accounts::new(size.accounts)?;
-    let loads = report.phase("sign", || Ok(sign(&mut accounts, size, token.as_ref())))?;
+    let mut loads = report.phase("sign", || Ok(sign(&mut accounts, size, token.as_ref())))?;
+    if options.transfers {
+        loads.truncate(1);
+    }
     let accounts = accounts.addresses();
     report.seed("load", load::SEED);
     report.figure("accounts", accounts.len());
@@ -137,9 +143,11 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
     let transfers = loads.first().context("transfers are a load")?;
     executor::measure(transfers, size.runs, report)?;
 
-    let system = OpenLedger::start(&program, &folder, 1)?;
-    growth::measure(&system, size.state_accounts, size.state_blocks, report).await?;
-    system.stop()?;
+    if !options.transfers {
+        let system = OpenLedger::start(&program, &folder, 1)?;
+        growth::measure(&system, size.state_accounts, size.state_blocks, report).await?;
+        system.stop()?;
+    }
 
     let mut runs = Runs::new();
     for run in 0..size.runs {
@@ -151,7 +159,7 @@ async fn measure(common: &Common, options: &Options, size: &Size, report: &mut R
                 let throughput = throughput::measure(&system, load).await?;
                 runs.entry((name, load.action.name())).or_default().push(throughput);
             }
-            if run == 0 {
+            if run == 0 && !options.transfers {
                 finality::measure(&system, size.finality_samples, report).await?;
             }
             system.stop()?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::load::{CHAIN_ID, transfer, wallet};
 use super::rpc::Endpoint;
 use super::token::Token;
+use crate::process;
 
 /// How long something may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -157,10 +157,8 @@ impl OpenLedger {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("a child has an output")?).read_line(&mut line)?;
-        let said: Value = serde_json::from_str(&line).with_context(|| format!("testnet said {line:?}"))?;
-        let listed = said["validators"].as_array().with_context(|| format!("testnet said {line}"))?;
+        let said = process::said(&mut child, "testnet")?;
+        let listed = said["validators"].as_array().with_context(|| format!("testnet said {said}"))?;
         let urls =
             listed.iter().filter_map(|validator| Some(validator["rpc"].as_str()?.to_owned())).collect();
         let pids = listed.iter().filter_map(|validator| validator["pid"].as_u64()).collect();
@@ -180,16 +178,7 @@ impl OpenLedger {
 
     /// Bytes of memory that the processes hold.
     pub(super) fn memory_bytes(&self) -> Result<u64> {
-        let mut bytes = 0;
-        for pid in &self.pids {
-            let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kib: u64 = line
-                .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-                .with_context(|| format!("process {pid} does not tell its memory"))?;
-            bytes += kib * 1024;
-        }
-        Ok(bytes)
+        self.pids.iter().map(|pid| process::memory_bytes(*pid)).sum()
     }
 
     /// Stops the network and removes its folder.

@@ -17,6 +17,7 @@ use openledger_serve::{AdapterLimits, Engine, Scheduler, Settings};
 use serde_json::json;
 
 use crate::Common;
+use crate::process;
 use crate::report::{Report, note};
 use crate::stats::{SplitMix, bootstrap};
 use shelf::Shelf;
@@ -253,7 +254,7 @@ async fn soak(
             })
             .collect();
         all.add(serve(scheduler, &registry, &asks, 24).await?);
-        resident.push(memory());
+        resident.push(process::memory_bytes(std::process::id().into())?);
         rounds += 1;
     }
     let wrong = all.check(engine, shelf, if size.rounds == 1 { 6 } else { 24 })?;
@@ -282,11 +283,4 @@ async fn warm(registry: &openledger_serve::Adapters, shelf: &Shelf, count: usize
 fn percentile(sorted: &[f64], part: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get((last as f64 * part).round() as usize).copied().unwrap_or(f64::NAN)
-}
-
-/// Bytes of memory that the process has.
-fn memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -1,12 +1,11 @@
 //! `openledger serve` as a process.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+
+use crate::process;
 
 /// A server that ends with this.
 pub(super) struct Server {
@@ -48,11 +47,9 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("a child has an output")?).read_line(&mut line)?;
-        let said: Value = serde_json::from_str(&line).with_context(|| format!("serve said {line:?}"))?;
+        let said = process::said(&mut child, "serve")?;
         let text = |field: &str| {
-            said[field].as_str().map(str::to_owned).with_context(|| format!("serve said {line:?}"))
+            said[field].as_str().map(str::to_owned).with_context(|| format!("serve said {said}"))
         };
         let base = said["models"][0].as_str().context("the base is served")?.to_owned();
         Ok(Self { child, url: text("gateway")?, key: text("api_key")?, base })
@@ -60,9 +57,6 @@ impl Server {
 
     /// Bytes of memory that it has.
     pub(super) fn memory(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it is running")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? << 10)
+        process::memory_bytes(self.child.id().into())
     }
 }
