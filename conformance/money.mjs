@@ -127,6 +127,7 @@ check((await read(staking(alice), "keyOwner", nodeKey)) === validatorAt, "a key 
 await send(staking(validator), "deregisterKey");
 check((await read(staking(alice), "validatorSet", 0)).length === 1, "the validator of the genesis");
 check((await read(staking(alice), "epochBlocks")) === 3600n, "blocks of an epoch");
+check((await read(staking(alice), "missedViews", 0, validatorAt)) === 0n, "views missed by who has no seat");
 const vote = { kind: 0, parent: 0, payload: ZeroHash, signature: "0x" };
 const double = { key: nodeKey, epoch: 0, viewNumber: 1, first: vote, second: vote };
 await refused(staking(alice), "InvalidEvidence", "submitEvidence", double);
@@ -165,11 +166,14 @@ const totals = { contributors: 0n, base: await part("contributors") };
 for (const role of ["operator", "developer", "validators", "burn"]) totals[role] = await part(role);
 totals.treasury = fees - Object.values(totals).reduce((sum, value) => sum + value, 0n);
 const leaf = keccak256(keccak256(coder.encode(["uint256", "address", "uint8", "uint256"], [0, carolAt, 1, totals.base])));
+// The numbers hold that held when it was settled: now, in the newest block.
+const settledAt = await now();
 const batch = {
-  epoch: 1, adapter, receiptsRoot: id("receipts"), receipts: 1, steps: 1, fees, totals, payoutsRoot: leaf, payouts: 1,
+  epoch: 1, adapter, settledAt, receiptsRoot: id("receipts"), receipts: 1, steps: 1, fees, totals, payoutsRoot: leaf, payouts: 1,
   fileHash: id("file"), charges: [{ key: apiKey, amount: fees }],
 };
 await refused(settlement(alice), "NotOperator", "post", batch);
+await refused(settlement(bob), "SettledAtOutOfRange", "post", { ...batch, settledAt: settledAt + 10000n });
 const { Posted } = await send(settlement(bob), "post", batch);
 const posted = Posted.batch;
 check((await read(settlement(bob), "batchOf", bobAt, 1, adapter)) === posted, "batchOf");
@@ -213,6 +217,8 @@ await send(staking(carol), "startUnbonding");
 
 // Params.
 const all = await read(params(alice), "all");
+check((await read(params(alice), "getAt", encodeBytes32String("deployment_fee"), settledAt)) === fee, "the fee of that time");
+await refused(params(alice), "FutureLookup", "getAt", encodeBytes32String("deployment_fee"), settledAt + 10000n);
 check(all.names.length === (await read(params(alice), "steps")).length, "steps");
 check((await read(params(alice), "epochSeconds")) > 0n, "epoch");
 const governor = await read(params(alice), "governor");
