@@ -182,12 +182,12 @@ impl Chain {
         }
     }
 
-    /// Lets so many seconds pass in one block.
     /// Unix seconds of the block that calls are in.
     pub(super) fn now(&self) -> u64 {
         self.env.timestamp
     }
 
+    /// Lets so many seconds pass in one block.
     pub(super) fn jump(&mut self, seconds: u64) {
         self.pass(1);
         self.env.timestamp += seconds;

@@ -481,8 +481,8 @@ fn disputes(meter: &mut Meter) -> Result<()> {
 /// A change of a number, an upgrade, and its end, each a proposal.
 fn governance(meter: &mut Meter) -> Result<()> {
     let names = vec![param_name("move_window")];
-    let schedule = IParams::scheduleCall { names, values: vec![U256::from(10)] }.abi_encode();
-    propose(meter, "governor_execute_params_schedule", "Ten blocks for a move", schedule)?;
+    let schedule = IParams::scheduleCall { names, values: vec![U256::from(5)] }.abi_encode();
+    propose(meter, "governor_execute_params_schedule", "Five blocks for a move", schedule)?;
     let height = meter.chain.env.number + 1_000_000;
     let upgrade = IParams::scheduleUpgradeCall { name: param_name("next"), height }.abi_encode();
     propose(meter, "governor_execute_params_scheduleUpgrade", "The next protocol", upgrade)?;
